@@ -1,0 +1,101 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// One language mode for the whole house: Swift 6, strict memory safety, every warning an error.
+let settings: [SwiftSetting] = [
+  .strictMemorySafety(),
+  .treatAllWarnings(as: .error),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableExperimentalFeature("Lifetimes"),
+]
+
+func room(_ name: String, in folder: String, _ dependencies: [Target.Dependency] = []) -> Target {
+  .target(
+    name: name, dependencies: dependencies, path: "\(folder)/\(name)", swiftSettings: settings)
+}
+
+func program(_ name: String, in folder: String, _ dependencies: [Target.Dependency]) -> Target {
+  .executableTarget(
+    name: name, dependencies: dependencies, path: "\(folder)/\(name)", swiftSettings: settings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
+  .testTarget(
+    name: name, dependencies: dependencies, path: "Tests/\(name)", exclude: exclude,
+    swiftSettings: settings)
+}
+
+let nio: [Target.Dependency] = [
+  .product(name: "NIOCore", package: "swift-nio"),
+  .product(name: "NIOPosix", package: "swift-nio"),
+]
+let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let arguments: Target.Dependency = .product(
+  name: "ArgumentParser", package: "swift-argument-parser")
+
+let package = Package(
+  name: "novate",
+  products: [
+    .executable(name: "novate", targets: ["CLI"]),
+    .executable(name: "novate-execution", targets: ["ExecutionNode"]),
+    .executable(name: "novate-clearing", targets: ["ClearingNode"]),
+    .executable(name: "novate-settlement", targets: ["SettlementNode"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+  ],
+  targets: [
+    // The outside world, behind one Swift module each.
+    .systemLibrary(
+      name: "CSodium", path: "Sources/CSodium", pkgConfig: "libsodium",
+      providers: [.apt(["libsodium-dev"])]),
+    .systemLibrary(name: "CLMDB", path: "Sources/CLMDB", providers: [.apt(["liblmdb-dev"])]),
+    .systemLibrary(
+      name: "CCrypto", path: "Sources/CCrypto", pkgConfig: "libcrypto",
+      providers: [.apt(["libssl-dev"])]),
+
+    // What is true.
+    room("Primitives", in: "Sources"),
+    room("Instruments", in: "Sources", ["Primitives"]),
+    room("Pricing", in: "Sources", ["Primitives", "Instruments"]),
+    room("Margin", in: "Sources", ["Primitives", "Instruments", "Pricing"]),
+    room("Commitments", in: "Sources", ["Primitives", "CSodium", "CCrypto"]),
+
+    // What is said.
+    room("Wire", in: "Interfaces", ["Primitives", "Instruments", "Commitments"]),
+
+    // What decides.
+    room("Execution", in: "Layers", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire"]),
+    room("Clearing", in: "Layers", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire"]),
+    room("Settlement", in: "Layers", ["Primitives", "Instruments", "Commitments", "Wire", "Execution", "Clearing"]),
+
+    // The outside world.
+    room("Storage", in: "Sources", ["Primitives", "Commitments", "CLMDB"]),
+    room("Node", in: "Sources", ["Primitives", "Commitments", "Wire", "Storage", log] + nio),
+    room("Client", in: "Interfaces", ["Primitives", "Instruments", "Commitments", "Wire"]),
+
+    // What runs.
+    program("ExecutionNode", in: "Layers", ["Primitives", "Commitments", "Wire", "Execution", "Storage", "Node", arguments]),
+    program("ClearingNode", in: "Layers", ["Primitives", "Commitments", "Wire", "Clearing", "Storage", "Node", arguments]),
+    program("SettlementNode", in: "Layers", ["Primitives", "Commitments", "Wire", "Settlement", "Storage", "Node", arguments]),
+    program("CLI", in: "Interfaces", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire", "Execution", "Clearing", "Settlement", "Storage", "Client", arguments]),
+
+    tests("PrimitivesTests", ["Primitives"]),
+    tests("CommitmentsTests", ["Primitives", "Commitments"]),
+    tests("PricingTests", ["Primitives", "Instruments", "Pricing"]),
+    tests("MarginTests", ["Primitives", "Instruments", "Pricing", "Margin"]),
+    tests("WireTests", ["Primitives", "Instruments", "Commitments", "Wire"]),
+    tests("StorageTests", ["Primitives", "Commitments", "Storage"]),
+    tests("NodeTests", ["Primitives", "Commitments", "Wire", "Node"]),
+    tests("ExecutionTests", ["Primitives", "Instruments", "Commitments", "Wire", "Execution"]),
+    tests("ClearingTests", ["Primitives", "Instruments", "Commitments", "Wire", "Clearing", "Execution"]),
+    tests("SettlementTests", ["Primitives", "Instruments", "Commitments", "Wire", "Execution", "Clearing", "Settlement"]),
+    tests("LayeringTests", []),
+    tests("EndToEndTests", []),
+  ],
+  swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,1 @@
+// The room of Commitments; see Docs/Architecture.md.

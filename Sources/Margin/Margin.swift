@@ -1,0 +1,1 @@
+// The room of Margin; see Docs/Architecture.md.

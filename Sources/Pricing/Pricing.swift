@@ -1,0 +1,1 @@
+// The room of Pricing; see Docs/Architecture.md.

@@ -1,0 +1,180 @@
+/// The one owner of long-lived flat memory: records in slots, with the old bytes of every record
+/// touched since the last `seal`, so that a batch can be stored as a delta, undone, and hashed page
+/// by page.
+///
+/// Slots are numbered from 0; `count` is the high-water mark. A slot is given out by whoever owns
+/// the pool (see `SlotBitmap` for lowest-free-first).
+@safe public struct Pool<Record: FlatRecord>: ~Copyable {
+  @usableFromInline var base: UnsafeMutablePointer<Record>
+  @usableFromInline var epochs: UnsafeMutablePointer<UInt32>
+  @usableFromInline var epoch: UInt32 = 1
+  @usableFromInline var undo: [(slot: UInt32, old: Record)] = []
+  /// Slots in use or once used.
+  public private(set) var count = 0
+  /// `count` when the batch began.
+  public private(set) var sealedCount = 0
+  private var capacity: Int
+
+  public static var recordByteCount: Int { MemoryLayout<Record>.stride }
+
+  public init(capacity: Int = 64) {
+    precondition(
+      MemoryLayout<Record>.size == MemoryLayout<Record>.stride, "a record may have no padding")
+    self.capacity = max(capacity, 1)
+    unsafe base = .allocate(capacity: self.capacity)
+    unsafe base.initialize(repeating: .empty, count: self.capacity)
+    unsafe epochs = .allocate(capacity: self.capacity)
+    unsafe epochs.initialize(repeating: 0, count: self.capacity)
+  }
+
+  deinit {
+    unsafe base.deallocate()
+    unsafe epochs.deallocate()
+  }
+
+  /// Reads a slot.
+  @inlinable public subscript(slot: Int) -> Record {
+    @inline(__always) get {
+      precondition(slot >= 0 && slot < count)
+      return unsafe base[slot]
+    }
+    @inline(__always) _modify {
+      touch(slot)
+      yield unsafe &base[slot]
+    }
+  }
+
+  /// Keeps the slot's old bytes if this is its first change in the batch.
+  @inlinable @inline(__always) mutating func touch(_ slot: Int) {
+    precondition(slot >= 0 && slot < count)
+    if unsafe epochs[slot] != epoch {
+      unsafe epochs[slot] = epoch
+      undo.append((UInt32(truncatingIfNeeded: slot), unsafe base[slot]))
+    }
+  }
+
+  /// Raises `count` to hold `slot`.
+  public mutating func reserve(through slot: Int) {
+    guard slot >= count else { return }
+    if slot >= capacity { grow(to: max(capacity * 2, slot + 1)) }
+    count = slot + 1
+  }
+
+  /// Appends a record and returns its slot.
+  @discardableResult public mutating func append(_ record: Record) -> Int {
+    let slot = count
+    reserve(through: slot)
+    self[slot] = record
+    return slot
+  }
+
+  private mutating func grow(to newCapacity: Int) {
+    let newBase = UnsafeMutablePointer<Record>.allocate(capacity: newCapacity)
+    unsafe newBase.update(from: base, count: capacity)
+    unsafe (newBase + capacity).initialize(repeating: .empty, count: newCapacity - capacity)
+    let newEpochs = UnsafeMutablePointer<UInt32>.allocate(capacity: newCapacity)
+    unsafe newEpochs.update(from: epochs, count: capacity)
+    unsafe (newEpochs + capacity).initialize(repeating: 0, count: newCapacity - capacity)
+    unsafe base.deallocate()
+    unsafe epochs.deallocate()
+    unsafe base = newBase
+    unsafe epochs = newEpochs
+    capacity = newCapacity
+  }
+
+  /// The slots touched since the last `seal`, in the order of first touch.
+  public var touchedCount: Int { undo.count }
+  @inlinable public func touchedSlot(_ index: Int) -> Int { Int(undo[index].slot) }
+
+  /// The memory of slots `range`, for hashing and storing.
+  @_lifetime(borrow self)
+  public func bytes(of range: Range<Int>) -> RawSpan {
+    precondition(range.lowerBound >= 0 && range.upperBound <= count)
+    let start = unsafe UnsafeRawPointer(base + range.lowerBound)
+    let span = unsafe RawSpan(
+      _unsafeStart: start, byteCount: range.count * MemoryLayout<Record>.stride)
+    return unsafe _overrideLifetime(span, borrowing: self)
+  }
+}
+
+// MARK: - The batch: delta, seal, rollback
+
+extension Pool {
+  /// Ends the batch: what was touched is now settled.
+  public mutating func seal() {
+    undo.removeAll(keepingCapacity: true)
+    epoch &+= 1
+    sealedCount = count
+  }
+
+  /// Puts every touched slot back to what it was when the batch began.
+  public mutating func rollback() {
+    for (slot, old) in undo.reversed() { unsafe base[Int(slot)] = old }
+    let used = count
+    count = sealedCount
+    for slot in count..<max(used, count) { unsafe base[slot] = .empty }
+    seal()
+  }
+
+  /// Appends the batch's delta: `count` before and after, then slot, old and new bytes of each
+  /// touched record in the order of first touch. It redoes and undoes the batch.
+  public func writeDelta(into writer: inout ByteWriter) {
+    writer.write(UInt32(sealedCount))
+    writer.write(UInt32(count))
+    writer.write(UInt32(undo.count))
+    for (slot, old) in undo {
+      writer.write(slot)
+      writer.write(record: old)
+      writer.write(record: unsafe base[Int(slot)])
+    }
+  }
+
+  /// Applies a delta forwards; the old bytes must be what stands here.
+  /// - Throws: `.invalid` when they are not: delta and pages belong to different histories.
+  public mutating func applyDelta(_ reader: inout ByteReader) throws(DecodingFailure) {
+    let before = Int(try reader.read(UInt32.self))
+    let after = Int(try reader.read(UInt32.self))
+    guard before == count, after >= before else {
+      throw .invalid(field: "delta slot count", offset: reader.offset)
+    }
+    if after > 0 { reserve(through: after - 1) }
+    let entries = Int(try reader.read(UInt32.self))
+    for _ in 0..<entries {
+      let slot = Int(try reader.read(UInt32.self))
+      guard slot < count else { throw .invalid(field: "delta slot", offset: reader.offset) }
+      let old: Record = try reader.read(record: Record.self)
+      let matches = self[slot].withBytes { (here) -> Bool in
+        old.withBytes { (there) -> Bool in here.elementsEqual(there) }
+      }
+      guard matches else { throw .invalid(field: "delta old bytes", offset: reader.offset) }
+      self[slot] = try reader.read(record: Record.self)
+    }
+    seal()
+  }
+
+  /// Replaces the whole pool by the records of a snapshot or page checkpoint.
+  public mutating func load(count newCount: Int, _ reader: inout ByteReader)
+    throws(DecodingFailure)
+  {
+    let bytes = try reader.span(newCount * MemoryLayout<Record>.stride)
+    if newCount > 0 { reserve(through: newCount - 1) }
+    for slot in 0..<newCount {
+      unsafe base[slot] = Record(bytes, at: slot * MemoryLayout<Record>.stride)
+    }
+    for slot in newCount..<max(count, newCount) { unsafe base[slot] = .empty }
+    count = newCount
+    seal()
+  }
+}
+
+extension RawSpan {
+  /// Byte-wise equality.
+  public func elementsEqual(_ other: RawSpan) -> Bool {
+    guard byteCount == other.byteCount else { return false }
+    for offset in 0..<byteCount
+    where load(at: offset, as: UInt8.self) != other.load(at: offset, as: UInt8.self) {
+      return false
+    }
+    return true
+  }
+}

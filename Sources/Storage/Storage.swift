@@ -1,0 +1,1 @@
+// The room of Storage; see Docs/Architecture.md.
