@@ -1,0 +1,53 @@
+import Pricing
+import Primitives
+import Testing
+
+private let year = Timestamp.millisecondsPerYear
+
+@Suite("Black-76")
+struct Black76Tests {
+  @Test("without time or volatility a price is the discounted payoff")
+  func payoff() {
+    let half = Discount(raw: 1 << 61)
+    for (time, volatility) in [(0, 500_000_000), (year, 0)] as [(Int64, Int64)] {
+      let price = Black76.price(
+        .call, forward: Price(raw: 110), strike: Price(raw: 100),
+        volatility: Ratio(raw: volatility),
+        time: time, discount: half)
+      #expect(price == Price(raw: 5))
+      let put = Black76.price(
+        .put, forward: Price(raw: 110), strike: Price(raw: 100), volatility: Ratio(raw: volatility),
+        time: time, discount: half)
+      #expect(put == .zero)
+    }
+  }
+
+  @Test("beyond the bounds of the domain a price is the limit and nothing traps")
+  func limits() {
+    let extremes: [Int64] = [.min, -1, 0, 1, 100, 1 << 62, .max]
+    for forward in extremes {
+      for strike in extremes {
+        for volatility in extremes {
+          for time in extremes {
+            for discount in [Discount.one, Discount(raw: .max), Discount(raw: 0)] {
+              let price = Black76.price(
+                .call, forward: Price(raw: forward), strike: Price(raw: strike),
+                volatility: Ratio(raw: volatility), time: time, discount: discount)
+              #expect(price >= .zero)
+              _ = Black76.greeks(
+                .put, forward: Price(raw: forward), strike: Price(raw: strike),
+                volatility: Ratio(raw: volatility), time: time, discount: discount)
+            }
+          }
+        }
+      }
+    }
+  }
+
+  @Test("discount factors are exact at zero and bounded elsewhere")
+  func discounts() {
+    #expect(Discount(rate: .zero, time: year) == .one)
+    #expect(Discount(rate: Ratio(raw: .max), time: year).raw == 0)
+    #expect(Discount(rate: Ratio(raw: .min), time: year).raw == 1 << 63)
+  }
+}
