@@ -1,4 +1,4 @@
-public import Commitments
+import Commitments
 public import Instruments
 public import Primitives
 

@@ -1,3 +1,5 @@
+public import Primitives
+
 /// Hard sizes of the protocol, in bytes unless said otherwise. Relations between them are tested.
 public enum Limits {
   /// A frame's body, whatever was negotiated.
@@ -66,7 +68,7 @@ public struct Constants: FlatRecord, Hashable {
   public init() {}
 
   /// Name and place of every constant, as `genesis.json` spells them.
-  public static var fields: [(name: String, path: WritableKeyPath<Constants, Int64> & Sendable)] {
+  public static var fields: [(name: String, path: any WritableKeyPath<Constants, Int64> & Sendable)] {
     [
       ("drift_max_ms", \.driftMax), ("heartbeat_ms", \.heartbeat),
       ("run_ahead_max", \.runAheadMax), ("grant_age_max_ms", \.grantAgeMax),
