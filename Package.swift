@@ -86,6 +86,7 @@ let package = Package(
 
     tests("PrimitivesTests", ["Primitives"]),
     tests("CommitmentsTests", ["Primitives", "Commitments"]),
+    tests("InstrumentsTests", ["Primitives", "Instruments"]),
     tests("PricingTests", ["Primitives", "Instruments", "Pricing"]),
     tests("MarginTests", ["Primitives", "Instruments", "Pricing", "Margin"]),
     tests("WireTests", ["Primitives", "Instruments", "Commitments", "Wire"]),

@@ -1,0 +1,212 @@
+public import Instruments
+public import Primitives
+
+/// Marks on an account that execution honours.
+public struct AccountFlags: OptionSet, Sendable, Hashable {
+  public let rawValue: UInt32
+  public init(rawValue: UInt32) { self.rawValue = rawValue }
+  /// Below maintenance: only orders that reduce risk.
+  public static let reduceOnly = AccountFlags(rawValue: 1)
+}
+
+/// An account opened by its first deposit: 40 bytes.
+@frozen public struct OpenedAccount: FlatRecord, Hashable {
+  public var account: AccountID
+  private var reserved: UInt32 = 0
+  public var owner: PublicKey
+  public static let empty = OpenedAccount(account: AccountID(0), owner: .zero)
+  public init(account: AccountID, owner: PublicKey) {
+    self.account = account
+    self.owner = owner
+  }
+}
+
+/// A touched account's quote cash and flags: 16 bytes.
+@frozen public struct AccountEntry: FlatRecord, Hashable {
+  public var account: AccountID
+  public var flags: UInt32
+  public var cash: Money
+  public static let empty = AccountEntry(account: AccountID(0), flags: [], cash: .zero)
+  public init(account: AccountID, flags: AccountFlags, cash: Money) {
+    self.account = account
+    self.flags = flags.rawValue
+    self.cash = cash
+  }
+}
+
+/// A touched balance of an asset other than the quote asset: 16 bytes.
+@frozen public struct BalanceEntry: FlatRecord, Hashable {
+  public var account: AccountID
+  public var asset: AssetID
+  private var reserved: UInt16 = 0
+  public var amount: Amount
+  public static let empty = BalanceEntry(account: AccountID(0), asset: AssetID(0), amount: .zero)
+  public init(account: AccountID, asset: AssetID, amount: Amount) {
+    self.account = account
+    self.asset = asset
+    self.amount = amount
+  }
+}
+
+/// A touched position: 24 bytes; quantity zero = closed.
+@frozen public struct PositionEntry: FlatRecord, Hashable {
+  public var account: AccountID
+  public var instrument: InstrumentID
+  public var quantity: Quantity
+  /// Money paid for it and not yet realised.
+  public var cost: Money
+  public static let empty = PositionEntry(
+    account: AccountID(0), instrument: InstrumentID(0), quantity: .zero, cost: .zero)
+  public init(account: AccountID, instrument: InstrumentID, quantity: Quantity, cost: Money) {
+    self.account = account
+    self.instrument = instrument
+    self.quantity = quantity
+    self.cost = cost
+  }
+}
+
+/// A quorum index price: 24 bytes.
+@frozen public struct IndexEntry: FlatRecord, Hashable {
+  public var underlying: UnderlyingID
+  private var reserved0: UInt16 = 0
+  private var reserved1: UInt32 = 0
+  public var price: Price
+  /// The quorum's time: at least a quorum of publishers stands behind a price this new.
+  public var time: Timestamp
+  public static let empty = IndexEntry(underlying: UnderlyingID(0), price: .zero, time: .zero)
+  public init(underlying: UnderlyingID, price: Price, time: Timestamp) {
+    self.underlying = underlying
+    self.price = price
+    self.time = time
+  }
+}
+
+/// A quorum forward and surface of one expiry: 72 bytes.
+@frozen public struct SliceEntry: FlatRecord, Hashable {
+  public var underlying: UnderlyingID
+  private var reserved0: UInt16 = 0
+  private var reserved1: UInt32 = 0
+  public var expiry: Timestamp
+  public var forward: Price
+  public var parameters: SurfaceParameters
+  public var time: Timestamp
+  public static let empty = SliceEntry(
+    underlying: UnderlyingID(0), expiry: .zero, forward: .zero, parameters: .empty, time: .zero)
+  public init(
+    underlying: UnderlyingID, expiry: Timestamp, forward: Price, parameters: SurfaceParameters,
+    time: Timestamp
+  ) {
+    self.underlying = underlying
+    self.expiry = expiry
+    self.forward = forward
+    self.parameters = parameters
+    self.time = time
+  }
+}
+
+@frozen public enum DirectiveKind: UInt8, Sendable {
+  /// Cancel every order of the account.
+  case cancelAll = 1
+  /// Place an immediate-or-cancel order for the account before any other.
+  case close = 2
+}
+
+/// What clearing orders execution to do at the opening of a batch: 32 bytes.
+@frozen public struct Directive: FlatRecord, Hashable {
+  public var kindCode: UInt8
+  public var sideCode: UInt8
+  private var reserved: UInt16 = 0
+  public var account: AccountID
+  public var instrument: InstrumentID
+  private var reserved1: UInt32 = 0
+  public var quantity: Quantity
+  /// The worst price a close may trade at.
+  public var price: Price
+  public static let empty = Directive(cancelAllOf: AccountID(0))
+
+  public init(cancelAllOf account: AccountID) {
+    kindCode = DirectiveKind.cancelAll.rawValue
+    sideCode = 0
+    self.account = account
+    instrument = .all
+    quantity = .zero
+    price = .zero
+  }
+
+  public init(
+    close account: AccountID, instrument: InstrumentID, side: Side, quantity: Quantity,
+    worst price: Price
+  ) {
+    kindCode = DirectiveKind.close.rawValue
+    sideCode = side.rawValue
+    self.account = account
+    self.instrument = instrument
+    self.quantity = quantity
+    self.price = price
+  }
+}
+
+/// What a Clearance tells execution: eight lists, each sorted by its ids.
+public struct ClearanceBody: Sendable, Equatable {
+  public var opened: [OpenedAccount] = []
+  public var accounts: [AccountEntry] = []
+  public var balances: [BalanceEntry] = []
+  public var positions: [PositionEntry] = []
+  public var indices: [IndexEntry] = []
+  public var slices: [SliceEntry] = []
+  /// Whole records of instruments listed, halted or settled.
+  public var instruments: [Instrument] = []
+  public var directives: [Directive] = []
+
+  public init() {}
+
+  public var encoded: [UInt8] {
+    var out = ByteWriter(capacity: 64 + accounts.count * 16 + positions.count * 24)
+    for count in [
+      opened.count, accounts.count, balances.count, positions.count, indices.count, slices.count,
+      instruments.count, directives.count,
+    ] { out.write(UInt32(count)) }
+    for record in opened { out.write(record: record) }
+    for record in accounts { out.write(record: record) }
+    for record in balances { out.write(record: record) }
+    for record in positions { out.write(record: record) }
+    for record in indices { out.write(record: record) }
+    for record in slices { out.write(record: record) }
+    for record in instruments { out.write(record: record) }
+    for record in directives { out.write(record: record) }
+    return out.bytes
+  }
+
+  public init(encoded bytes: RawSpan) throws(DecodingFailure) {
+    guard bytes.byteCount <= Limits.batchBodyByteCountMax else {
+      throw .tooMany(
+        field: "Clearance body", count: bytes.byteCount, maximum: Limits.batchBodyByteCountMax)
+    }
+    var reader = ByteReader(bytes)
+    var counts: [Int] = []
+    for _ in 0..<8 { counts.append(Int(try reader.read(UInt32.self))) }
+    opened = try reader.records(counts[0])
+    accounts = try reader.records(counts[1])
+    balances = try reader.records(counts[2])
+    positions = try reader.records(counts[3])
+    indices = try reader.records(counts[4])
+    slices = try reader.records(counts[5])
+    instruments = try reader.records(counts[6])
+    directives = try reader.records(counts[7])
+    try reader.finish()
+  }
+}
+
+extension ByteReader {
+  /// `count` packed records; the bytes must be there before memory is taken.
+  mutating func records<Record: FlatRecord>(_ count: Int) throws(DecodingFailure) -> [Record] {
+    let size = MemoryLayout<Record>.size
+    guard remaining / size >= count else {
+      throw .truncated(offset: offset, needed: count * size - remaining)
+    }
+    var out: [Record] = []
+    out.reserveCapacity(count)
+    for _ in 0..<count { out.append(try read(record: Record.self)) }
+    return out
+  }
+}

@@ -1,0 +1,94 @@
+public import Primitives
+
+/// Hard sizes of the protocol, in bytes unless said otherwise. Relations between them are tested.
+public enum Limits {
+  /// A frame's body, whatever was negotiated.
+  public static let frameBodyByteCountMax = 16 << 20
+  /// The body of a batch or of a Clearance.
+  public static let batchBodyByteCountMax = 8 << 20
+  /// Actions in one bundle.
+  public static let actionsPerBundleMax = 256
+  /// 64-byte records in one bundle; an action takes one to four.
+  public static let recordsPerBundleMax = 512
+  /// Bundles in one batch.
+  public static let bundlesPerBatchMax = 65_536
+  /// Orders resting at once, of all accounts.
+  public static let openOrdersMax = 1 << 24
+  /// Accounts.
+  public static let accountsMax = 1 << 24
+  /// Instruments ever listed.
+  public static let instrumentsMax = 1 << 16
+  public static let underlyingsMax = 64
+  public static let assetsMax = 16
+  public static let publishersMax = 16
+  public static let governanceMembersMax = 16
+  public static let witnessesMax = 16
+  /// A bundle's largest encoding.
+  public static let bundleByteCountMax =
+    BundleHeader.byteCount + recordsPerBundleMax * ActionRecord.byteCount + 64
+}
+
+/// The numbers of genesis that rules read. Eight bytes each, in this order.
+public struct Constants: FlatRecord, Hashable {
+  /// A header's time is at most this far past the newest quorum oracle time, or the batch is not
+  /// *fresh* and expiry, funding and liquidation wait. Milliseconds.
+  public var driftMax: Int64 = 5_000
+  /// A batch closes at least this often, even empty. Milliseconds.
+  public var heartbeat: Int64 = 1_000
+  /// Batches execution may run ahead of the last adopted Clearance.
+  public var runAheadMax: Int64 = 64
+  /// Orders that add risk need market data no older than this. Milliseconds.
+  public var grantAgeMax: Int64 = 60_000
+  /// Batches between the deciding approval and its effect.
+  public var activationNotice: Int64 = 65
+  /// The longest life a bundle may ask for. Milliseconds.
+  public var bundleLifeMax: Int64 = 86_400_000
+  public var openOrdersPerAccountMax: Int64 = 1_024
+  public var keysPerAccountMax: Int64 = 16
+  public var positionsPerAccountMax: Int64 = 128
+  /// Bundles a key may sequence in one second of batch time.
+  public var bundlesPerSecondMax: Int64 = 100_000
+  /// The least first deposit that opens an account, in the asset's units.
+  public var depositForNewAccountMin: Int64 = 1_000_000
+  /// All deposits of one asset together, in the asset's units.
+  public var depositsTotalMax: Int64 = 100_000_000_000_000_000
+  /// Publishers that make an oracle price.
+  public var oracleQuorum: Int64 = 2
+  /// A publisher's update older than this does not count towards the quorum. Milliseconds.
+  public var oracleStaleness: Int64 = 60_000
+  /// Maintenance margin as a share of initial margin, 1e-9.
+  public var maintenanceFactor: Int64 = 800_000_000
+  /// How far from the mark a directed close may trade, 1e-9.
+  public var closeBand: Int64 = 160_000_000
+  /// Witness cosignatures that settle a checkpoint.
+  public var witnessQuorum: Int64 = 0
+  private var reserved: (Int64, Int64, Int64, Int64, Int64, Int64, Int64) = (0, 0, 0, 0, 0, 0, 0)
+
+  public static let empty = Constants()
+  public init() {}
+
+  /// Name and place of every constant, as `genesis.json` spells them.
+  public static var fields: [(name: String, path: any WritableKeyPath<Constants, Int64> & Sendable)] {
+    [
+      ("drift_max_ms", \.driftMax), ("heartbeat_ms", \.heartbeat),
+      ("run_ahead_max", \.runAheadMax), ("grant_age_max_ms", \.grantAgeMax),
+      ("activation_notice", \.activationNotice), ("bundle_life_max_ms", \.bundleLifeMax),
+      ("open_orders_per_account_max", \.openOrdersPerAccountMax),
+      ("keys_per_account_max", \.keysPerAccountMax),
+      ("positions_per_account_max", \.positionsPerAccountMax),
+      ("bundles_per_second_max", \.bundlesPerSecondMax),
+      ("deposit_for_new_account_min", \.depositForNewAccountMin),
+      ("deposits_total_max", \.depositsTotalMax), ("oracle_quorum", \.oracleQuorum),
+      ("oracle_staleness_ms", \.oracleStaleness), ("maintenance_factor", \.maintenanceFactor),
+      ("close_band", \.closeBand), ("witness_quorum", \.witnessQuorum),
+    ]
+  }
+
+  public static func == (a: Constants, b: Constants) -> Bool {
+    fields.allSatisfy { a[keyPath: $0.path] == b[keyPath: $0.path] }
+  }
+
+  public func hash(into hasher: inout Hasher) {
+    for field in Constants.fields { hasher.combine(self[keyPath: field.path]) }
+  }
+}

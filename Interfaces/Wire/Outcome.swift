@@ -1,0 +1,119 @@
+public import Primitives
+
+/// What became of an action, in one numeric code. The text is made in the client.
+@frozen public enum OutcomeCode: UInt16, Sendable, CaseIterable {
+  case done = 0
+  case unknownInstrument = 1
+  case instrumentHalted = 2
+  case instrumentExpired = 3
+  /// Figures: price, tick.
+  case priceOffTick = 4
+  /// Figures: quantity, lot.
+  case quantityOffLot = 5
+  /// Figures: quantity, maximum.
+  case quantityTooLarge = 6
+  /// Figures: price, maximum.
+  case priceTooHigh = 7
+  /// Figures: price, best opposite price.
+  case wouldCross = 8
+  /// Figures: quantity, quantity available.
+  case notFillable = 9
+  /// Figures: money left under the worst scenario with the order, and without it.
+  case insufficientMargin = 10
+  /// Figures: open orders, maximum.
+  case tooManyOrders = 11
+  case unknownOrder = 12
+  /// Figures: position, quantity.
+  case notReducing = 13
+  case duplicateClientID = 14
+  /// Figures: positions, maximum.
+  case tooManyPositions = 15
+  case noMarketData = 16
+  /// Figures: age of the market data, maximum, in ms.
+  case marketDataStale = 17
+  /// The key may not do this.
+  case outOfScope = 18
+  case tooManyKeys = 19
+  case unknownKey = 20
+  /// Figures: amount, amount free.
+  case insufficientBalance = 21
+  case unknownAsset = 22
+  case notAuthorised = 23
+  case unknownAccount = 24
+  case selfTrade = 25
+  case counterpartySignature = 26
+  case counterpartyNonce = 27
+  case counterpartyExpired = 28
+  case keyExists = 29
+  case badKey = 30
+}
+
+/// Whether an action did what it asked for.
+@frozen public enum OutcomeStatus: UInt8, Sendable {
+  case accepted = 0
+  case filled = 1
+  case rejected = 2
+}
+
+/// What became of one action: 32 bytes.
+@frozen public struct Outcome: FlatRecord, Hashable {
+  public static let byteCount = 32
+
+  public var statusCode: UInt8
+  private var reserved0: UInt8 = 0
+  public var code: UInt16
+  private var reserved1: UInt32 = 0
+  /// For an order: quantity filled. For a refusal: see the code.
+  public var figure1: Int64
+  /// For an order: quantity left resting. For a refusal: see the code.
+  public var figure2: Int64
+  /// The order's id, if one was given.
+  public var order: OrderID
+
+  public static let empty = Outcome(.accepted)
+
+  public init(
+    _ status: OutcomeStatus, _ code: OutcomeCode = .done, _ figure1: Int64 = 0,
+    _ figure2: Int64 = 0, order: OrderID = OrderID(0)
+  ) {
+    statusCode = status.rawValue
+    self.code = code.rawValue
+    self.figure1 = figure1
+    self.figure2 = figure2
+    self.order = order
+  }
+
+  public static func rejected(_ code: OutcomeCode, _ a: Int64 = 0, _ b: Int64 = 0) -> Outcome {
+    Outcome(.rejected, code, a, b)
+  }
+
+  public var status: OutcomeStatus { OutcomeStatus(rawValue: statusCode) ?? .rejected }
+}
+
+/// Why a bundle was refused at the door: it is not in the log and its nonce is still free.
+@frozen public enum Refusal: UInt16, Error, Sendable, CaseIterable {
+  case malformed = 100
+  case wrongNetwork = 101
+  case unknownAccount = 102
+  case unknownKey = 103
+  case expired = 104
+  case expiryTooFar = 105
+  case nonceUsed = 106
+  case nonceTooOld = 107
+  case rateLimited = 108
+  case badSignature = 109
+  case clearingBehind = 110
+  case batchFull = 111
+  case degraded = 112
+  case recovering = 113
+
+  /// Whether the same bundle may pass later.
+  public var isRetryable: Bool {
+    switch self {
+    case .rateLimited, .clearingBehind, .batchFull, .degraded, .recovering: true
+    case .malformed, .wrongNetwork, .unknownAccount, .unknownKey, .expired, .expiryTooFar,
+      .nonceUsed, .nonceTooOld, .badSignature:
+      false
+    }
+  }
+}

@@ -1,0 +1,161 @@
+public import Primitives
+
+/// What kind of contract an instrument is.
+@frozen public enum InstrumentKind: UInt8, Sendable {
+  case option = 1
+  case future = 2
+  case perpetual = 3
+}
+
+/// Where an instrument stands in its life.
+@frozen public enum InstrumentStatus: UInt8, Sendable {
+  case active = 1
+  /// Orders may be cancelled, nothing matches.
+  case halted = 2
+  /// Settled in cash; nothing happens to it any more.
+  case settled = 3
+}
+
+/// One listed contract: its terms, its limits and where it stands in its life. 128 bytes.
+///
+/// All contracts are settled in the quote asset. An option pays `max(0, ±(S − strike))` per
+/// contract at expiry, a future the settlement price less what it cost; a perpetual never expires.
+@frozen public struct Instrument: FlatRecord, Hashable {
+  public var id: InstrumentID
+  public var underlying: UnderlyingID
+  public var kindCode: UInt8
+  /// 1 call, 2 put, 0 for anything but an option.
+  public var optionTypeCode: UInt8
+  /// Zero for anything but an option.
+  public var strike: Price
+  /// Zero for a perpetual.
+  public var expiry: Timestamp
+  /// Prices are multiples of it.
+  public var tick: Price
+  /// Quantities are multiples of it.
+  public var lot: Quantity
+  /// The largest single order.
+  public var orderQuantityMax: Quantity
+  /// The highest price an order may name.
+  public var priceMax: Price
+  /// Charged on the notional of each fill, rounded up.
+  public var makerFee: Ratio
+  public var takerFee: Ratio
+  public var statusCode: UInt8
+  private var reserved0: UInt8 = 0
+  private var reserved1: UInt16 = 0
+  private var reserved2: UInt32 = 0
+  /// Fixed once, at expiry.
+  public var settlementPrice: Price
+  /// The batch that listed it.
+  public var listed: BatchNumber
+  /// Cumulative funding, money per contract at 1e-18; the seam of the clearing issue, zero today.
+  private var fundingIndexLow: UInt64 = 0
+  private var fundingIndexHigh: Int64 = 0
+
+  public static let empty = Instrument()
+
+  private init() {
+    id = InstrumentID(0)
+    underlying = UnderlyingID(0)
+    kindCode = 0
+    optionTypeCode = 0
+    strike = .zero
+    expiry = .zero
+    tick = .zero
+    lot = .zero
+    orderQuantityMax = .zero
+    priceMax = .zero
+    makerFee = .zero
+    takerFee = .zero
+    statusCode = 0
+    settlementPrice = .zero
+    listed = BatchNumber(0)
+  }
+
+  /// A contract with the usual limits: the largest order and the highest price are chosen by
+  /// whoever lists it; `validate` holds their product to the ledger.
+  public init(
+    id: InstrumentID, underlying: UnderlyingID, kind: InstrumentKind, optionTypeCode: UInt8 = 0,
+    strike: Price = .zero, expiry: Timestamp = .zero, tick: Price, lot: Quantity,
+    orderQuantityMax: Quantity, priceMax: Price, makerFee: Ratio = .zero, takerFee: Ratio = .zero
+  ) {
+    self.init()
+    self.id = id
+    self.underlying = underlying
+    kindCode = kind.rawValue
+    self.optionTypeCode = optionTypeCode
+    self.strike = strike
+    self.expiry = expiry
+    self.tick = tick
+    self.lot = lot
+    self.orderQuantityMax = orderQuantityMax
+    self.priceMax = priceMax
+    self.makerFee = makerFee
+    self.takerFee = takerFee
+    statusCode = InstrumentStatus.active.rawValue
+  }
+}
+
+/// Why the terms of a contract cannot be listed.
+public enum InstrumentFailure: Error, Hashable, Sendable {
+  case kind(UInt8)
+  case status(UInt8)
+  /// Strike, option type or expiry contradict the kind.
+  case terms
+  /// Tick, lot or a limit is not positive, or a limit is no multiple of its step.
+  case steps
+  /// Order size × price may pass 1e12 of the quote asset.
+  case notional
+  /// A fee outside 0…5 %.
+  case fee
+}
+
+extension Instrument {
+  public var kind: InstrumentKind? { InstrumentKind(rawValue: kindCode) }
+  public var status: InstrumentStatus? { InstrumentStatus(rawValue: statusCode) }
+  public var isCall: Bool { optionTypeCode == 1 }
+  public var isOption: Bool { kindCode == InstrumentKind.option.rawValue }
+  public var expires: Bool { kindCode != InstrumentKind.perpetual.rawValue }
+
+  /// Whether orders may match at `time`.
+  public func trades(at time: Timestamp) -> Bool {
+    statusCode == InstrumentStatus.active.rawValue && !(expires && expiry <= time)
+  }
+
+  /// The largest order's largest notional: 1e12 of the quote asset, in units of 1e-16. With total
+  /// deposits held to 1e11 it keeps every position's cost inside `Money`.
+  public static let orderNotionalMax = Notional(raw: 10_000_000_000_000_000_000_000_000_000)
+
+  /// Checks that the terms are those of a contract of its kind and within the ledger.
+  /// - Throws: the first rule broken.
+  public func validate() throws(InstrumentFailure) {
+    guard let kind else { throw .kind(kindCode) }
+    guard status != nil else { throw .status(statusCode) }
+    switch kind {
+    case .option:
+      guard optionTypeCode == 1 || optionTypeCode == 2, strike.raw > 0, expiry.raw > 0 else {
+        throw .terms
+      }
+    case .future:
+      guard optionTypeCode == 0, strike.raw == 0, expiry.raw > 0 else { throw .terms }
+    case .perpetual:
+      guard optionTypeCode == 0, strike.raw == 0, expiry.raw == 0 else { throw .terms }
+    }
+    guard tick.raw > 0, lot.raw > 0, orderQuantityMax.raw > 0, priceMax.raw > 0,
+      orderQuantityMax.raw % lot.raw == 0, priceMax.raw % tick.raw == 0
+    else { throw .steps }
+    guard priceMax * orderQuantityMax <= Instrument.orderNotionalMax else { throw .notional }
+    guard (0...50_000_000).contains(makerFee.raw), (0...50_000_000).contains(takerFee.raw) else {
+      throw .fee
+    }
+  }
+
+  /// The cash a contract pays per unit at the settlement price `price`; never negative for an
+  /// option, the price itself for a future.
+  public func payoff(at price: Price) -> Price {
+    guard isOption else { return price }
+    let inside = isCall ? price.raw - strike.raw : strike.raw - price.raw
+    return Price(raw: max(0, inside))
+  }
+}
