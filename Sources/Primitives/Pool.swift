@@ -90,6 +90,9 @@
   public var touchedCount: Int { undo.count }
   @inlinable public func touchedSlot(_ index: Int) -> Int { Int(undo[index].slot) }
 
+  /// What stood in the slot of the `index`-th touch when the batch began.
+  @inlinable public func touchedOld(_ index: Int) -> Record { undo[index].old }
+
   /// The memory of slots `range`, for hashing and storing.
   @_lifetime(borrow self)
   public func bytes(of range: Range<Int>) -> RawSpan {

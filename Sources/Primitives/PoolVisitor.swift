@@ -25,6 +25,12 @@ extension PooledState where Self: ~Copyable {
     visitPools(&visitor)
   }
 
+  /// Undoes the open batch in every pool. Derived state is the machine's to rebuild.
+  public mutating func rollback() {
+    var visitor = Undoer()
+    visitPools(&visitor)
+  }
+
   /// Applies one batch's delta to every pool. Derived state is the machine's to rebuild.
   public mutating func applyDelta(_ bytes: [UInt8]) throws(DecodingFailure) {
     var visitor = DeltaApplier(bytes: bytes)
@@ -102,6 +108,12 @@ private struct DeltaWriter: PoolVisitor {
 
 private struct Sealer: PoolVisitor {
   mutating func visit<Record: FlatRecord>(_ pool: inout Pool<Record>) throws(Never) { pool.seal() }
+}
+
+private struct Undoer: PoolVisitor {
+  mutating func visit<Record: FlatRecord>(_ pool: inout Pool<Record>) throws(Never) {
+    pool.rollback()
+  }
 }
 
 private struct DeltaApplier: PoolVisitor {
