@@ -15,6 +15,11 @@ static inline int novate_sha256(const void *bytes, size_t count, void *out) {
          SHA256_Final((unsigned char *)out, &context);
 }
 
+/* Ends a digest and begins the context anew. */
+static inline int novate_sha256_finish(SHA256_CTX *context, void *out) {
+  return SHA256_Final((unsigned char *)out, context) && SHA256_Init(context);
+}
+
 /* SHA-256 of 64 bytes: an inner node in the manner of SSZ. */
 static inline int novate_sha256_pair(const void *pair, void *out) {
   return novate_sha256(pair, 64, out);
