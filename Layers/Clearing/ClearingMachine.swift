@@ -1,5 +1,5 @@
-import Commitments
-import Instruments
+public import Commitments
+public import Instruments
 import Margin
 public import Primitives
 public import Wire

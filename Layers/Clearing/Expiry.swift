@@ -16,9 +16,13 @@ extension ClearingMachine {
         indices[instrument.underlying.index].time >= instrument.expiry
       else { continue }
       let price = indices[instrument.underlying.index].price
+      // Positions of one instrument sum to zero, so what the roundings kept is minus their values.
+      var values: Int64 = 0
       for account in 0..<accounts.count {
-        try settle(AccountID(UInt32(account)), instrument, at: price)
+        let value = try settle(AccountID(UInt32(account)), instrument, at: price)
+        values = try sum(values, value.raw)
       }
+      funds[0].rounding = try sum(funds[0].rounding, 0 - values)
       instruments[index].settlementPrice = price
       instruments[index].statusCode = InstrumentStatus.settled.rawValue
       touched.instruments.append(index)
@@ -26,17 +30,14 @@ extension ClearingMachine {
   }
 
   private mutating func settle(_ account: AccountID, _ instrument: Instrument, at price: Price)
-    throws(ArithmeticFailure)
+    throws(ArithmeticFailure) -> Money
   {
-    guard let slot = positionSlot(account, instrument.id) else { return }
+    guard let slot = positionSlot(account, instrument.id) else { return .zero }
     let position = positions[slot]
     // Positive for a long, rounded down; negative for a short, rounded down: away from the user.
     let value = try (instrument.payoff(at: price) * position.quantity).money(rounding: .down)
-    let exact = instrument.payoff(at: price) * position.quantity
     let change = try value.subtracting(position.cost)
     accounts[account.index].cash = try accounts[account.index].cash.adding(change)
-    settlementRemainder = Notional(
-      raw: settlementRemainder.raw + exact.raw - Notional(value).raw)
     closePosition(account, instrument.id)
     touched.accounts.append(account)
     touched.positions.append(UInt64(account.raw) << 32 | UInt64(instrument.id.raw))
@@ -49,5 +50,6 @@ extension ClearingMachine {
     receipt.buyerRealised = change
     receipt.buyerCash = accounts[account.index].cash
     receipts.write(record: receipt)
+    return value
   }
 }

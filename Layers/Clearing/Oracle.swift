@@ -1,3 +1,4 @@
+import Instruments
 import Margin
 import Pricing
 import Primitives
