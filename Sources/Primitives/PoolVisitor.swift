@@ -31,13 +31,23 @@ extension PooledState where Self: ~Copyable {
     visitPools(&visitor)
   }
 
-  /// Applies one batch's delta to every pool. Derived state is the machine's to rebuild.
+  /// Applies one batch's delta to every pool and seals it. Derived state is the machine's to
+  /// rebuild.
+  /// - Precondition: no batch is open.
+  /// - Throws: when the delta does not continue what stands here; no pool has changed then.
   public mutating func applyDelta(_ bytes: [UInt8]) throws(DecodingFailure) {
     var visitor = DeltaApplier(bytes: bytes)
-    try visitPools(&visitor)
-    guard visitor.offset == bytes.count else {
-      throw .trailing(offset: visitor.offset, count: bytes.count - visitor.offset)
+    do throws(DecodingFailure) {
+      try visitPools(&visitor)
+      guard visitor.offset == bytes.count else {
+        throw DecodingFailure.trailing(
+          offset: visitor.offset, count: bytes.count - visitor.offset)
+      }
+    } catch {
+      rollback()
+      throw error
     }
+    seal()
   }
 
   /// Every record of every pool: for each pool a u32 count, then the records.
@@ -68,13 +78,13 @@ extension PooledState where Self: ~Copyable {
   /// - Parameter page: gives the bytes of (pool, page), nil when there are none.
   public mutating func load(counts: [UInt32], page: (UInt8, UInt32) throws -> [UInt8]?) throws {
     var loader = PageLoader(counts: counts)
-    while true {
-      // Two passes a pool: read its pages outside the visitor, hand them over inside.
-      guard loader.pool < counts.count else { return }
-      var sizes = PageSizes()
-      visitPools(&sizes)
-      guard loader.pool < sizes.recordByteCounts.count else { return }
-      let size = sizes.recordByteCounts[loader.pool]
+    var sizes = PageSizes()
+    visitPools(&sizes)
+    guard counts.count == sizes.recordByteCounts.count else {
+      throw DecodingFailure.invalid(field: "pool count", offset: counts.count)
+    }
+    // Read a pool's pages outside the visitor, hand them over inside.
+    for size in sizes.recordByteCounts {
       let slots = max(1, 4096 / size)
       let pages = (Int(counts[loader.pool]) + slots - 1) / slots
       var bytes: [UInt8] = []
