@@ -69,10 +69,9 @@ extension ExecutionMachine {
     holdings[slot].granted = entry.quantity
     holdings[slot].cost = entry.cost
     if change != 0 {
-      let instrument = instruments[entry.instrument.index]
-      let sums = risk.slot(entry.account, instrument.underlying)
-      table.add(instrument.id, Quantity(raw: change), to: &risk.sums, sums)
-      risk.refresh(entry.account, sums)
+      let sums = risk.slot(entry.account, instruments[entry.instrument.index].underlying)
+      let worst = table.add(entry.instrument, Quantity(raw: change), to: &risk.sums, sums)
+      risk.set(entry.account, sums, worst: worst)
     }
     release(entry.account, entry.instrument)
   }
@@ -213,12 +212,11 @@ extension ExecutionMachine {
     }
     for slot in 0..<orders.count where orders[slot].id.raw != 0 {
       let order = orders[slot]
-      let instrument = instruments[order.instrument.index]
-      let sums = risk.slot(order.account, instrument.underlying)
+      let terms = terms(order.instrument)
+      let sums = risk.slot(order.account, terms.underlying)
       table.add(
-        exposure(
-          order.isBuy ? .buy : .sell, quantity: order.remaining, price: order.price, instrument),
-        instrument.id, to: &risk.sums, sums)
+        exposure(order.isBuy ? .buy : .sell, quantity: order.remaining, price: order.price, terms),
+        terms.id, to: &risk.sums, sums)
     }
     risk.refreshAll()
     for index in 0..<credits.count { risk.equity[index] = grantedEquity(AccountID(UInt32(index))) }

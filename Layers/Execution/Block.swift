@@ -26,20 +26,20 @@ extension ExecutionMachine {
     if let refusal = admissionRefusal(terms, account: account) { return refusal }
     if let refusal = admissionRefusal(mirrored, account: other.account) { return refusal }
     keys[slot].use(nonce: other.nonce)
-    let instrument = instruments[block.instrument.index]
+    let booked = self.terms(block.instrument)
     let trade = TradeID(status[0].nextTrade)
     status[0].nextTrade += 1
     events.append(
       Fill(
-        cause: .block, takerSide: block.side, instrument: instrument.id, trade: trade,
+        cause: .block, takerSide: block.side, instrument: booked.id, trade: trade,
         maker: other.account, taker: account, price: block.price, quantity: block.quantity,
         makerOrder: OrderID(0), takerOrder: OrderID(0)))
     book(
-      other.account, instrument, Quantity(raw: block.side.opposite.sign * block.quantity.raw),
-      block.price, feeRate: instrument.makerFee)
+      other.account, booked, Quantity(raw: block.side.opposite.sign * block.quantity.raw),
+      block.price, feeRate: booked.makerFee)
     book(
-      account, instrument, Quantity(raw: block.side.sign * block.quantity.raw), block.price,
-      feeRate: instrument.takerFee)
+      account, booked, Quantity(raw: block.side.sign * block.quantity.raw), block.price,
+      feeRate: booked.takerFee)
     return Outcome(.filled, .done, block.quantity.raw, 0)
   }
 }

@@ -46,23 +46,23 @@ extension ExecutionMachine {
 
   /// The instrument's own rules: listed, trading, on tick and lot, within its limits.
   func termsRefusal(_ record: ActionRecord) -> Outcome? {
-    guard Int(record.id) < instruments.count else { return .rejected(.unknownInstrument) }
-    let instrument = instruments[Int(record.id)]
-    if instrument.expires && instrument.expiry <= time || instrument.status == .settled {
+    let place = Int(record.id)
+    guard place < instruments.count else { return .rejected(.unknownInstrument) }
+    // Field by field: the whole record is two cache lines.
+    if instruments[place].expires && instruments[place].expiry <= time
+      || instruments[place].status == .settled
+    {
       return .rejected(.instrumentExpired)
     }
-    guard instrument.status == .active else { return .rejected(.instrumentHalted) }
-    guard record.x % instrument.tick.raw == 0 else {
-      return .rejected(.priceOffTick, record.x, instrument.tick.raw)
-    }
-    guard record.x <= instrument.priceMax.raw else {
-      return .rejected(.priceTooHigh, record.x, instrument.priceMax.raw)
-    }
-    guard record.y % instrument.lot.raw == 0 else {
-      return .rejected(.quantityOffLot, record.y, instrument.lot.raw)
-    }
-    guard record.y <= instrument.orderQuantityMax.raw else {
-      return .rejected(.quantityTooLarge, record.y, instrument.orderQuantityMax.raw)
+    guard instruments[place].status == .active else { return .rejected(.instrumentHalted) }
+    let (tick, lot) = (instruments[place].tick.raw, instruments[place].lot.raw)
+    guard record.x % tick == 0 else { return .rejected(.priceOffTick, record.x, tick) }
+    let priceMax = instruments[place].priceMax.raw
+    guard record.x <= priceMax else { return .rejected(.priceTooHigh, record.x, priceMax) }
+    guard record.y % lot == 0 else { return .rejected(.quantityOffLot, record.y, lot) }
+    let quantityMax = instruments[place].orderQuantityMax.raw
+    guard record.y <= quantityMax else {
+      return .rejected(.quantityTooLarge, record.y, quantityMax)
     }
     guard table.isPriced(record.instrument) else { return .rejected(.noMarketData) }
     return nil
@@ -71,24 +71,25 @@ extension ExecutionMachine {
   /// The credit rule: initial margin holds in every scenario, whichever subset of open orders
   /// fills. An order that lowers the worst scenario of nobody's book always passes.
   mutating func admissionRefusal(_ record: ActionRecord, account: AccountID) -> Outcome? {
-    let credit = credits[account.index]
-    guard Int64(credit.openOrders) < genesis.constants.openOrdersPerAccountMax else {
+    let openOrders = Int64(credits[account.index].openOrders)
+    guard openOrders < genesis.constants.openOrdersPerAccountMax else {
       return .rejected(
-        .tooManyOrders, Int64(credit.openOrders), genesis.constants.openOrdersPerAccountMax)
+        .tooManyOrders, openOrders, genesis.constants.openOrdersPerAccountMax)
     }
-    let isNewHolding = holdingSlot(account, record.instrument) == nil
-    if isNewHolding, Int64(credit.holdingCount) >= genesis.constants.positionsPerAccountMax {
+    let holdingCount = Int64(credits[account.index].holdingCount)
+    if holdingCount >= genesis.constants.positionsPerAccountMax,
+      holdingSlot(account, record.instrument) == nil
+    {
       return .rejected(
-        .tooManyPositions, Int64(credit.holdingCount), genesis.constants.positionsPerAccountMax)
+        .tooManyPositions, holdingCount, genesis.constants.positionsPerAccountMax)
     }
     if record.isReduceOnly || isRestricted(account) {
       let reducible = reducibleQuantity(account, record.instrument, side: record.side)
       guard record.y <= reducible else { return .rejected(.notReducing, reducible, record.y) }
     }
-    let instrument = instruments[Int(record.id)]
-    let exposure = exposure(
-      record.side, quantity: record.quantity, price: record.price, instrument)
-    let slot = risk.slot(account, instrument.underlying)
+    let terms = terms(record.instrument)
+    let exposure = exposure(record.side, quantity: record.quantity, price: record.price, terms)
+    let slot = risk.slot(account, terms.underlying)
     let worst = table.worst(with: exposure, record.instrument, in: risk.sums, slot)
     let before = risk.room(account)
     let after = risk.room(account, slot, worst: worst)
@@ -155,12 +156,27 @@ extension ExecutionMachine {
     return available
   }
 
-  func exposure(_ side: Side, quantity: Quantity, price: Price, _ instrument: Instrument)
+  /// What booking and reserving need of an instrument: a fifth of its record.
+  struct Terms {
+    let id: InstrumentID
+    let underlying: UnderlyingID
+    let makerFee: Ratio
+    let takerFee: Ratio
+  }
+
+  func terms(_ instrument: InstrumentID) -> Terms {
+    let place = instrument.index
+    return Terms(
+      id: instrument, underlying: instruments[place].underlying,
+      makerFee: instruments[place].makerFee, takerFee: instruments[place].takerFee)
+  }
+
+  func exposure(_ side: Side, quantity: Quantity, price: Price, _ terms: Terms)
     -> OrderExposure
   {
     OrderExposure(
-      quantity: Quantity(raw: side.sign * quantity.raw), mark: table.mark(instrument.id),
-      limit: price, feeRate: max(instrument.takerFee, instrument.makerFee))
+      quantity: Quantity(raw: side.sign * quantity.raw), mark: table.mark(terms.id),
+      limit: price, feeRate: max(terms.takerFee, terms.makerFee))
   }
 
   // MARK: - Matching
@@ -187,7 +203,7 @@ extension ExecutionMachine {
   /// position and is cancelled when there is none to reduce. Returns what is left.
   mutating func match(_ taker: Taker, quantity: Quantity) -> Quantity {
     var left = quantity.raw
-    let instrument = instruments[taker.instrument.index]
+    let terms = terms(taker.instrument)
     while left > 0 {
       let level =
         taker.side == .buy
@@ -209,7 +225,7 @@ extension ExecutionMachine {
           continue
         }
       }
-      fill(slot, maker, taker, instrument, size: Quantity(raw: size))
+      fill(slot, maker, taker, terms, size: Quantity(raw: size))
       left -= size
     }
     return Quantity(raw: left)
@@ -217,48 +233,63 @@ extension ExecutionMachine {
 
   /// Books one match: the event, both positions, both losses, and what is left of the maker.
   private mutating func fill(
-    _ slot: Int, _ maker: OrderRecord, _ taker: Taker, _ instrument: Instrument, size: Quantity
+    _ slot: Int, _ maker: OrderRecord, _ taker: Taker, _ terms: Terms, size: Quantity
   ) {
     let trade = TradeID(status[0].nextTrade)
     status[0].nextTrade += 1
     events.append(
       Fill(
-        cause: taker.cause, takerSide: taker.side, instrument: instrument.id, trade: trade,
+        cause: taker.cause, takerSide: taker.side, instrument: terms.id, trade: trade,
         maker: maker.account, taker: taker.account, price: maker.price, quantity: size,
         makerOrder: maker.id, takerOrder: taker.order))
-    if maker.remaining == size {
-      removeOrder(slot, keepingHolding: true)
+    let side = taker.side.opposite
+    let before = exposure(side, quantity: maker.remaining, price: maker.price, terms)
+    let quantity = Quantity(raw: side.sign * size.raw)
+    let holding = holding(maker.account, terms.id)
+    let rest = Quantity(raw: maker.remaining.raw - size.raw)
+    if rest.raw == 0 {
+      unlinkOrder(slot, maker)
+      credits[maker.account.index].openOrders -= 1
+      holdings[holding].openOrders -= 1
     } else {
-      let rest = Quantity(raw: maker.remaining.raw - size.raw)
-      changeExposure(maker, to: rest, instrument)
       orders[slot].remaining = rest
     }
+    note(maker.account, holding, terms.id, quantity, maker.price, feeRate: terms.makerFee)
+    let sums = risk.slot(maker.account, terms.underlying)
+    let worst = table.fill(
+      before,
+      leaving: rest.raw == 0
+        ? nil : exposure(side, quantity: rest, price: maker.price, terms), quantity, terms.id,
+      in: &risk.sums, sums)
+    risk.set(maker.account, sums, worst: worst)
     book(
-      maker.account, instrument, Quantity(raw: taker.side.opposite.sign * size.raw), maker.price,
-      feeRate: instrument.makerFee)
-    book(
-      taker.account, instrument, Quantity(raw: taker.side.sign * size.raw), maker.price,
-      feeRate: instrument.takerFee)
+      taker.account, terms, Quantity(raw: taker.side.sign * size.raw), maker.price,
+      feeRate: terms.takerFee)
   }
 
   /// Books a fill into an account's position and room: losses against the mark and fees at once,
   /// gains only when clearing grants them.
   mutating func book(
-    _ account: AccountID, _ instrument: Instrument, _ quantity: Quantity, _ price: Price,
-    feeRate: Ratio
+    _ account: AccountID, _ terms: Terms, _ quantity: Quantity, _ price: Price, feeRate: Ratio
   ) {
-    let holding = holdingSlot(account, instrument.id) ?? openHolding(account, instrument.id)
+    note(account, holding(account, terms.id), terms.id, quantity, price, feeRate: feeRate)
+    let slot = risk.slot(account, terms.underlying)
+    let worst = table.add(terms.id, quantity, to: &risk.sums, slot)
+    risk.set(account, slot, worst: worst)
+  }
+
+  /// Notes a fill in the holding, among the fills since, and in equity.
+  private mutating func note(
+    _ account: AccountID, _ holding: Int, _ instrument: InstrumentID, _ quantity: Quantity,
+    _ price: Price, feeRate: Ratio
+  ) {
     holdings[holding].since = Quantity(raw: holdings[holding].since.raw + quantity.raw)
     holdings[holding].sinceFills += 1
-    let fee = Fees.fee(price, quantity, rate: feeRate)
     let record = SinceRecord(
-      batch: status[0].batch, account: account, subject: instrument.id.raw,
-      quantity: quantity.raw, price: price, fee: fee, kind: SinceRecord.fill)
+      batch: status[0].batch, account: account, subject: instrument.raw, quantity: quantity.raw,
+      price: price, fee: Fees.fee(price, quantity, rate: feeRate), kind: SinceRecord.fill)
     remember(record)
     risk.equity[account.index] += loss(of: record)
-    let slot = risk.slot(account, instrument.underlying)
-    table.add(instrument.id, quantity, to: &risk.sums, slot)
-    risk.refresh(account, slot)
   }
 
   /// What a fill since the adopted Clearance takes from equity at today's mark: its loss with its
@@ -279,17 +310,15 @@ extension ExecutionMachine {
     orders[slot] = record
     while links.count <= slot { links.append(OrderLinks()) }
     linkOrder(slot, record)
-    let instrument = instruments[record.instrument.index]
-    let holding =
-      holdingSlot(record.account, record.instrument)
-      ?? openHolding(record.account, record.instrument)
-    holdings[holding].openOrders += 1
+    let terms = terms(record.instrument)
+    holdings[holding(record.account, record.instrument)].openOrders += 1
     credits[record.account.index].openOrders += 1
-    let risk = self.risk.slot(record.account, instrument.underlying)
-    table.add(
-      exposure(record.isBuy ? .buy : .sell, quantity: record.remaining, price: record.price, instrument),
-      instrument.id, to: &self.risk.sums, risk)
-    self.risk.refresh(record.account, risk)
+    let sums = risk.slot(record.account, terms.underlying)
+    let worst = table.add(
+      exposure(
+        record.isBuy ? .buy : .sell, quantity: record.remaining, price: record.price, terms),
+      terms.id, to: &risk.sums, sums)
+    risk.set(record.account, sums, worst: worst)
   }
 
   /// Enters a resting order into level, account list and indexes.
@@ -314,9 +343,26 @@ extension ExecutionMachine {
     }
   }
 
-  /// Takes an order out of everything it stands in.
-  mutating func removeOrder(_ slot: Int, keepingHolding: Bool = false) {
+  /// Cancels an order: out of the book, its contribution back, its holding released if idle.
+  mutating func removeOrder(_ slot: Int) {
     let record = orders[slot]
+    unlinkOrder(slot, record)
+    credits[record.account.index].openOrders -= 1
+    if let holding = holdingSlot(record.account, record.instrument) {
+      holdings[holding].openOrders -= 1
+      if holdings[holding].isIdle { release(record.account, record.instrument) }
+    }
+    let terms = terms(record.instrument)
+    let sums = risk.slot(record.account, terms.underlying)
+    let worst = table.remove(
+      exposure(
+        record.isBuy ? .buy : .sell, quantity: record.remaining, price: record.price, terms),
+      terms.id, from: &risk.sums, sums)
+    risk.set(record.account, sums, worst: worst)
+  }
+
+  /// Takes an order out of its level, its account's list, the indexes and its slot.
+  private mutating func unlinkOrder(_ slot: Int, _ record: OrderRecord) {
     if record.isBuy {
       books[record.instrument.index].bids.remove(slot, price: record.price, links: &links)
     } else {
@@ -337,31 +383,8 @@ extension ExecutionMachine {
     if record.clientID != 0 {
       clientIndex.remove(ExecutionMachine.clientHash(record.account, record.clientID), slot: slot)
     }
-    changeExposure(record, to: .zero, instruments[record.instrument.index])
     orders[slot] = .empty
     freeOrders.free(slot)
-    credits[record.account.index].openOrders -= 1
-    if let holding = holdingSlot(record.account, record.instrument) {
-      holdings[holding].openOrders -= 1
-    }
-    if !keepingHolding { release(record.account, record.instrument) }
-  }
-
-  /// Replaces a resting order's contribution to its owner's sums by that of `remaining`.
-  private mutating func changeExposure(
-    _ record: OrderRecord, to remaining: Quantity, _ instrument: Instrument
-  ) {
-    let side: Side = record.isBuy ? .buy : .sell
-    let slot = risk.slot(record.account, instrument.underlying)
-    table.remove(
-      exposure(side, quantity: record.remaining, price: record.price, instrument), instrument.id,
-      from: &risk.sums, slot)
-    if remaining.raw > 0 {
-      table.add(
-        exposure(side, quantity: remaining, price: record.price, instrument), instrument.id,
-        to: &risk.sums, slot)
-    }
-    risk.refresh(record.account, slot)
   }
 
   static func clientHash(_ account: AccountID, _ clientID: UInt64) -> UInt32 {
@@ -413,6 +436,11 @@ extension ExecutionMachine {
       next = holdings[slot].next
     }
     return nil
+  }
+
+  /// The slot of a holding, opened if there is none.
+  mutating func holding(_ account: AccountID, _ instrument: InstrumentID) -> Int {
+    holdingSlot(account, instrument) ?? openHolding(account, instrument)
   }
 
   mutating func openHolding(_ account: AccountID, _ instrument: InstrumentID) -> Int {

@@ -36,9 +36,14 @@ struct RiskBook: ~Copyable {
     return slot
   }
 
-  /// Recomputes the cached worst of a slot after its sums changed.
+  /// Recomputes the cached worst of a slot.
   mutating func refresh(_ account: AccountID, _ slot: Int) {
-    let worst = sums.worst(slot).loss.raw
+    set(account, slot, worst: sums.worst(slot).loss)
+  }
+
+  /// Keeps the worst of a slot whose sums have changed.
+  mutating func set(_ account: AccountID, _ slot: Int, worst: Notional) {
+    let worst = worst.raw
     worstTotal[account.index] += worst - worstOfSlot[slot]
     worstOfSlot[slot] = worst
   }

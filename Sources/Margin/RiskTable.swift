@@ -71,45 +71,80 @@ public import Primitives
 
   // MARK: Sums
 
-  /// Adds `quantity` contracts to the sums of `slot`.
-  public func add(_ instrument: InstrumentID, _ quantity: Quantity, to sums: inout ScenarioSums, _ slot: Int) {
-    let (unit, sum) = unsafe pointers(instrument, &sums, slot)
+  /// Adds `quantity` contracts to the sums of `slot` and gives the least of them, as
+  /// `ScenarioSums.worst`.
+  @discardableResult
+  public func add(
+    _ instrument: InstrumentID, _ quantity: Quantity, to sums: inout ScenarioSums, _ slot: Int
+  ) -> Notional {
     let q = Int128(quantity.raw)
-    for s in 0..<ScenarioSet.count { unsafe sum[s] = sum[s] &+ q &* Int128(unit[s]) }
+    return sweep(instrument, &sums, slot, still: 0) { unit in q &* unit }
   }
 
   /// Adds an open order's worst contribution to the sums of `slot`: in each scenario the loss it
   /// would bring if it filled, never a gain. Any subset of fills is covered by the sum.
-  public func add(_ order: OrderExposure, _ instrument: InstrumentID, to sums: inout ScenarioSums, _ slot: Int) {
-    let (unit, sum) = unsafe pointers(instrument, &sums, slot)
-    let q = Int128(order.quantity)
-    for s in 0..<ScenarioSet.count {
-      unsafe sum[s] = sum[s] &+ min(0, q &* Int128(unit[s]) &+ order.entry)
-    }
-    unsafe sum[ScenarioSet.count] = sum[ScenarioSet.count] &+ order.entry
+  @discardableResult
+  public func add(
+    _ order: OrderExposure, _ instrument: InstrumentID, to sums: inout ScenarioSums, _ slot: Int
+  ) -> Notional {
+    sweep(instrument, &sums, slot, still: order.entry) { unit in order.loss(unit) }
   }
 
   /// Takes an open order's contribution back.
-  public func remove(_ order: OrderExposure, _ instrument: InstrumentID, from sums: inout ScenarioSums, _ slot: Int) {
-    let (unit, sum) = unsafe pointers(instrument, &sums, slot)
-    let q = Int128(order.quantity)
-    for s in 0..<ScenarioSet.count {
-      unsafe sum[s] = sum[s] &- min(0, q &* Int128(unit[s]) &+ order.entry)
+  @discardableResult
+  public func remove(
+    _ order: OrderExposure, _ instrument: InstrumentID, from sums: inout ScenarioSums, _ slot: Int
+  ) -> Notional {
+    sweep(instrument, &sums, slot, still: 0 &- order.entry) { unit in 0 &- order.loss(unit) }
+  }
+
+  /// Turns what `order` had filled into a position: takes its contribution back, adds that of what
+  /// is left of it, if anything, and the contracts, in one pass.
+  @discardableResult
+  public func fill(
+    _ order: OrderExposure, leaving rest: OrderExposure?, _ quantity: Quantity,
+    _ instrument: InstrumentID, in sums: inout ScenarioSums, _ slot: Int
+  ) -> Notional {
+    let q = Int128(quantity.raw)
+    guard let rest else {
+      return sweep(instrument, &sums, slot, still: 0 &- order.entry) { unit in
+        q &* unit &- order.loss(unit)
+      }
     }
-    unsafe sum[ScenarioSet.count] = sum[ScenarioSet.count] &- order.entry
+    return sweep(instrument, &sums, slot, still: rest.entry &- order.entry) { unit in
+      q &* unit &- order.loss(unit) &+ rest.loss(unit)
+    }
+  }
+
+  /// Moves every sum of a slot by what `change` makes of the scenario's unit, and the last one by
+  /// `still`; gives the least after. The bound on `ScenarioSums` excludes overflow.
+  @inline(__always)
+  private func sweep(
+    _ instrument: InstrumentID, _ sums: inout ScenarioSums, _ slot: Int, still: Int128,
+    _ change: (Int128) -> Int128
+  ) -> Notional {
+    let (unit, sum) = unsafe pointers(instrument, &sums, slot)
+    var least = unsafe sum[ScenarioSet.count] &+ still
+    unsafe sum[ScenarioSet.count] = least
+    for s in 0..<ScenarioSet.count {
+      let now = unsafe sum[s] &+ change(Int128(unit[s]))
+      unsafe sum[s] = now
+      least = min(least, now)
+    }
+    return Notional(raw: min(0, least))
   }
 
   /// The least sum `slot` would have with the order, at most zero. Changes nothing.
-  public func worst(with order: OrderExposure, _ instrument: InstrumentID, in sums: borrowing ScenarioSums, _ slot: Int)
-    -> Notional
-  {
+  public func worst(
+    with order: OrderExposure, _ instrument: InstrumentID, in sums: borrowing ScenarioSums,
+    _ slot: Int
+  ) -> Notional {
     precondition(isPriced(instrument) && slot >= 0 && slot < sums.count)
     let unit = unsafe units + instrument.index * ScenarioSet.count
     let sum = unsafe sums.base + slot * ScenarioSums.wordCount
-    let q = Int128(order.quantity)
     var least = unsafe sum[ScenarioSet.count] &+ order.entry
     for s in 0..<ScenarioSet.count {
-      least = unsafe min(least, sum[s] &+ min(0, q &* Int128(unit[s]) &+ order.entry))
+      least = unsafe min(least, sum[s] &+ order.loss(Int128(unit[s])))
     }
     return Notional(raw: least)
   }

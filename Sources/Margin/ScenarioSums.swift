@@ -81,6 +81,12 @@ public import Primitives
   /// is rounded to money, below 1.05 of them in the fee.
   public static let dust: Int128 = 3 * Notional.perMoney
 
+  /// What the order loses in a scenario that moves the contract by `unit`, if it fills: never a
+  /// gain.
+  @inlinable @inline(__always) func loss(_ unit: Int128) -> Int128 {
+    min(0, Int128(quantity) &* unit &+ entry)
+  }
+
   @inlinable public init(quantity: Quantity, mark: Price, limit: Price, feeRate: Ratio) {
     self.quantity = quantity.raw
     let gap = Int128(quantity.raw) &* Int128(mark.raw &- limit.raw)

@@ -3,10 +3,10 @@
 /// slot really holds the key is the caller's to see in the pool.
 ///
 /// It is never iterated, so its layout can reach no root.
-public struct SlotTable: Sendable {
+@frozen public struct SlotTable: Sendable {
   /// hash << 32 | slot + 1; zero is an empty place.
-  private var entries: [UInt64]
-  private var mask: Int
+  @usableFromInline var entries: [UInt64]
+  @usableFromInline var mask: Int
   public private(set) var count = 0
 
   public init(capacity: Int = 16) {
@@ -17,7 +17,7 @@ public struct SlotTable: Sendable {
   }
 
   /// The mixer of splitmix64: every bit of the key reaches the low 32.
-  @inline(__always) public static func hash(_ key: UInt64) -> UInt32 {
+  @inlinable @inline(__always) public static func hash(_ key: UInt64) -> UInt32 {
     var z = key &+ 0x9E37_79B9_7F4A_7C15
     z = (z ^ (z &>> 30)) &* 0xBF58_476D_1CE4_E5B9
     z = (z ^ (z &>> 27)) &* 0x94D0_49BB_1331_11EB
@@ -25,6 +25,7 @@ public struct SlotTable: Sendable {
   }
 
   /// The slot under `hash` that `matches`, or nil.
+  @inlinable @inline(__always)
   public func slot(_ hash: UInt32, where matches: (Int) -> Bool) -> Int? {
     var place = Int(hash) & mask
     while entries[place] != 0 {

@@ -1,3 +1,4 @@
+import class Foundation.ProcessInfo
 import Commitments
 import Instruments
 import Primitives
@@ -225,3 +226,36 @@ import Wire
     #expect(flat, "seed \(seed)")
   }
 }
+
+@Suite("Speed of clearing", .enabled(if: isMeasuring)) struct ClearingSpeedTests {
+  @Test("batches of 2 000 fills on 1 024 accounts", arguments: [0, 500_000])
+  func fills(fee: Int64) throws {
+    var perpetual = TestWorld.instruments(fees: false)[0]
+    perpetual.takerFee = Ratio(raw: fee)
+    var house = House(clients: 1_024, instruments: [perpetual])
+    var generator = Generator(seed: 7)
+    for client in 0..<1_024 { house.deposit(House.client(client), 9_000_000_000) }
+    house.index(0, 1_000 * Price.scale)
+    try house.clear(after: 1)
+    var spent = 0.0
+    let batches = 100
+    for _ in 0..<batches {
+      for _ in 0..<2_000 {
+        let buyer = generator.below(1_024)
+        house.fill(
+          buyer: buyer, seller: (buyer + 1 + generator.below(1_023)) % 1_024, 0,
+          price: (1_000 * Price.scale + TestWorld.tick * generator.within(-50...50)),
+          quantity: TestWorld.lot * generator.within(1...10))
+      }
+      let (header, body) = try house.batch()
+      let start = threadSeconds()
+      _ = try house.machine.apply(header, body)
+      house.machine.seal()
+      spent += threadSeconds() - start
+      house.next(header, after: 1)
+    }
+    print("clearing, fee \(fee): \(spent / Double(batches) / 2_000 * 1e9) ns a fill (CPU)")
+  }
+}
+
+let isMeasuring = ProcessInfo.processInfo.environment["NOVATE_MEASURE"] != nil

@@ -1,3 +1,4 @@
+import Glibc
 public import Commitments
 public import Instruments
 public import Primitives
@@ -141,4 +142,11 @@ public struct BundleMaker: Sendable {
       actions, account: account, key: genesis.accounts[account.index],
       nonce: nonces[account.index], expiry: Timestamp(raw: time.raw + 60_000))
   }
+}
+
+/// Seconds of processor time this thread has used.
+public func threadSeconds() -> Double {
+  var now = timespec()
+  precondition(unsafe clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now) == 0)
+  return Double(now.tv_sec) + Double(now.tv_nsec) / 1e9
 }
