@@ -37,6 +37,7 @@ extension ClearingMachine {
     }
   }
 
+  @inline(__always)
   private func publisher(_ account: AccountID) -> UInt32 {
     UInt32(genesis.publishers.firstIndex(of: account) ?? genesis.publishers.count)
   }
@@ -159,12 +160,14 @@ extension ClearingMachine {
 
   // MARK: - Balances, a list per account sorted by asset
 
+  @inline(__always)
   func balance(_ account: AccountID, _ asset: AssetID) -> Int64 {
     if asset == .quote { return accounts[account.index].cash.raw }
     guard let slot = balanceSlot(account, asset) else { return 0 }
     return balances[slot].amount.raw
   }
 
+  @inline(__always)
   func balanceSlot(_ account: AccountID, _ asset: AssetID) -> Int? {
     var next = accounts[account.index].firstBalance
     while next != 0 {

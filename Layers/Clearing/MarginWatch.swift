@@ -103,6 +103,7 @@ extension ClearingMachine {
   }
 
   /// Equity and initial margin of an account from its positions, one underlying after the other.
+  @inline(__always)
   func standing(_ account: AccountID) -> Standing {
     var equity = Notional(accounts[account.index].cash).raw
     var groups: [(underlying: UnderlyingID, sums: InlineArray<32, Int128>)] = []
@@ -140,6 +141,7 @@ extension ClearingMachine {
   }
 
   /// ceil(initial × maintenance factor), in notional units.
+  @inline(__always)
   func maintenance(of requirement: Int128) -> Int128 {
     (requirement * Int128(genesis.constants.maintenanceFactor))
       .divided(by: Int128(Ratio.scale), rounding: .up)
@@ -157,6 +159,7 @@ extension ClearingMachine {
   }
 
   /// Whether every position has a mark from a fresh index.
+  @inline(__always)
   private func isPriceable(_ account: AccountID) -> Bool {
     var result = true
     forEachPosition(account) { _, position in

@@ -3,6 +3,9 @@ import Margin
 import Primitives
 import Wire
 
+// Small readers are inlined by force: called out of line from a mutating method they make the
+// compiler copy the whole machine to lend it.
+
 extension ClearingMachine {
   /// Puts the house between buyer and seller: both positions, both fees, one receipt.
   mutating func novate(_ fill: Fill) throws(ArithmeticFailure) {
@@ -55,6 +58,7 @@ extension ClearingMachine {
     return (quantity, posting.realised, cash)
   }
 
+  @inline(__always)
   func sum(_ a: Int64, _ b: Int64) throws(ArithmeticFailure) -> Int64 {
     let (sum, overflow) = a.addingReportingOverflow(b)
     if overflow { throw .overflow("fund posting") }
@@ -63,6 +67,7 @@ extension ClearingMachine {
 
   // MARK: - Positions, a list per account sorted by instrument
 
+  @inline(__always)
   func positionSlot(_ account: AccountID, _ instrument: InstrumentID) -> Int? {
     var next = accounts[account.index].firstPosition
     while next != 0 {
@@ -118,6 +123,7 @@ extension ClearingMachine {
   }
 
   /// Visits an account's positions in the order of instruments.
+  @inline(__always)
   func forEachPosition<Failure: Error>(
     _ account: AccountID, _ body: (Int, PositionRecord) throws(Failure) -> Void
   ) throws(Failure) {

@@ -41,6 +41,7 @@ extension ClearingMachine {
     decide(submission)
   }
 
+  @inline(__always)
   private func isInWindow(_ word: Timestamp) -> Bool {
     word.raw <= time.raw + genesis.constants.driftMax
       && word.raw >= time.raw - genesis.constants.oracleStaleness
@@ -96,6 +97,7 @@ extension ClearingMachine {
   }
 
   /// Whether an underlying's index is new enough for decisions that cannot be taken back.
+  @inline(__always)
   func isFresh(_ underlying: UnderlyingID) -> Bool {
     let entry = indices[underlying.index]
     return entry.price.raw > 0 && time.raw - entry.time.raw <= genesis.constants.driftMax

@@ -28,6 +28,7 @@ extension ExecutionMachine {
   }
 
   /// The slot of an account's key that is good in this batch.
+  @inline(__always)
   func keySlot(_ account: AccountID, _ key: PublicKey) -> Int? {
     guard let slot = anyKeySlot(account, key) else { return nil }
     let record = keys[slot]
@@ -39,6 +40,7 @@ extension ExecutionMachine {
   }
 
   /// The slot of a key the account has or once had.
+  @inline(__always)
   func anyKeySlot(_ account: AccountID, _ key: PublicKey) -> Int? {
     var next = credits[account.index].firstKey
     while next != 0 {

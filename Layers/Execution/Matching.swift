@@ -4,6 +4,9 @@ import Primitives
 import Wire
 
 extension ExecutionMachine {
+  // Small readers are inlined by force: called out of line from a mutating method they make the
+  // compiler copy the whole machine, two kibibytes, to lend it.
+
   // MARK: - Placing
 
   /// Admits, matches and rests a limit order.
@@ -45,6 +48,7 @@ extension ExecutionMachine {
   }
 
   /// The instrument's own rules: listed, trading, on tick and lot, within its limits.
+  @inline(__always)
   func termsRefusal(_ record: ActionRecord) -> Outcome? {
     let place = Int(record.id)
     guard place < instruments.count else { return .rejected(.unknownInstrument) }
@@ -104,6 +108,7 @@ extension ExecutionMachine {
     return nil
   }
 
+  @inline(__always)
   private func isRestricted(_ account: AccountID) -> Bool {
     AccountFlags(rawValue: credits[account.index].flags).contains(.reduceOnly)
   }
@@ -127,6 +132,7 @@ extension ExecutionMachine {
   }
 
   /// How many contracts trading on `side` would close: the size of an opposite position.
+  @inline(__always)
   private func closable(_ account: AccountID, _ instrument: InstrumentID, _ side: Side) -> Int64 {
     guard let slot = holdingSlot(account, instrument) else { return 0 }
     let position = holdings[slot].total.raw
@@ -164,6 +170,7 @@ extension ExecutionMachine {
     let takerFee: Ratio
   }
 
+  @inline(__always)
   func terms(_ instrument: InstrumentID) -> Terms {
     let place = instrument.index
     return Terms(
@@ -171,6 +178,7 @@ extension ExecutionMachine {
       makerFee: instruments[place].makerFee, takerFee: instruments[place].takerFee)
   }
 
+  @inline(__always)
   func exposure(_ side: Side, quantity: Quantity, price: Price, _ terms: Terms)
     -> OrderExposure
   {
@@ -193,7 +201,7 @@ extension ExecutionMachine {
 
   /// Whether the batch's body might pass its limit with another trade: what a bundle may still
   /// instruct clearing to do always has room.
-  var hasNoRoomForTrades: Bool {
+  @inline(__always) var hasNoRoomForTrades: Bool {
     bodyByteCount + (events.count + Limits.recordsPerBundleMax + 1) * EventBuffer.recordByteCount
       > Limits.batchBodyByteCountMax
   }
@@ -295,6 +303,7 @@ extension ExecutionMachine {
   /// What a fill since the adopted Clearance takes from equity at today's mark: its loss with its
   /// fee, never a gain. The fee counts against the same fill's gain, so that a seller who got more
   /// than his limit, and pays his fee on it, never loses more than his order had set aside.
+  @inline(__always)
   func loss(of fill: SinceRecord) -> Int128 {
     let mark = table.mark(InstrumentID(fill.subject))
     let gap = Int128(fill.quantity) * Int128(mark.raw - fill.price.raw)
@@ -391,6 +400,7 @@ extension ExecutionMachine {
     SlotTable.hash(clientID ^ UInt64(account.raw) << 40)
   }
 
+  @inline(__always)
   func clientOrder(_ account: AccountID, _ clientID: UInt64) -> Int? {
     clientIndex.slot(ExecutionMachine.clientHash(account, clientID)) {
       orders[$0].clientID == clientID && orders[$0].account == account
@@ -428,6 +438,7 @@ extension ExecutionMachine {
 
   // MARK: - Holdings
 
+  @inline(__always)
   func holdingSlot(_ account: AccountID, _ instrument: InstrumentID) -> Int? {
     var next = credits[account.index].firstHolding
     while next != 0 {

@@ -27,6 +27,7 @@ struct RiskBook: ~Copyable {
   }
 
   /// The sums of an account in an underlying; made on first use.
+  @inline(__always)
   mutating func slot(_ account: AccountID, _ underlying: UnderlyingID) -> Int {
     let place = account.index * underlyingCount + underlying.index
     if slots[place] >= 0 { return Int(slots[place]) }
@@ -42,6 +43,7 @@ struct RiskBook: ~Copyable {
   }
 
   /// Keeps the worst of a slot whose sums have changed.
+  @inline(__always)
   mutating func set(_ account: AccountID, _ slot: Int, worst: Notional) {
     let worst = worst.raw
     worstTotal[account.index] += worst - worstOfSlot[slot]

@@ -174,6 +174,7 @@ extension ExecutionMachine {
     return nil
   }
 
+  @inline(__always)
   func balanceSlot(_ account: AccountID, _ asset: AssetID) -> Int? {
     var next = credits[account.index].firstBalance
     while next != 0 {
@@ -192,6 +193,7 @@ extension ExecutionMachine {
   }
 
   /// Whole money units of a notional, rounded down and held to Int64: a figure to show.
+  @inline(__always)
   func moneyFloor(_ notional: Int128) -> Int64 {
     let money = notional.divided(by: Notional.perMoney, rounding: .down)
     return Int64(clamping: money)
