@@ -50,6 +50,10 @@ public struct ClearingMachine: ~Copyable {
   var table = RiskTable()
   var accountTree = AccountTree()
   var trees = ClearingTrees()
+  /// Accounts with the reduce-only flag, ascending.
+  var restricted: [AccountID] = []
+  /// Scenario sums of the account being weighed, a slot an underlying.
+  var scratch = ScenarioSums(capacity: 1)
 
   // The batch being cleared.
   var touched = Touched()
@@ -74,6 +78,7 @@ public struct ClearingMachine: ~Copyable {
     previousExecutionID = network
     status.append(StatusRecord())
     status[0].time = genesis.startTime
+    for _ in genesis.underlyings { _ = scratch.append() }
     for owner in genesis.accounts { openAccount(owner) }
     opened = []
     for _ in genesis.assets { funds.append(FundRecord()) }
@@ -86,7 +91,7 @@ public struct ClearingMachine: ~Copyable {
     reprice()
     rebuildTrees()
     seal()
-    touched = Touched()
+    touched.clear()
   }
 
   /// The batch to be cleared next.
@@ -322,7 +327,10 @@ struct InstructionCursor {
 
 /// What the open batch changed, to be told to execution and hashed.
 struct Touched {
-  var accounts: [AccountID] = []
+  /// Each once, in the order of first touch.
+  private(set) var accounts: [AccountID] = []
+  private var marks: [UInt32] = []
+  private var round: UInt32 = 1
   /// account << 32 | instrument.
   var positions: [UInt64] = []
   /// account << 32 | asset.
@@ -331,10 +339,18 @@ struct Touched {
   var slices: [Int] = []
   var instruments: [Int] = []
 
+  mutating func touch(_ account: AccountID) {
+    while marks.count <= account.index { marks.append(0) }
+    guard marks[account.index] != round else { return }
+    marks[account.index] = round
+    accounts.append(account)
+  }
+
   var marketMoved: Bool { !indices.isEmpty || !slices.isEmpty || !instruments.isEmpty }
 
   mutating func clear() {
     accounts.removeAll(keepingCapacity: true)
+    round &+= 1
     positions.removeAll(keepingCapacity: true)
     balances.removeAll(keepingCapacity: true)
     indices.removeAll()

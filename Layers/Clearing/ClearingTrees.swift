@@ -93,12 +93,14 @@ extension ClearingMachine {
   }
 
   /// SHA-256 of tag, count and the packed positions sorted by instrument; zero for none.
+  @inline(__always)
   func positionsDigest(_ account: AccountID) -> Digest {
     guard accounts[account.index].firstPosition != 0 else { return .zero }
     return SHA256.digest(positionsBytes(account))
   }
 
   /// What `positionsDigest` hashes: 44 bytes a position.
+  @inline(__always)
   func positionsBytes(_ account: AccountID) -> [UInt8] {
     var out = ByteWriter(capacity: 36 + 44 * 4)
     out.write(AccountTree.positionsTag.bytes)
@@ -115,12 +117,14 @@ extension ClearingMachine {
   }
 
   /// SHA-256 of tag, count and the packed balances sorted by asset; zero for none.
+  @inline(__always)
   func balancesDigest(_ account: AccountID) -> Digest {
     guard accounts[account.index].firstBalance != 0 else { return .zero }
     return SHA256.digest(balancesBytes(account))
   }
 
   /// What `balancesDigest` hashes: 10 bytes a balance.
+  @inline(__always)
   func balancesBytes(_ account: AccountID) -> [UInt8] {
     var entries = ByteWriter()
     var count: UInt32 = 0

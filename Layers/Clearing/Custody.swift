@@ -89,7 +89,7 @@ extension ClearingMachine {
     accounts.append(AccountRecord(owner: owner, opened: status[0].batch))
     owners[owner] = account
     opened.append(OpenedAccount(account: account, owner: owner))
-    touched.accounts.append(account)
+    touched.touch(account)
     return account
   }
 
@@ -97,7 +97,7 @@ extension ClearingMachine {
   mutating func credit(_ account: AccountID, _ asset: AssetID, _ change: Int64)
     throws(ArithmeticFailure) -> Money
   {
-    touched.accounts.append(account)
+    touched.touch(account)
     if asset == .quote {
       let cash = try accounts[account.index].cash.adding(Money(raw: change))
       accounts[account.index].cash = cash
@@ -121,7 +121,7 @@ extension ClearingMachine {
     receipt.buyer = account
     receipt.paid = Money(raw: record.x)
     defer { receipts.write(record: receipt) }
-    touched.accounts.append(account)
+    touched.touch(account)
     guard balance(account, asset) >= record.x else {
       receipt.code = ReceiptCode.insufficientBalance.rawValue
       return

@@ -39,7 +39,7 @@ extension ClearingMachine {
     let change = try value.subtracting(position.cost)
     accounts[account.index].cash = try accounts[account.index].cash.adding(change)
     closePosition(account, instrument.id)
-    touched.accounts.append(account)
+    touched.touch(account)
     touched.positions.append(UInt64(account.raw) << 32 | UInt64(instrument.id.raw))
     var receipt = Receipt(.expiry)
     receipt.instrument = instrument.id

@@ -53,7 +53,7 @@ extension ClearingMachine {
       closePosition(account, instrument.id)
     }
     accounts[account.index].cash = cash
-    touched.accounts.append(account)
+    touched.touch(account)
     touched.positions.append(UInt64(account.raw) << 32 | UInt64(instrument.id.raw))
     return (quantity, posting.realised, cash)
   }

@@ -44,6 +44,8 @@ extension ClearingMachine: PooledState {
     for index in 0..<accounts.count { owners[accounts[index].owner] = AccountID(UInt32(index)) }
     freePositions = SlotBitmap(count: positions.count) { _ in true }
     for slot in 0..<positions.count where positions[slot].isUsed == 0 { freePositions.free(slot) }
+    restricted = (0..<accounts.count).filter { accounts[$0].isRestricted }
+      .map { AccountID(UInt32($0)) }
     reprice()
   }
 
@@ -51,7 +53,7 @@ extension ClearingMachine: PooledState {
   func clearanceBody() -> ClearanceBody {
     var body = ClearanceBody()
     body.opened = opened
-    for account in touched.accounts.sortedOnce() {
+    for account in touched.accounts.sorted() {
       let record = accounts[account.index]
       body.accounts.append(
         AccountEntry(

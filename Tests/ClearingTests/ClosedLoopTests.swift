@@ -1,4 +1,4 @@
-import class Foundation.ProcessInfo
+import Foundation
 import Commitments
 import Instruments
 import Primitives
@@ -25,7 +25,7 @@ struct Loop: ~Copyable {
   var sequence: UInt64 = 0
   var reference: UInt64 = 0
   let crashes: Bool
-  private var outgoing: [Bundle] = []
+  private var outgoing: [Wire.Bundle] = []
   var fills = 0
   var closes = 0
   var insured = 0
@@ -34,7 +34,7 @@ struct Loop: ~Copyable {
   struct Batch {
     var time: Timestamp
     var adopted: Int
-    var bundles: [Bundle]
+    var bundles: [Wire.Bundle]
     var header: ExecutionHeader
     var body: [UInt8]
     var cleared: ClearingHeader
@@ -63,7 +63,7 @@ struct Loop: ~Copyable {
     pending.removeFirst(adopted)
     try execution.openBatch(time: time, adopting: taken)
     if adopted > 0, let fault = difference(taken) { return fault }
-    var bundles: [Bundle] = []
+    var bundles: [Wire.Bundle] = []
     for bundle in traffic(number) {
       var outcomes: [Outcome] = []
       try execution.apply(bundle, into: &outcomes)
@@ -148,7 +148,7 @@ struct Loop: ~Copyable {
 
   // MARK: - Traffic
 
-  private mutating func traffic(_ number: Int) -> [Bundle] {
+  private mutating func traffic(_ number: Int) -> [Wire.Bundle] {
     outgoing = []
     if number == 0 {
       for number in 0..<8 { deposit(genesis.accounts[client(number).index], 3_000_000_000) }
@@ -298,5 +298,31 @@ struct Loop: ~Copyable {
       #expect(result.header == batch.cleared && result.receipts == batch.receipts)
       pending.append((result.header, result.body))
     }
+  }
+}
+
+@Suite("Golden roots") struct GoldenRootTests {
+  /// The rules, the state format and the hashing together: seed, batches, both header ids.
+  /// `NOVATE_REGENERATE=1` writes the file anew, which is a change of rules or of state format.
+  static let file = URL(filePath: #filePath).deletingLastPathComponent()
+    .deletingLastPathComponent().appending(path: "Fixtures/Machines/roots.txt")
+
+  @Test("the chain of a seed is the one on file")
+  func golden() throws {
+    var text = "# seed, batches, id of the last execution and clearing header\n"
+    for seed in 421...424 as ClosedRange<UInt64> {
+      var loop = Loop(seed: seed, crashes: seed % 2 == 0)
+      for number in 0..<100 {
+        let fault = try loop.step(number)
+        #expect(fault == nil)
+      }
+      let (execution, clearing) = (loop.execution.previousID, loop.clearing.previousID)
+      text += "\(seed) 100 \(execution) \(clearing)\n"
+    }
+    if ProcessInfo.processInfo.environment["NOVATE_REGENERATE"] == "1" {
+      try text.write(to: Self.file, atomically: true, encoding: .utf8)
+    }
+    let stored = try String(contentsOf: Self.file, encoding: .utf8)
+    #expect(text == stored)
   }
 }
