@@ -255,12 +255,37 @@ extension Genesis {
     guard constants.witnessQuorum >= 0, constants.witnessQuorum <= witnesses.count else {
       return "witness quorum"
     }
+    if let fault = instrumentFault { return fault }
+    return constants.fault
+  }
+}
+
+extension Genesis {
+  /// Instruments stand in the order of their ids, as freshly listed, each with a name of its own.
+  private var instrumentFault: StaticString? {
+    var names: Set<InstrumentName> = []
     for (place, instrument) in instruments.enumerated() {
       guard instrument.id.index == place, instrument.underlying.index < underlyings.count,
-        instrument.fault == nil
+        instrument.fault == nil, instrument.isFresh
       else { return "instrument" }
+      guard let name = InstrumentName(instrument, underlyings: underlyings) else {
+        return "instrument without a name"
+      }
+      guard names.insert(name).inserted else { return "an instrument stands twice" }
     }
-    return constants.fault
+    return nil
+  }
+}
+
+extension Instrument {
+  /// Whether nothing has happened to it yet: it is what its terms alone make it.
+  fileprivate var isFresh: Bool {
+    guard let kind else { return false }
+    return self
+      == Instrument(
+        id: id, underlying: underlying, kind: kind, optionTypeCode: optionTypeCode,
+        strike: strike, expiry: expiry, tick: tick, lot: lot, orderQuantityMax: orderQuantityMax,
+        priceMax: priceMax, makerFee: makerFee, takerFee: takerFee)
   }
 }
 
