@@ -401,6 +401,8 @@ public struct SessionOffer: Sendable {
   public var features: UInt64
   /// The longest body accepted from the other side.
   public var frameLimit: UInt32
+  /// The longest body accepted from a service, where that differs.
+  public var serviceFrameLimit: UInt32?
   /// Rule sets that can be replayed; at most 16.
   public var rules: [Digest]
 
@@ -513,6 +515,9 @@ public struct ListeningHandshake: Sendable {
   /// The agreement; it holds once the proof was judged, if there has to be one.
   public let session: Session
 
+  /// The longest body we accept from the other side.
+  public let frameLimit: Int
+
   /// Whether the other side still has to prove its key.
   public var needsProof: Bool { !session.key.isZero }
 
@@ -539,14 +544,16 @@ public struct ListeningHandshake: Sendable {
     if theirs.role != .client || !theirs.key.isZero {
       guard admits(theirs.role, theirs.key) else { throw .unauthorised(theirs.role, theirs.key) }
     }
+    let limit = theirs.role == .client ? offer.frameLimit : offer.serviceFrameLimit
     var answer = HelloAck(
-      minor: minor, role: offer.role, frameLimit: offer.frameLimit,
+      minor: minor, role: offer.role, frameLimit: limit ?? offer.frameLimit,
       features: offer.features & theirs.features, key: key.publicKey, nonce: nonce)
     answer.signature = key.sign(
       Transcript.listener(frame.body, answer.bytes, network: offer.network))
     hello = frame.body
     network = offer.network
     ack = answer.bytes
+    frameLimit = Int(answer.frameLimit)
     session = Session(
       role: theirs.role, key: theirs.key, minor: minor, features: answer.features,
       frameLimit: min(Int(theirs.frameLimit), FrameHeader.bodyByteCountHardMax),
