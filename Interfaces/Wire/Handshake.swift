@@ -433,6 +433,18 @@ public struct Session: Hashable, Sendable {
   public let frameLimit: Int
   /// The other side's rule sets; empty when it is the one that listened.
   public let rules: [Digest]
+
+  public init(
+    role: Role = .client, key: PublicKey = .zero, minor: UInt8 = 0, features: UInt64 = 0,
+    frameLimit: Int, rules: [Digest] = []
+  ) {
+    self.role = role
+    self.key = key
+    self.minor = minor
+    self.features = features
+    self.frameLimit = frameLimit
+    self.rules = rules
+  }
 }
 
 /// What is signed: both sides' words and nonces.
