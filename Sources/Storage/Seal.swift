@@ -14,7 +14,7 @@ enum Seal {
     prefix.write(key.number)
     stream.update(prefix.bytes.rawSpan)
     stream.update(bytes)
-    return stream.finalize()
+    return stream.finish()
   }
 
   /// The bytes behind the seal.
