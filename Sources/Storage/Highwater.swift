@@ -85,6 +85,7 @@ public struct Highwater: ~Copyable {
     var counter = newest?.counter ?? 0
     if newest == nil, standing == .consistent {
       counter += 1
+      try file.preallocate(2 * Highwater.slotByteCount)
       try Slot(counter: counter, mark: nil, node: node).write(to: file, role, store.network)
       try Folder.sync(store.folder)
     }
@@ -161,8 +162,8 @@ public struct Highwater: ~Copyable {
     do throws(StorageFailure) {
       try slot.write(to: file, role, network)
     } catch {
-      // Which slot the disk holds is no longer known.
-      isPoisoned = true
+      // After a failed sync, which bytes the disk holds is no longer known.
+      if case .fatalInputOutput = error { isPoisoned = true }
       throw error
     }
     counter = slot.counter
@@ -207,21 +208,36 @@ public struct Highwater: ~Copyable {
     var slots: [Slot] = []
     for position in 0..<2 {
       let bytes = try file.read(slotByteCount, at: position * slotByteCount)
-      let span = bytes.rawSpan
-      guard span.byteCount >= 136, span.load(at: 0) == Slot.magic,
-        SHA256.digest(span.extracting(0..<104)) == Digest(span, at: 104)
-      else { continue }
-      guard span.load(at: 24) == role else {
-        throw .otherRole(expected: role, found: span.load(at: 24))
+      guard let parsed = Slot.parse(bytes.rawSpan) else { continue }
+      guard parsed.role == role else { throw .otherRole(expected: role, found: parsed.role) }
+      guard parsed.network == network else {
+        throw .otherNetwork(expected: network, found: parsed.network)
       }
-      guard Digest(span, at: 72) == network else {
-        throw .otherNetwork(expected: network, found: Digest(span, at: 72))
-      }
-      let isMarked = span.load(at: 25, as: UInt8.self) == 1
-      let mark = Mark(seq: span.load(at: 32), id: Digest(span, at: 40))
-      slots.append(
-        Slot(counter: span.load(at: 8), mark: isMarked ? mark : nil, node: span.load(at: 16)))
+      slots.append(parsed.slot)
     }
     return slots
+  }
+
+  static func wholeSlotCount(_ file: borrowing File) throws(StorageFailure) -> Int {
+    var count = 0
+    for position in 0..<2 {
+      let bytes = try file.read(slotByteCount, at: position * slotByteCount)
+      if Slot.parse(bytes.rawSpan) != nil { count += 1 }
+    }
+    return count
+  }
+}
+
+extension Highwater.Slot {
+  /// Parses a slot; nil where it is not whole.
+  static func parse(_ span: RawSpan) -> (slot: Highwater.Slot, role: UInt8, network: Digest)? {
+    guard span.byteCount >= 136, span.load(at: 0) == magic,
+      SHA256.digest(span.extracting(0..<104)) == Digest(span, at: 104)
+    else { return nil }
+    let isMarked = span.load(at: 25, as: UInt8.self) == 1
+    let mark = Highwater.Mark(seq: span.load(at: 32), id: Digest(span, at: 40))
+    let slot = Highwater.Slot(
+      counter: span.load(at: 8), mark: isMarked ? mark : nil, node: span.load(at: 16))
+    return (slot, span.load(at: 24), Digest(span, at: 72))
   }
 }

@@ -24,9 +24,9 @@ enum JournalScan {
   }
 
   /// Checks every group, hands those from `first` on to the body, and answers where the next group
-  /// goes; nil for an empty journal.
+  /// goes; nil for an empty journal. Without `first`, wherever it begins is right.
   static func replay(
-    _ folder: String, _ network: Digest?, from first: UInt64,
+    _ folder: String, _ network: Digest?, from first: UInt64?,
     _ body: (UInt64, RawSpan) throws(StorageFailure) -> Void
   ) throws(StorageFailure) -> End? {
     var end: End?
@@ -35,7 +35,7 @@ enum JournalScan {
       let bytes = try file.read(try file.byteCount(), at: 0)
       let header = JournalSegmentHeader(bytes.rawSpan)
       guard let header, header.number == number else {
-        throw .journalDamaged(segment: number, offset: 0, index: end?.nextIndex ?? first)
+        throw .journalDamaged(segment: number, offset: 0, index: end?.nextIndex ?? first ?? 0)
       }
       if let network, network != header.network {
         throw .otherNetwork(expected: network, found: header.network)
@@ -49,12 +49,12 @@ enum JournalScan {
             segment: end.segments[end.segments.count - 1].number, offset: UInt64(end.offset),
             index: end.nextIndex)
         }
-      } else if header.firstIndex > first {
+      } else if let first, header.firstIndex > first {
         throw .journalGap(expected: first, found: header.firstIndex)
       }
       var segments = end?.segments ?? []
       segments.append(Journal.Segment(number: number, firstIndex: header.firstIndex))
-      end = try walk(bytes.rawSpan, header, segments, from: first, body)
+      end = try walk(bytes.rawSpan, header, segments, from: first ?? 0, body)
     }
     return end
   }

@@ -38,19 +38,22 @@ struct MetaPages {
 
   /// The live meta page: the one of the later commit.
   let live: Meta
+  /// The one before it.
+  let former: Meta
 
   init(_ file: borrowing File) throws(StorageFailure) {
     // A writer beside us may commit between the two reads, so a contradiction must stand.
     for _ in 0..<16 {
-      if let live = try MetaPages.live(file) {
+      if let (live, former) = try MetaPages.both(file) {
         self.live = live
+        self.former = former
         return
       }
     }
     throw .damaged(key: MetaPages.key, reason: .form)
   }
 
-  private static func live(_ file: borrowing File) throws(StorageFailure) -> Meta? {
+  private static func both(_ file: borrowing File) throws(StorageFailure) -> (Meta, Meta)? {
     let head = try file.read(4096, at: 0)
     guard let first = parse(head.rawSpan, page: 0) else { return nil }
     let rest = try file.read(first.pageByteCount, at: first.pageByteCount)
@@ -60,7 +63,7 @@ struct MetaPages {
     guard first.pageByteCount == second.pageByteCount,
       (a == 0 && b == 0) || (a % 2 == 0 && b % 2 == 1 && (a == b &+ 1 || b == a &+ 1))
     else { return nil }
-    return a > b ? first : second
+    return a > b ? (first, second) : (second, first)
   }
 
   private static func parse(_ page: RawSpan, page number: UInt64) -> Meta? {
