@@ -30,7 +30,7 @@ public enum Standing: Hashable, Sendable {
 /// written in turn, so a torn write spoils the older. A slot names the file's own inode: a copy of
 /// the whole folder is another file and starts *recovering*. What it cannot see is a snapshot below
 /// the file system, such as a virtual disk rolled back as a whole.
-public struct Highwater: ~Copyable {
+public final class Highwater {
   public struct Mark: Hashable, Sendable {
     public var seq: UInt64
     public var id: Digest
@@ -128,7 +128,7 @@ public struct Highwater: ~Copyable {
   ///
   /// - Throws: `.recovering`; `.alreadySigned` for another id, or for a lower sequence;
   ///   `.fatalInputOutput`, `.poisoned`.
-  public mutating func raise(seq: UInt64, id: Digest) throws(StorageFailure) {
+  public func raise(seq: UInt64, id: Digest) throws(StorageFailure) {
     if case .recovering(let seq, _) = standing { throw .recovering(atLeast: seq) }
     if let mark {
       if mark.seq == seq && mark.id == id { return }
@@ -141,7 +141,7 @@ public struct Highwater: ~Copyable {
   /// operator's bundle showed it, and the store has replayed to it.
   ///
   /// - Throws: `.recovering` where `mark` lies below what the folder itself knows.
-  public mutating func finishRecovery(at mark: Mark) throws(StorageFailure) {
+  public func finishRecovery(at mark: Mark) throws(StorageFailure) {
     guard case .recovering(let least, _) = standing else { return }
     guard mark.seq >= least else { throw .recovering(atLeast: least) }
     try write(mark)
@@ -151,12 +151,12 @@ public struct Highwater: ~Copyable {
   }
 
   /// Lowers the mark after a Resume signed by governance made what lies above it void.
-  public mutating func resume(at mark: Mark) throws(StorageFailure) {
+  public func resume(at mark: Mark) throws(StorageFailure) {
     if case .recovering(let seq, _) = standing { throw .recovering(atLeast: seq) }
     try write(mark)
   }
 
-  private mutating func write(_ mark: Mark) throws(StorageFailure) {
+  private func write(_ mark: Mark) throws(StorageFailure) {
     guard !isPoisoned else { throw .poisoned }
     let slot = Slot(counter: counter + 1, mark: mark, node: UInt64(try file.status().st_ino))
     do throws(StorageFailure) {

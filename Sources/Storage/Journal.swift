@@ -4,7 +4,7 @@ public import Primitives
 /// Groups made durable before a batch is: preallocated segment files under `journal/`, one group a
 /// sync, each chained to the one before it by SHA-256.
 ///
-/// One thread owns a journal: it appends a group, syncs, and only then lets acknowledgements leave.
+/// One thread at a time owns a journal (it is not `Sendable`): it appends a group, syncs, and only then lets acknowledgements leave.
 /// A group is 96 bytes of header, the payload, and zeros to the next multiple of 32:
 ///
 /// | offset | size | field |
@@ -20,7 +20,7 @@ public import Primitives
 /// The field *durable* tells a torn tail from rot: a damaged group is a torn tail unless a later
 /// group stands which was written after it had been synced. Rot in the very last durable group
 /// cannot be told from a torn write; the layer compares with what its peers acknowledged.
-public struct Journal: ~Copyable {
+public final class Journal {
   /// Bytes of a segment file unless told otherwise.
   public static let segmentByteCount = 64 << 20
   /// Recycled segments kept for later.
@@ -105,7 +105,7 @@ public struct Journal: ~Copyable {
   /// - Throws: `.groupTooLarge`, `.diskFull` (nothing changed; may be tried again),
   ///   `.fatalInputOutput`, `.poisoned`.
   @discardableResult
-  public mutating func append(_ payload: RawSpan) throws(StorageFailure) -> UInt64 {
+  public func append(_ payload: RawSpan) throws(StorageFailure) -> UInt64 {
     guard !isPoisoned else { throw .poisoned }
     let byteCount = JournalGroup.byteCount(payload: payload.byteCount)
     let maximum = segmentByteCount - JournalSegmentHeader.byteCount
@@ -127,13 +127,13 @@ public struct Journal: ~Copyable {
   }
 
   @discardableResult
-  public mutating func append(_ payload: [UInt8]) throws(StorageFailure) -> UInt64 {
+  public func append(_ payload: [UInt8]) throws(StorageFailure) -> UInt64 {
     try append(payload.rawSpan)
   }
 
   /// Makes every appended group durable. A failure is never retried.
   /// - Throws: `.fatalInputOutput`, `.poisoned`.
-  public mutating func sync() throws(StorageFailure) {
+  public func sync() throws(StorageFailure) {
     guard !isPoisoned else { throw .poisoned }
     guard durable != nextIndex else { return }
     do throws(StorageFailure) {
@@ -144,7 +144,7 @@ public struct Journal: ~Copyable {
 
   /// Recycles the segments whose groups are all below `index`: those the database holds.
   /// - Throws: `.system`.
-  public mutating func trim(before index: UInt64) throws(StorageFailure) {
+  public func trim(before index: UInt64) throws(StorageFailure) {
     guard !isPoisoned else { throw .poisoned }
     while segments.count > 1, segments[1].firstIndex <= index {
       let path = Journal.path(folder, segments[0].number)
@@ -158,13 +158,13 @@ public struct Journal: ~Copyable {
     }
   }
 
-  private mutating func poisoning(_ failure: StorageFailure) -> StorageFailure {
+  private func poisoning(_ failure: StorageFailure) -> StorageFailure {
     if case .fatalInputOutput = failure { isPoisoned = true }
     return failure
   }
 
   /// Begins the next segment; its header promises that everything before it is durable.
-  private mutating func rollOver() throws(StorageFailure) {
+  private func rollOver() throws(StorageFailure) {
     try active.syncData()
     durable = nextIndex
     let number = activeNumber + 1
