@@ -44,7 +44,7 @@ import Wire
 
   static let golden = URL(filePath: #filePath).deletingLastPathComponent()
     .deletingLastPathComponent().appending(path: "Fixtures/Wire/genesis.json")
-  static let goldenHash = "953eb695e33b6eec7c1ae2310bffa7322c5d2d1b62ca21ce65e0c0d3f312dae4"
+  static let goldenHash = "44993ca7aaf35eb83812cef8e0ca9bab0b87d639b973efa9097dc7fd2370d8b3"
 
   static func goldenBytes() throws -> [UInt8] { Array(try Data(contentsOf: golden)) }
 
