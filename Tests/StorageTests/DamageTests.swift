@@ -59,6 +59,13 @@ import Testing
     let file = try File(path, .readWrite)
     // Every byte of both meta records, then each page at its header and at seeded places.
     var offsets = Array(0..<160) + Array(4096..<4256)
+    // Every byte in use of the free list's root, and of the table of tables.
+    let metas = try MetaPages(try File(path, .read))
+    for root in [metas.live.free.root, metas.live.main.root] {
+      let start = Int(root) * 4096
+      let upper = Int(whole.rawSpan.load(at: start + 14, as: UInt16.self))
+      offsets += Array(start..<(start + 24)) + Array((start + upper)..<(start + 4096))
+    }
     for page in 2..<(whole.count / 4096) {
       offsets.append(page * 4096 + random.below(16))
       offsets.append(page * 4096 + 16 + random.below(64))
