@@ -39,6 +39,9 @@ import Testing
       stream.update(key)
       stream.update(value)
     }
+    // A free list that lost a page is a wrong one too.
+    let pages = Array("\(walk.livePageCount) \(walk.freePageCount)".utf8)
+    stream.update(pages.rawSpan)
     return stream.finish()
   }
 
