@@ -1,30 +1,5 @@
 public import Primitives
 
-/// Why a text is not a signed note, a checkpoint or a note key.
-public enum NoteFailure: Error, Hashable, Sendable {
-  /// The note is not: text, blank line, signature lines, in plain UTF-8.
-  case malformed(MalformedNote)
-  /// A key's text is not `name+keyid+base64`, or its id is not that of its name and key.
-  case verifierKey(String)
-  /// The line of a known key does not verify: the whole note is refused.
-  case badSignature(name: String)
-  /// No known key has signed.
-  case unsigned
-
-  /// What is wrong with a note's form.
-  public enum MalformedNote: Hashable, Sendable {
-    case tooLong(byteCount: Int)
-    case notUTF8
-    case controlCharacter
-    case noSignatureBlock
-    case signatureLine(number: Int)
-    case tooManySignatures(count: Int)
-    case checkpointLines
-    case treeSize
-    case rootHash
-  }
-}
-
 /// What a note key signs (https://c2sp.org/signed-note, signature types).
 public enum NoteAlgorithm: UInt8, Hashable, Sendable {
   /// Ed25519 over the note's text.
@@ -35,8 +10,11 @@ public enum NoteAlgorithm: UInt8, Hashable, Sendable {
 
 /// The name and public half of a note key.
 public struct NoteVerifier: Hashable, Sendable, CustomStringConvertible {
+  /// A URL without its scheme, by custom; neither spaces nor plus.
   public let name: String
+  /// What the key signs.
   public let algorithm: NoteAlgorithm
+  /// The Ed25519 key, 32 bytes.
   public let key: PublicKey
   /// The first four bytes, big-endian, of SHA-256(name || 0x0A || algorithm || key).
   public let keyID: UInt32
@@ -96,6 +74,7 @@ public struct NoteSignature: Hashable, Sendable {
   /// 64 bytes for Ed25519, 72 for a cosignature; any number for an unknown kind.
   public let bytes: [UInt8]
 
+  /// A line made elsewhere.
   public init(name: String, keyID: UInt32, bytes: [UInt8]) {
     self.name = name
     self.keyID = keyID

@@ -1,62 +1,23 @@
 public import Primitives
 
-/// Why a policy file is refused: what, and on which line, counted from 1.
-public struct PolicyFailure: Error, Hashable, Sendable, CustomStringConvertible {
-  public let line: Int
-  public let reason: Reason
-
-  public enum Reason: Hashable, Sendable {
-    case unknownKeyword(String)
-    /// The line has another number of items than its keyword takes.
-    case itemCount(keyword: String, found: Int)
-    /// Not 64 hexadecimal digits, or not a key that can verify anything.
-    case publicKey(String)
-    case duplicateName(String)
-    case duplicateKey(PublicKey)
-    /// A name is used before the line that defines it.
-    case undefinedName(String)
-    /// A group names one member twice.
-    case repeatedMember(String)
-    /// Not `any`, `all`, or a number from 1 to the number of members.
-    case threshold(String, memberCount: Int)
-    case secondQuorum
-    /// The file ends, at the line named, without a `quorum` line.
-    case noQuorum
-  }
-
-  public var description: String {
-    let what =
-      switch reason {
-      case .unknownKeyword(let word):
-        "expected log, witness, group or quorum, found \(word)"
-      case .itemCount(let keyword, let found): "\(keyword) does not take \(found) items"
-      case .publicKey(let text): "expected a public key in hexadecimal, found \(text)"
-      case .duplicateName(let name): "\(name) is defined twice"
-      case .duplicateKey(let key): "key \(key) is listed twice"
-      case .undefinedName(let name): "\(name) is not defined on a line before"
-      case .repeatedMember(let name): "group member \(name) is named twice"
-      case .threshold(let text, let count):
-        "expected any, all or a number from 1 to \(count), found \(text)"
-      case .secondQuorum: "a policy has one quorum line, found a second"
-      case .noQuorum: "expected a quorum line, found none"
-      }
-    return "line \(line): \(what)"
-  }
-}
-
 /// Which logs are trusted, and which sets of witnesses make a checkpoint good: a policy file in the
 /// syntax of sigsum (https://git.glasklar.is/sigsum/core/sigsum-go/-/blob/main/doc/policy.md).
 public struct WitnessPolicy: Hashable, Sendable {
   /// A log whose checkpoints are accepted.
   public struct Log: Hashable, Sendable {
+    /// The log's note key, 32 bytes.
     public let key: PublicKey
+    /// Where the log answers.
     public let url: String?
   }
 
   /// A witness whose cosignatures may count.
   public struct Witness: Hashable, Sendable {
+    /// Means something inside the file alone.
     public let name: String
+    /// The witness's cosignature key, 32 bytes.
     public let key: PublicKey
+    /// Where the witness answers.
     public let url: String?
   }
 
