@@ -94,7 +94,7 @@ let package = Package(
     tests("MarginTests", ["Primitives", "Instruments", "Pricing", "Margin"]),
     tests("WireTests", ["Primitives", "Instruments", "Commitments", "Wire"]),
     tests("StorageTests", ["Primitives", "Commitments", "Storage"]),
-    tests("NodeTests", ["Primitives", "Commitments", "Wire", "Node"]),
+    tests("NodeTests", ["Primitives", "Commitments", "Wire", "Node", "Client"]),
     tests("ExecutionTests", ["Primitives", "Instruments", "Commitments", "Wire", "Execution"]),
     tests("ClearingTests", ["Primitives", "Instruments", "Commitments", "Wire", "Clearing", "Execution"]),
     tests("SettlementTests", ["Primitives", "Instruments", "Commitments", "Wire", "Execution", "Clearing", "Settlement"]),
