@@ -92,6 +92,7 @@ let package = Package(
     tests("InstrumentsTests", ["Primitives", "Instruments"]),
     tests("PricingTests", ["Primitives", "Instruments", "Pricing"]),
     tests("MarginTests", ["Primitives", "Instruments", "Pricing", "Margin"]),
+    tests("ClientTests", ["Primitives", "Instruments", "Commitments", "Wire", "Client"]),
     tests("WireTests", ["Primitives", "Instruments", "Commitments", "Wire"]),
     tests("StorageTests", ["Primitives", "Commitments", "Storage"]),
     tests("NodeTests", ["Primitives", "Commitments", "Wire", "Node", "Client"]),
