@@ -46,6 +46,8 @@ public import Primitives
   case counterpartyExpired = 28
   case keyExists = 29
   case badKey = 30
+  /// The batch has no room for another trade; the order may be sent again.
+  case batchFull = 31
 }
 
 /// Whether an action did what it asked for.

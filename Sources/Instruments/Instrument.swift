@@ -52,6 +52,8 @@ public import Primitives
   /// Cumulative funding, money per contract at 1e-18; the seam of the clearing issue, zero today.
   private var fundingIndexLow: UInt64 = 0
   private var fundingIndexHigh: Int64 = 0
+  private var reserved3: UInt64 = 0
+  private var reserved4: UInt64 = 0
 
   public static let empty = Instrument()
 
