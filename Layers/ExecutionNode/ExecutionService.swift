@@ -72,7 +72,8 @@ final class ExecutionService: ServerHandler, @unchecked Sendable {
     for group in state.leftOver { journal.put(group) }
     state.leftOver = []
     applyThread = NamedThread("apply") { [unowned self] in
-      Sequencer(service: self, journal: self.journal).run()
+      var sequencer = Sequencer(service: self, journal: self.journal)
+      sequencer.run()
     }
   }
 
