@@ -168,10 +168,3 @@ final class ExecutionService: ServerHandler, @unchecked Sendable {
     feed.follow(message, connection, requestID: frame.requestID)
   }
 }
-
-/// A signing key several threads use.
-final class SharedKey: Sendable {
-  private let key: SigningKey
-  init(_ key: consuming SigningKey) { self.key = key }
-  func sign(_ id: Digest) -> Signature { key.sign(id) }
-}
