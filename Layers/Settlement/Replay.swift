@@ -1,5 +1,5 @@
 public import Clearing
-public import Commitments
+import Commitments
 public import Execution
 public import Primitives
 public import Wire
