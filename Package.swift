@@ -87,17 +87,23 @@ let package = Package(
     program("SettlementNode", in: "Layers", ["Primitives", "Instruments", "Commitments", "Wire", "Execution", "Clearing", "Settlement", "Storage", "Node", "Client", log, arguments]),
     program("CLI", in: "Interfaces", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire", "Execution", "Clearing", "Settlement", "Storage", "Client", "CZlib", arguments]),
 
+    // What tests and benchmarks share.
+    room("Benchmarks", in: "Tests", ["Primitives", "Commitments"]),
+    .target(
+      name: "TestSupport", dependencies: ["Primitives", "Instruments", "Commitments", "Wire"],
+      path: "Tests/Support", swiftSettings: settings),
+
     tests("PrimitivesTests", ["Primitives"]),
     tests("CommitmentsTests", ["Primitives", "Commitments"]),
     tests("InstrumentsTests", ["Primitives", "Instruments"]),
     tests("PricingTests", ["Primitives", "Instruments", "Pricing"]),
     tests("MarginTests", ["Primitives", "Instruments", "Pricing", "Margin"]),
-    tests("WireTests", ["Primitives", "Instruments", "Commitments", "Wire"]),
+    tests("WireTests", ["Primitives", "Instruments", "Commitments", "Wire", "TestSupport"]),
     tests("StorageTests", ["Primitives", "Commitments", "Storage"]),
     tests("NodeTests", ["Primitives", "Commitments", "Wire", "Node", "Client"]),
-    tests("ExecutionTests", ["Primitives", "Instruments", "Commitments", "Wire", "Execution"]),
-    tests("ClearingTests", ["Primitives", "Instruments", "Commitments", "Wire", "Clearing", "Execution"]),
-    tests("SettlementTests", ["Primitives", "Instruments", "Commitments", "Wire", "Execution", "Clearing", "Settlement"]),
+    tests("ExecutionTests", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire", "Execution", "Benchmarks", "TestSupport"]),
+    tests("ClearingTests", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire", "Clearing", "Execution", "TestSupport"]),
+    tests("SettlementTests", ["Primitives", "Instruments", "Commitments", "Wire", "Execution", "Clearing", "Settlement", "TestSupport"]),
     tests("CLITests", ["Primitives", "Instruments", "CLI"]),
     tests("LayeringTests", []),
     tests("EndToEndTests", []),

@@ -230,6 +230,7 @@ extension Action {
       try require(bytes.extracting((place + 154)..<(place + 160)).isZero, "block reserved")
     case .list:
       try unused(a: true, b: true, c: true, id: true, x: true, y: true, z: true, tail: true)
+      try require(Instrument(bytes, at: place + ActionRecord.byteCount).isProposal, "listing")
     case .halt:
       try require(record.a <= 1, "halt")
       try unused(b: true, c: true, x: true, y: true, z: true, tail: true)

@@ -228,6 +228,7 @@ extension Genesis {
       !text.isEmpty && text.utf8.count <= limit && text.utf8.allSatisfy { 0x20 < $0 && $0 < 0x7f }
     }
     guard isName(name, 32) else { return "network name" }
+    guard startTime.raw > 0, startTime <= .latest else { return "start time" }
     guard isName(settlementNote.name, 32), witnesses.allSatisfy({ isName($0.name, 32) }) else {
       return "note key name"
     }
@@ -257,7 +258,7 @@ extension Genesis {
     }
     for (place, instrument) in instruments.enumerated() {
       guard instrument.id.index == place, instrument.underlying.index < underlyings.count,
-        instrument.fault == nil
+        instrument.fault == nil, instrument.isProposal
       else { return "instrument" }
     }
     return constants.fault
@@ -270,6 +271,10 @@ extension Constants {
     guard Constants.fields.allSatisfy({ self[keyPath: $0.path] >= 0 }) else {
       return "a constant is negative"
     }
+    guard Constants.fields.allSatisfy({ self[keyPath: $0.path] <= Constants.largest }) else {
+      return "a constant is too large"
+    }
+    guard isCanonical else { return "reserved constant" }
     guard (1...4_096).contains(runAheadMax), activationNotice >= runAheadMax + 1 else {
       return "activation_notice must pass run_ahead_max"
     }
@@ -281,7 +286,6 @@ extension Constants {
     }
     guard (1...1_000_000_000).contains(maintenanceFactor), (0...1_000_000_000).contains(closeBand)
     else { return "maintenance_factor or close_band" }
-    guard depositsTotalMax <= 100_000_000_000_000_000 else { return "deposits_total_max" }
     return nil
   }
 }
