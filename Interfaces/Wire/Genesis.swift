@@ -231,6 +231,7 @@ extension Genesis {
       !text.isEmpty && text.utf8.count <= limit && text.utf8.allSatisfy { 0x20 < $0 && $0 < 0x7f }
     }
     guard isName(name, 32) else { return "network name" }
+    guard startTime.raw > 0, startTime <= .latest else { return "start time" }
     if let fault = countFault { return fault }
     guard isName(settlementNote.name, 32), witnesses.allSatisfy({ isName($0.name, 32) }) else {
       return "note key name"
@@ -283,7 +284,7 @@ extension Genesis {
     var names: Set<InstrumentName> = []
     for (place, instrument) in instruments.enumerated() {
       guard instrument.id.index == place, instrument.underlying.index < underlyings.count,
-        instrument.fault == nil, instrument.isFresh
+        instrument.fault == nil, instrument.isProposal
       else { return "instrument" }
       guard let name = InstrumentName(instrument, underlyings: underlyings) else {
         return "instrument without a name"
@@ -294,24 +295,16 @@ extension Genesis {
   }
 }
 
-extension Instrument {
-  /// Whether nothing has happened to it yet: it is what its terms alone make it.
-  fileprivate var isFresh: Bool {
-    guard let kind else { return false }
-    return self
-      == Instrument(
-        id: id, underlying: underlying, kind: kind, optionTypeCode: optionTypeCode,
-        strike: strike, expiry: expiry, tick: tick, lot: lot, orderQuantityMax: orderQuantityMax,
-        priceMax: priceMax, makerFee: makerFee, takerFee: takerFee)
-  }
-}
-
 extension Constants {
   /// The first constant outside its domain, or nil.
   var fault: StaticString? {
     guard Constants.fields.allSatisfy({ self[keyPath: $0.path] >= 0 }) else {
       return "a constant is negative"
     }
+    guard Constants.fields.allSatisfy({ self[keyPath: $0.path] <= Constants.largest }) else {
+      return "a constant is too large"
+    }
+    guard isCanonical else { return "reserved constant" }
     guard (1...4_096).contains(runAheadMax), activationNotice >= runAheadMax + 1 else {
       return "activation_notice must pass run_ahead_max"
     }
@@ -323,7 +316,6 @@ extension Constants {
     }
     guard (1...1_000_000_000).contains(maintenanceFactor), (0...1_000_000_000).contains(closeBand)
     else { return "maintenance_factor or close_band" }
-    guard depositsTotalMax <= 100_000_000_000_000_000 else { return "deposits_total_max" }
     return nil
   }
 }

@@ -89,3 +89,10 @@ extension Genesis {
     assets.firstIndex { $0.name.utf8.elementsEqual(name.utf8) }.map { AssetID(UInt16($0)) }
   }
 }
+
+extension Instrument {
+  /// The contract's name, or its number where it has none.
+  public func label(underlyings: [String]) -> String {
+    InstrumentName(self, underlyings: underlyings)?.description ?? "#\(id)"
+  }
+}

@@ -163,3 +163,8 @@ extension ExecutionMachine {
     return found
   }
 }
+
+extension ExecutionMachine {
+  /// The next trade's number.
+  public var nextTrade: TradeID { TradeID(status[0].nextTrade) }
+}

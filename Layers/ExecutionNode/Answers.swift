@@ -1,6 +1,8 @@
 import Execution
 import Instruments
+import Node
 import Primitives
+import Storage
 import Wire
 
 /// What execution says when asked.
@@ -69,7 +71,7 @@ enum Answers {
         })
     }
     return JSONValue.object([
-      ("instrument", .string(service.context.genesis.name(of: instrument))),
+      ("instrument", .string(instrument.label(underlyings: service.context.genesis.underlyings))),
       ("batch", .integer(state.machine.batch.raw)),
       ("root", .string("\(state.machine.root)")),
       ("mark", state.machine.mark(id).map { .string($0.decimal) } ?? .null),
@@ -94,7 +96,7 @@ enum Answers {
               ("client_id", .integer(order.clientID)),
               ("instrument", .string(
                 state.machine.instrument(order.instrument)
-                  .map { service.context.genesis.name(of: $0) } ?? "\(order.instrument)")),
+                  .map { $0.label(underlyings: service.context.genesis.underlyings) } ?? "\(order.instrument)")),
               ("side", .string(order.side == .buy ? "buy" : "sell")),
               ("price", .string(order.price.decimal)),
               ("quantity", .string(order.quantity.decimal)),

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Commitments
+import Logging
 import Node
 import Primitives
 import Storage

@@ -72,7 +72,8 @@ final class ExecutionService: ServerHandler, @unchecked Sendable {
     for group in state.leftOver { journal.put(group) }
     state.leftOver = []
     applyThread = NamedThread("apply") { [unowned self] in
-      Sequencer(service: self, journal: self.journal).run()
+      var sequencer = Sequencer(service: self, journal: self.journal)
+      sequencer.run()
     }
   }
 
@@ -166,11 +167,4 @@ final class ExecutionService: ServerHandler, @unchecked Sendable {
     }
     feed.follow(message, connection, requestID: frame.requestID)
   }
-}
-
-/// A signing key several threads use.
-final class SharedKey: Sendable {
-  private let key: SigningKey
-  init(_ key: consuming SigningKey) { self.key = key }
-  func sign(_ id: Digest) -> Signature { key.sign(id) }
 }

@@ -4,6 +4,7 @@ import Logging
 import Node
 import Primitives
 import Storage
+import Synchronization
 import Wire
 
 /// What the apply thread owns.
@@ -14,14 +15,20 @@ final class SequencerState: @unchecked Sendable {
   /// Acknowledgements of the open batch.
   var acknowledgements: [Acknowledgement]
   var leftOver: [JournalGroup]
-  let isReopened: Bool
+
+  /// Clearances adopted so far, plus one: where to follow clearing's log from.
+  private let adopted: Atomic<UInt64>
+  var adoptedEnd: UInt64 { adopted.load(ordering: .relaxed) }
+  func noteAdoption() {
+    adopted.store(machine.creditBatch.map { $0.raw + 1 } ?? 0, ordering: .relaxed)
+  }
 
   init(_ start: consuming ExecutionStart) {
     acknowledgements = start.openAcknowledgements
     leftOver = start.leftOver
     outcomes = start.outcomes
-    machine = start.takeMachine()
-    isReopened = machine.isBatchOpen
+    machine = start.machine
+    adopted = Atomic(machine.creditBatch.map { $0.raw + 1 } ?? 0)
   }
 }
 
@@ -123,6 +130,7 @@ struct Sequencer: ~Copyable {
       batch: state.machine.batch, time: time, clearances: grants.map(\.bytes)
     ).write(to: &entries)
     grants.removeAll(keepingCapacity: true)
+    state.noteAdoption()
     openedAt = Clock.monotonicNanoseconds
     rate.begin(second: time.raw / 1_000)
   }
