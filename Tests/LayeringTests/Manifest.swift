@@ -30,7 +30,8 @@ struct Manifest: Sendable {
     }
     for (helper, isSystem) in [(".target(", false), (".systemLibrary(", true)] {
       for call in Manifest.calls(helper, in: source) {
-        guard let name = Manifest.value("name", in: call), let path = Manifest.value("path", in: call)
+        guard let name = Manifest.value("name", in: call),
+          let path = Manifest.value("path", in: call)
         else { continue }
         found.append(
           Target(

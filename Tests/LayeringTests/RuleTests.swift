@@ -104,8 +104,10 @@ import Testing
   @Test("what hides a failure is found", arguments: ["try! f()", "let x = try? f()", "x as! Y"])
   func phrases(source: String) {
     #expect(rules("CLI", source).count == 1)
-    #expect(Rules.forbiddenPhrases(SourceFile(
-      module: "T", path: "T", source: source, isTest: true)) == [])
+    #expect(
+      Rules.forbiddenPhrases(
+        SourceFile(
+          module: "T", path: "T", source: source, isTest: true)) == [])
   }
 
   @Test("a long file is found, a table is not")
