@@ -1,6 +1,10 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
+/// `make test` alone sets it: internal names become visible to the tests of a release build.
+let testing: [SwiftSetting] =
+  Context.environment["NOVATE_TESTING"] == nil ? [] : [.unsafeFlags(["-enable-testing"])]
+
 /// One language mode for the whole house: Swift 6, strict memory safety, every warning an error.
 let settings: [SwiftSetting] = [
   .strictMemorySafety(),
@@ -9,7 +13,7 @@ let settings: [SwiftSetting] = [
   .enableUpcomingFeature("ExistentialAny"),
   .enableUpcomingFeature("MemberImportVisibility"),
   .enableExperimentalFeature("Lifetimes"),
-]
+] + testing
 
 func room(_ name: String, in folder: String, _ dependencies: [Target.Dependency] = []) -> Target {
   .target(
