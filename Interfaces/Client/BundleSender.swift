@@ -1,6 +1,6 @@
-public import Commitments
+import Commitments
 import Glibc
-public import Primitives
+import Primitives
 public import Wire
 
 /// What became of a bundle that was sent.

@@ -1,5 +1,5 @@
-public import Commitments
-public import Instruments
+import Commitments
+import Instruments
 public import Primitives
 public import Wire
 
@@ -94,17 +94,18 @@ public final class LayerClient {
   public func prove(_ question: ProveMessage) throws(ClientFailure) -> [UInt8] {
     let frame = try connection.request(type: MessageType.prove, body: question.encoded)
     try expect(frame, MessageType.proof)
+    let manifest: BundleFile.Manifest
     do throws(BundleFileFailure) {
-      let manifest = try BundleFile(frame.body).manifest
-      guard manifest.kind == question.kind, manifest.subject == question.subject,
-        manifest.network == network
-      else {
-        throw ClientFailure.answer(
-          address, expected: "a proof of \(question.kind) \(question.subject)",
-          found: "one of \(manifest.kind) \(manifest.subject)")
-      }
-    } catch let error as BundleFileFailure {
-      throw ClientFailure.answer(address, expected: "a bundle file", found: "\(error)")
+      manifest = try BundleFile(frame.body).manifest
+    } catch {
+      throw .answer(address, expected: "a bundle file", found: "\(error)")
+    }
+    guard manifest.kind == question.kind, manifest.subject == question.subject,
+      manifest.network == network
+    else {
+      throw .answer(
+        address, expected: "a proof of \(question.kind) \(question.subject)",
+        found: "one of \(manifest.kind) \(manifest.subject)")
     }
     return frame.body
   }
@@ -175,38 +176,39 @@ public final class LayerClient {
   /// A batch of execution, with execution's signature and its body checked.
   /// - Throws: `ClientFailure.answer`.
   public func batch(_ bytes: [UInt8]) throws(ClientFailure) -> SignedBatch {
+    let batch: SignedBatch
     do throws(DecodingFailure) {
-      let batch = try SignedBatch(encoded: bytes.rawSpan)
-      guard batch.header.network == network, SHA256.digest(batch.body) == batch.header.bodyHash,
-        Ed25519.isValid(batch.signature, of: batch.header.id, by: genesis.execution.object)
-      else {
-        throw ClientFailure.answer(
-          address, expected: "a batch that execution signed", found: "batch \(batch.header.batch)")
-      }
-      return batch
-    } catch let error as DecodingFailure {
-      throw ClientFailure.answer(address, expected: "a batch", found: "\(error)")
+      batch = try SignedBatch(encoded: bytes.rawSpan)
+    } catch {
+      throw .answer(address, expected: "a batch", found: "\(error)")
     }
+    guard batch.header.network == network, SHA256.digest(batch.body) == batch.header.bodyHash,
+      Ed25519.isValid(batch.signature, of: batch.header.id, by: genesis.execution.object)
+    else {
+      throw .answer(
+        address, expected: "a batch that execution signed", found: "batch \(batch.header.batch)")
+    }
+    return batch
   }
 
   /// A Clearance, with clearing's signature and its body checked.
   /// - Throws: `ClientFailure.answer`.
   public func clearance(_ bytes: [UInt8]) throws(ClientFailure) -> SignedClearance {
+    let clearance: SignedClearance
     do throws(DecodingFailure) {
-      let clearance = try SignedClearance(encoded: bytes.rawSpan)
-      guard clearance.header.network == network,
-        SHA256.digest(clearance.body) == clearance.header.bodyHash,
-        Ed25519.isValid(
-          clearance.signature, of: clearance.header.id, by: genesis.clearing.object)
-      else {
-        throw ClientFailure.answer(
-          address, expected: "a Clearance that clearing signed",
-          found: "batch \(clearance.header.batch)")
-      }
-      return clearance
-    } catch let error as DecodingFailure {
-      throw ClientFailure.answer(address, expected: "a Clearance", found: "\(error)")
+      clearance = try SignedClearance(encoded: bytes.rawSpan)
+    } catch {
+      throw .answer(address, expected: "a Clearance", found: "\(error)")
     }
+    guard clearance.header.network == network,
+      SHA256.digest(clearance.body) == clearance.header.bodyHash,
+      Ed25519.isValid(clearance.signature, of: clearance.header.id, by: genesis.clearing.object)
+    else {
+      throw .answer(
+        address, expected: "a Clearance that clearing signed",
+        found: "batch \(clearance.header.batch)")
+    }
+    return clearance
   }
 }
 
