@@ -99,7 +99,7 @@ let package = Package(
     tests("ExecutionTests", ["Primitives", "Instruments", "Commitments", "Wire", "Execution"]),
     tests("ClearingTests", ["Primitives", "Instruments", "Commitments", "Wire", "Clearing", "Execution"]),
     tests("SettlementTests", ["Primitives", "Instruments", "Commitments", "Wire", "Execution", "Clearing", "Settlement"]),
-    tests("CLITests", ["Primitives", "Instruments", "Wire", "Client", "CLI"]),
+    tests("CLITests", ["Primitives", "Instruments", "Wire", "Client", "CLI", arguments]),
     tests("LayeringTests", []),
     tests("EndToEndTests", []),
   ],

@@ -47,8 +47,8 @@ struct InitCommand: ParsableCommand {
     for text in instrument { builder.list(Listing(try InstrumentName(text))) }
     let network = NetworkFolder(folder)
     let genesis = try network.make(builder)
-    Standard.error(explanation(builder, genesis, network))
-    Standard.output("\(genesis.networkID)\n")
+    Screen.write(explanation(builder, genesis, network), to: 2)
+    Screen.say("\(genesis.networkID)")
   }
 
   private func explanation(

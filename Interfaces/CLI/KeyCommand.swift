@@ -21,7 +21,7 @@ struct KeyCommand: ParsableCommand {
     func run() throws {
       let key = SigningKey.random()
       try KeyFile.write(key, to: file)
-      Standard.output("\(key.publicKey)\n")
+      Screen.say("\(key.publicKey)")
     }
   }
 
@@ -37,11 +37,11 @@ struct KeyCommand: ParsableCommand {
 
     func run() throws {
       let key = try KeyFile.read(file)
-      guard json else { return Standard.output("\(key.publicKey)\n") }
+      guard json else { return Screen.say("\(key.publicKey)") }
       let value: JSONValue = [
         "file": .string(file), "algorithm": "ed25519", "public_key": .string("\(key.publicKey)"),
       ]
-      Standard.output(value.text() + "\n")
+      Screen.say(value.text())
     }
   }
 }

@@ -1,5 +1,7 @@
+import ArgumentParser
 import Client
 import Foundation
+import Instruments
 import Primitives
 import Testing
 import Wire
@@ -115,6 +117,6 @@ import Wire
     #expect(Exit.code(FileFailure.kind(path: "x")) == 5)
     #expect(Exit.code(GenesisFailure.fault("x")) == 1)
     #expect(Exit.code(CommandFailure("x")) == 1)
-    #expect(Novate.configuration.version == "novate \(Version.text)")
+    #expect(NovateCommand.configuration.version == "novate \(Version.text)")
   }
 }

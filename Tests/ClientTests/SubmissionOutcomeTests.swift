@@ -45,7 +45,9 @@ import Wire
   }
 
   static let rows = [
-    Row(.priceOffTick, 10_005_000_000, 10_000_000, "expected a price in steps of 0.1, found 100.05"),
+    Row(
+      .priceOffTick, 10_005_000_000, 10_000_000,
+      "expected a price in steps of 0.1, found 100.05"),
     Row(.quantityOffLot, 150_000, 100_000, "expected a quantity in steps of 0.001, found 0.0015"),
     Row(.quantityTooLarge, 200_000_000, 100_000_000, "expected a quantity of at most 1, found 2"),
     Row(.priceTooHigh, 200_000_000, 100_000_000, "expected a price of at most 1, found 2"),

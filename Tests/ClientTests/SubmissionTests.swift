@@ -135,8 +135,8 @@ import Wire
       [.cancelAll(instrument: .all)], account: AccountID(7), nonce: 1,
       expiry: Timestamp(raw: 9), network: .zero, by: key)
     let hex = Hexadecimal.text(bundle.bytes.rawSpan)
-    guard case .signed(let found) = try Self.read(#"{"id":"b","signed":"\#(hex)"}"#)[0].get().content
-    else {
+    let line = #"{"id":"b","signed":"\#(hex)"}"#
+    guard case .signed(let found) = try Self.read(line)[0].get().content else {
       Issue.record("expected a signed bundle")
       return
     }
@@ -230,7 +230,8 @@ import Wire
       "surface parameters"),
   ]
 
-  @Test("a bad line is a failure with its number, name and text, and the next is read",
+  @Test(
+    "a bad line is a failure with its number, name and text, and the next is read",
     arguments: faults)
   func refusals(fault: Fault) throws {
     let good = Self.limit("id", #""good""#)
@@ -304,11 +305,13 @@ import Wire
       ])
   }
 
-  @Test("a CSV header at fault is one failure and the end", arguments: [
-    ("id,acount\na,7\n", "line 1: found unknown column \"acount\""),
-    ("id,id\na,7\n", "line 1: found column \"id\" twice"),
-    ("hello\n", "line 1: found unknown column \"hello\""),
-  ])
+  @Test(
+    "a CSV header at fault is one failure and the end",
+    arguments: [
+      ("id,acount\na,7\n", "line 1: found unknown column \"acount\""),
+      ("id,id\na,7\n", "line 1: found column \"id\" twice"),
+      ("hello\n", "line 1: found unknown column \"hello\""),
+    ])
   func header(text: String, message: String) throws {
     let results = try Self.read(text)
     try #require(results.count == 1)

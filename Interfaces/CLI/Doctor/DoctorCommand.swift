@@ -18,7 +18,7 @@ struct DoctorCommand: ParsableCommand {
   func run() throws {
     let checks = Examination(folder: dir).checks()
     let hasFailed = checks.contains { $0.status == .fail }
-    Standard.output(json ? DoctorCommand.json(checks) : DoctorCommand.text(checks))
+    Screen.write(json ? DoctorCommand.json(checks) : DoctorCommand.text(checks), to: 1)
     if hasFailed { throw ExitCode(Exit.failed) }
   }
 

@@ -58,7 +58,8 @@ struct Examination {
     }
     let difference = abs(wallPassed - steadyPassed)
     guard difference < 5_000_000 else {
-      return [Check("clock", .warn, "\(day) UTC, and stepped \(difference / 1_000_000) ms meanwhile")]
+      let step = difference / 1_000_000
+      return [Check("clock", .warn, "\(day) UTC, and stepped \(step) ms meanwhile")]
     }
     return [Check("clock", .pass, "\(day) UTC")]
   }
