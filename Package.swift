@@ -111,7 +111,7 @@ let package = Package(
     tests("SettlementTests", ["Primitives", "Instruments", "Commitments", "Wire", "Execution", "Clearing", "Settlement", "TestSupport"]),
     tests("CLITests", ["Primitives", "Instruments", "Wire", "Client", "CLI", arguments]),
     tests("LayeringTests", []),
-    tests("EndToEndTests", []),
+    tests("EndToEndTests", ["Primitives", "Instruments", "Commitments", "Wire", "Client", "CLI"]),
   ],
   swiftLanguageModes: [.v6]
 )
