@@ -27,11 +27,9 @@
     @inline(__always) var q57: Int64 { bits == 57 ? mantissa : (mantissa &+ 2048) &>> 12 }
   }
 
-  /// ln of a mantissa in [1,2), unsigned Q63, plus `exponent` ln 2, for `exponent` in 0...91.
-  ///
-  /// Absolute error 1.2e-17 (rounding of the Q57 result); relative error 1e-18 in the fine range.
+  /// The cell of a mantissa in [1,2), unsigned Q63, and ln of what its reciprocal leaves, in Q69.
   @inline(__always)
-  static func logarithm(mantissa: UInt64, exponent: Int) -> Logarithm {
+  static func logarithmSeriesValue(_ mantissa: UInt64) -> (cell: Int, fine: Int64) {
     let cell = Int(truncatingIfNeeded: (mantissa &>> 56) & 127)
     let reciprocal = unsafe UInt64(
       truncatingIfNeeded: logarithmCells[unchecked: cell &* 2])
@@ -46,7 +44,15 @@
     sum = logarithmSeries[1] &+ high(sum, residue)
     sum = logarithmSeries[0] &+ high(sum, residue)
     // |r| < 1/128, so the Q69 product fits a word.
-    let fine = Int64(truncatingIfNeeded: (Int128(residue) &* Int128(sum)) &>> 62)
+    return (cell, Int64(truncatingIfNeeded: (Int128(residue) &* Int128(sum)) &>> 62))
+  }
+
+  /// ln of a mantissa in [1,2), unsigned Q63, plus `exponent` ln 2, for `exponent` in 0...91.
+  ///
+  /// Absolute error 1.2e-17 (rounding of the Q57 result); relative error 1e-18 in the fine range.
+  @inline(__always)
+  static func logarithm(mantissa: UInt64, exponent: Int) -> Logarithm {
+    let (cell, fine) = logarithmSeriesValue(mantissa)
     if exponent | cell == 0 { return Logarithm(mantissa: fine, bits: 69) }
     let inside = unsafe logarithmCells[unchecked: cell &* 2 &+ 1] &+ ((fine &+ 64) &>> 7)
     let outside = high(UInt64(truncatingIfNeeded: exponent) &<< 57, ln2Q64)

@@ -2248,8 +2248,30 @@ let deviationQ15: UInt64 = 5819065402765636557
 /// Its inverse in Q111.
 let deviationInverseQ111: UInt64 = 14619287779409212199
 
-/// -zeta(1/2)/sqrt(2 pi) in Q62.
-let monitoringShiftQ62: UInt64 = 2686755167642868183
+/// ln 2 in Q80.
+let ln2Q80: Int128 = 837963523372001241319908
 
-/// 1/sqrt(2 pi) in Q64.
-let inverseRootTwoPiQ64: UInt64 = 7359186146747302452
+extension Real {
+  /// ln 2.
+  static let ln2 = Real(normalised: 0xB172_17F7_D1CF_79AC, exponent: -64)
+  /// 1/sqrt(2 pi).
+  static let inverseRootTwoPi = Real(normalised: 0xCC42_299E_A1B2_8468, exponent: -65)
+  /// 1e-8, the step of a price.
+  static let priceStep = Real(normalised: 0xABCC_7711_8461_CEFD, exponent: -90)
+  /// 1e-9, the step of a ratio.
+  static let ratioStep = Real(normalised: 0x8970_5F41_36B4_A597, exponent: -93)
+  /// 1e-12, the step of a surface parameter.
+  static let surfaceStep = Real(normalised: 0x8CBC_CC09_6F50_88CC, exponent: -103)
+  /// One millisecond in years of 365 days.
+  static let millisecond = Real(normalised: 0x8B76_0D45_6B98_00BD, exponent: -98)
+  /// -zeta(1/2)/sqrt(2 pi): Broadie, Glasserman, Kou 1997.
+  static let monitoringShift = Real(normalised: 0x9525_165C_1731_675B, exponent: -64)
+  /// sqrt(2^-57 ms a year) 1e9: sqrt(w/T) to a ratio.
+  static let volatilityScale = Real(normalised: 0xE469_699A_9564_3261, exponent: -45)
+  /// 1e20: gamma a raw price unit to 1e-12 a quote unit.
+  static let gammaScale = Real(normalised: 0xAD78_EBC5_AC62_0000, exponent: 3)
+  /// 1e-9 a year in ms.
+  static let vegaScale = Real(normalised: 0x95BE_C948_954D_B8ED, exponent: -128)
+  /// 1e-18/2.
+  static let thetaScale = Real(normalised: 0x9392_EE8E_921D_5D07, exponent: -124)
+}

@@ -76,6 +76,15 @@ def constant(name, about, value, kind="UInt64"):
     return [f"/// {about}", f"let {name}: {kind} = {value}", ""]
 
 
+def real(name, about, value):
+    """A positive constant as a 64-bit mantissa and its exponent."""
+    exponent = int(mp.floor(log(mpf(value), 2))) - 63
+    digits = "%016X" % fixed(value, -exponent)
+    grouped = "_".join(digits[i:i + 4] for i in range(0, 16, 4))
+    return [f"  /// {about}",
+            f"  static let {name} = Real(normalised: 0x{grouped}, exponent: {exponent})"]
+
+
 def text():
     cells, series = logarithm()
     roots, powers = exponential()
@@ -101,9 +110,23 @@ def text():
                       fixed(ln2 / 64 * mpf(2) ** 68 - high, 16), "Int64")
     lines += constant("deviationQ15", "sqrt(1e18 ms a year) in Q15.", fixed(deviation, 15))
     lines += constant("deviationInverseQ111", "Its inverse in Q111.", fixed(1 / deviation, 111))
-    lines += constant("monitoringShiftQ62", "-zeta(1/2)/sqrt(2 pi) in Q62.",
-                      fixed(-zeta(mpf(1) / 2) / sqrt(2 * pi), 62))
-    lines += constant("inverseRootTwoPiQ64", "1/sqrt(2 pi) in Q64.", fixed(1 / sqrt(2 * pi), 64))
+    lines += constant("ln2Q80", "ln 2 in Q80.", fixed(ln2, 80), "Int128")
+    lines += ["extension Real {"]
+    lines += real("ln2", "ln 2.", ln2)
+    lines += real("inverseRootTwoPi", "1/sqrt(2 pi).", 1 / sqrt(2 * pi))
+    lines += real("priceStep", "1e-8, the step of a price.", mpf(10) ** -8)
+    lines += real("ratioStep", "1e-9, the step of a ratio.", mpf(10) ** -9)
+    lines += real("surfaceStep", "1e-12, the step of a surface parameter.", mpf(10) ** -12)
+    lines += real("millisecond", "One millisecond in years of 365 days.", 1 / year)
+    lines += real("monitoringShift", "-zeta(1/2)/sqrt(2 pi): Broadie, Glasserman, Kou 1997.",
+                  -zeta(mpf(1) / 2) / sqrt(2 * pi))
+    lines += real("volatilityScale", "sqrt(2^-57 ms a year) 1e9: sqrt(w/T) to a ratio.",
+                  sqrt(year / mpf(2) ** 57) * mpf(10) ** 9)
+    lines += real("gammaScale", "1e20: gamma a raw price unit to 1e-12 a quote unit.",
+                  mpf(10) ** 20)
+    lines += real("vegaScale", "1e-9 a year in ms.", 1 / (mpf(10) ** 9 * year))
+    lines += real("thetaScale", "1e-18/2.", mpf(10) ** -18 / 2)
+    lines += ["}", ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
