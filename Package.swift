@@ -57,6 +57,9 @@ let package = Package(
     .systemLibrary(
       name: "CCrypto", path: "Sources/CCrypto", pkgConfig: "libcrypto",
       providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(
+      name: "CZlib", path: "Sources/CZlib", pkgConfig: "zlib",
+      providers: [.apt(["zlib1g-dev"])]),
 
     // What is true.
     room("Primitives", in: "Sources"),
@@ -82,7 +85,7 @@ let package = Package(
     program("ExecutionNode", in: "Layers", ["Primitives", "Commitments", "Wire", "Execution", "Storage", "Node", arguments]),
     program("ClearingNode", in: "Layers", ["Primitives", "Commitments", "Wire", "Clearing", "Storage", "Node", arguments]),
     program("SettlementNode", in: "Layers", ["Primitives", "Commitments", "Wire", "Settlement", "Storage", "Node", arguments]),
-    program("CLI", in: "Interfaces", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire", "Execution", "Clearing", "Settlement", "Storage", "Client", arguments]),
+    program("CLI", in: "Interfaces", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire", "Execution", "Clearing", "Settlement", "Storage", "Client", "CZlib", arguments]),
 
     tests("PrimitivesTests", ["Primitives"]),
     tests("CommitmentsTests", ["Primitives", "Commitments"]),
@@ -95,6 +98,7 @@ let package = Package(
     tests("ExecutionTests", ["Primitives", "Instruments", "Commitments", "Wire", "Execution"]),
     tests("ClearingTests", ["Primitives", "Instruments", "Commitments", "Wire", "Clearing", "Execution"]),
     tests("SettlementTests", ["Primitives", "Instruments", "Commitments", "Wire", "Execution", "Clearing", "Settlement"]),
+    tests("CLITests", ["Primitives", "Instruments", "CLI"]),
     tests("LayeringTests", []),
     tests("EndToEndTests", []),
   ],

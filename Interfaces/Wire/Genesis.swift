@@ -257,7 +257,7 @@ extension Genesis {
     }
     for (place, instrument) in instruments.enumerated() {
       guard instrument.id.index == place, instrument.underlying.index < underlyings.count,
-        (try? instrument.validate()) != nil
+        instrument.fault == nil
       else { return "instrument" }
     }
     return constants.fault

@@ -1,14 +1,6 @@
 import CSodium
 public import Primitives
 
-/// Why a key could not be used.
-public enum SignatureFailure: Error, Hashable, Sendable {
-  /// A seed is 32 bytes; names what was given.
-  case seedByteCount(Int)
-  /// libsodium could not start or had no guarded memory left.
-  case libraryUnavailable
-}
-
 /// Ed25519 verification (RFC 8032 §5.1.7), stricter than the standard so that every verifier of the
 /// network decides alike: `S ≥ L`, small-order `A` or `R` and non-canonical encodings are refused;
 /// the equation is the cofactorless one; a key of mixed order passes (eprint 2020/1244, table 5:

@@ -4,7 +4,7 @@ public import Primitives
 /// zero bytes, an inner node SHA-256(left || right) (the SSZ merkleize rule).
 ///
 /// Setting a leaf only marks it; `root` then hashes each inner node above a changed leaf once, one
-/// call of the library a level. Memory: 64 bytes a leaf.
+/// call of the library a level. Memory: 64 bytes for each index up to the highest.
 public struct IndexedTree: ~Copyable, Sendable {
   /// Levels between a leaf and the root.
   public let depth: Int
@@ -233,12 +233,4 @@ public struct IndexedProof: Hashable, Sendable {
     }
     return node
   }
-}
-
-/// Why a proof is not one.
-public enum ProofFailure: Error, Hashable, Sendable {
-  /// The bitmap or the sizes call for another number of siblings.
-  case siblingCount(expected: Int, found: Int)
-  /// A sibling that is an empty subtree was given; it should have been left out.
-  case defaultSibling(level: Int)
 }

@@ -7,6 +7,7 @@ public struct MerkleLog: Sendable {
   /// `levels[k][i]` is the root of the full subtree of leaves `i·2^k ..< (i + 1)·2^k`.
   private var levels: [[Digest]] = [[]]
 
+  /// The empty log.
   public init() {}
 
   /// The log of these leaf hashes.
@@ -217,6 +218,7 @@ extension MerkleLog {
 public struct LogLeafStream: ~Copyable {
   private var stream = SHA256Stream()
 
+  /// Nothing of the leaf hashed yet.
   public init() { stream.update(0 as UInt8) }
   /// Hashes the next bytes.
   public mutating func update(_ bytes: RawSpan) { stream.update(bytes) }

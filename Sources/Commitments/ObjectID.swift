@@ -8,12 +8,16 @@ public struct ObjectTag: Hashable, Sendable, ExpressibleByStringLiteral, CustomS
 
   /// - Precondition: 1 to 32 bytes of printable ASCII.
   public init(stringLiteral name: StaticString) {
-    let characters = Array(name.description.utf8)
-    precondition(
-      (1...32).contains(characters.count) && characters.allSatisfy { (0x21...0x7E).contains($0) },
-      "an object tag is 1 to 32 printable ASCII characters")
-    let padding = [UInt8](repeating: 0, count: 32 - characters.count)
-    bytes = Bytes32((characters + padding).rawSpan)
+    precondition((1...32).contains(name.utf8CodeUnitCount), "an object tag is 1 to 32 characters")
+    var words: [4 of UInt64] = .init(repeating: 0)
+    name.withUTF8Buffer { characters in
+      for offset in 0..<characters.count {
+        let character = unsafe characters[offset]
+        precondition((0x21...0x7E).contains(character), "an object tag is printable ASCII")
+        words[offset >> 3] |= UInt64(character) << UInt64(8 * (offset & 7))
+      }
+    }
+    bytes = Bytes32((words[0], words[1], words[2], words[3]))
   }
 
   /// The name without its padding.

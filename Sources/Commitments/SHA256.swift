@@ -80,10 +80,9 @@ public struct SHA256Stream: ~Copyable {
 
   /// The digest of everything since the start or the last `finish`; the stream begins anew.
   public mutating func finish() -> Digest {
-    var bytes: [UInt8] = Array(repeating: 0, count: Digest.byteCount)
-    precondition(unsafe SHA256_Final(&bytes, &context) == 1, "libcrypto refused to hash")
-    precondition(unsafe SHA256_Init(&context) == 1, "libcrypto refused to hash")
-    return Digest(bytes.rawSpan)
+    var words: SHA256.Words = (0, 0, 0, 0)
+    precondition(unsafe novate_sha256_finish(&context, &words) == 1, "libcrypto refused to hash")
+    return Digest(words)
   }
 }
 

@@ -74,7 +74,7 @@ public import Primitives
   }
 
   /// A contract with the usual limits: the largest order and the highest price are chosen by
-  /// whoever lists it; `validate` holds their product to the ledger.
+  /// whoever lists it; `fault` holds their product to the ledger.
   public init(
     id: InstrumentID, underlying: UnderlyingID, kind: InstrumentKind, optionTypeCode: UInt8 = 0,
     strike: Price = .zero, expiry: Timestamp = .zero, tick: Price, lot: Quantity,
@@ -127,28 +127,28 @@ extension Instrument {
   /// deposits held to 1e11 it keeps every position's cost inside `Money`.
   public static let orderNotionalMax = Notional(raw: 10_000_000_000_000_000_000_000_000_000)
 
-  /// Checks that the terms are those of a contract of its kind and within the ledger.
-  /// - Throws: the first rule broken.
-  public func validate() throws(InstrumentFailure) {
-    guard let kind else { throw .kind(kindCode) }
-    guard status != nil else { throw .status(statusCode) }
+  /// The first rule the terms break for a contract of their kind, or nil.
+  public var fault: InstrumentFailure? {
+    guard let kind else { return .kind(kindCode) }
+    guard status != nil else { return .status(statusCode) }
     switch kind {
     case .option:
       guard optionTypeCode == 1 || optionTypeCode == 2, strike.raw > 0, expiry.raw > 0 else {
-        throw .terms
+        return .terms
       }
     case .future:
-      guard optionTypeCode == 0, strike.raw == 0, expiry.raw > 0 else { throw .terms }
+      guard optionTypeCode == 0, strike.raw == 0, expiry.raw > 0 else { return .terms }
     case .perpetual:
-      guard optionTypeCode == 0, strike.raw == 0, expiry.raw == 0 else { throw .terms }
+      guard optionTypeCode == 0, strike.raw == 0, expiry.raw == 0 else { return .terms }
     }
     guard tick.raw > 0, lot.raw > 0, orderQuantityMax.raw > 0, priceMax.raw > 0,
       orderQuantityMax.raw % lot.raw == 0, priceMax.raw % tick.raw == 0
-    else { throw .steps }
-    guard priceMax * orderQuantityMax <= Instrument.orderNotionalMax else { throw .notional }
+    else { return .steps }
+    guard priceMax * orderQuantityMax <= Instrument.orderNotionalMax else { return .notional }
     guard (0...50_000_000).contains(makerFee.raw), (0...50_000_000).contains(takerFee.raw) else {
-      throw .fee
+      return .fee
     }
+    return nil
   }
 
   /// The cash a contract pays per unit at the settlement price `price`; never negative for an

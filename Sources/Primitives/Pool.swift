@@ -16,6 +16,10 @@
   private var capacity: Int
 
   public static var recordByteCount: Int { MemoryLayout<Record>.stride }
+  /// Slots stored together: 4 KiB of records, at least one.
+  public static var slotsPerPage: Int { max(1, 4096 / recordByteCount) }
+  /// Pages changed since the last page checkpoint.
+  private var dirty: [Bool] = []
 
   public init(capacity: Int = 64) {
     precondition(
@@ -86,6 +90,9 @@
   public var touchedCount: Int { undo.count }
   @inlinable public func touchedSlot(_ index: Int) -> Int { Int(undo[index].slot) }
 
+  /// What stood in the slot of the `index`-th touch when the batch began.
+  @inlinable public func touchedOld(_ index: Int) -> Record { undo[index].old }
+
   /// The memory of slots `range`, for hashing and storing.
   @_lifetime(borrow self)
   public func bytes(of range: Range<Int>) -> RawSpan {
@@ -102,9 +109,23 @@
 extension Pool {
   /// Ends the batch: what was touched is now settled.
   public mutating func seal() {
+    for (slot, _) in undo { markDirty(Int(slot)) }
     undo.removeAll(keepingCapacity: true)
     epoch &+= 1
     sealedCount = count
+  }
+
+  private mutating func markDirty(_ slot: Int) {
+    let page = slot / Pool.slotsPerPage
+    while dirty.count <= page { dirty.append(false) }
+    dirty[page] = true
+  }
+
+  /// Pages changed by sealed batches since the last call, ascending.
+  public mutating func takeDirtyPages() -> [Int] {
+    let pages = dirty.indices.filter { dirty[$0] }
+    for page in pages { dirty[page] = false }
+    return pages
   }
 
   /// Puts every touched slot back to what it was when the batch began.
@@ -164,6 +185,7 @@ extension Pool {
     for slot in newCount..<max(count, newCount) { unsafe base[slot] = .empty }
     count = newCount
     seal()
+    dirty.removeAll()
   }
 }
 

@@ -1,0 +1,71 @@
+public import Commitments
+public import Primitives
+
+/// An account, or its absence, under a clearing state root.
+public struct AccountProof: Sendable, Equatable {
+  public var account: AccountID
+  /// The eight leaves of the account's container; none proves absence.
+  public var fields: [Digest]
+  /// What the positions field hashes; empty for no position.
+  public var positions: [UInt8]
+  public var balances: [UInt8]
+  /// From the account's leaf to the root of accounts.
+  public var path: IndexedProof
+  /// The sixteen roots under the state root; accounts are the first.
+  public var roots: [Digest]
+
+  public init(
+    account: AccountID, fields: [Digest], positions: [UInt8], balances: [UInt8],
+    path: IndexedProof, roots: [Digest]
+  ) {
+    self.account = account
+    self.fields = fields
+    self.positions = positions
+    self.balances = balances
+    self.path = path
+    self.roots = roots
+  }
+
+  /// The state root the proof leads to; nil when its parts contradict each other.
+  public var stateRoot: Digest? {
+    guard fields.isEmpty || fields.count == 8, roots.count == 16 else { return nil }
+    if !fields.isEmpty {
+      let disclosed = [balances, positions].map { $0.isEmpty ? .zero : SHA256.digest($0) }
+      guard fields[1] == disclosed[0], fields[2] == disclosed[1],
+        fields[4].words.0 == UInt64(account.raw)
+      else { return nil }
+    }
+    let leaf = fields.isEmpty ? .zero : Merkle.root(of: fields, width: 8)
+    guard path.root(leaf: leaf, index: account.raw) == roots[0] else { return nil }
+    return Merkle.root(of: roots, width: 16)
+  }
+
+  public var encoded: [UInt8] {
+    var out = ByteWriter()
+    out.write(account)
+    out.write(UInt32(fields.count))
+    for field in fields { out.write(field) }
+    out.write(UInt32(positions.count))
+    out.write(positions)
+    out.write(UInt32(balances.count))
+    out.write(balances)
+    path.encode(into: &out)
+    for root in roots { out.write(root) }
+    return out.bytes
+  }
+
+  public init(reading reader: inout ByteReader) throws(DecodingFailure) {
+    account = try reader.read()
+    let count = try reader.count("account fields", maximum: 8)
+    guard count == 0 || count == 8 else {
+      throw .invalid(field: "account fields", offset: reader.offset)
+    }
+    fields = []
+    for _ in 0..<count { fields.append(try reader.read()) }
+    positions = try reader.array(try reader.count("positions", maximum: 65_536))
+    balances = try reader.array(try reader.count("balances", maximum: 65_536))
+    path = try IndexedProof(&reader)
+    roots = []
+    for _ in 0..<16 { roots.append(try reader.read()) }
+  }
+}

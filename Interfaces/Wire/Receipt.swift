@@ -1,0 +1,74 @@
+public import Primitives
+
+/// What a receipt is about.
+@frozen public enum ReceiptKind: UInt8, Sendable {
+  case trade = 1
+  case deposit = 2
+  case withdrawal = 3
+  case release = 4
+  case oracle = 5
+  case governance = 6
+  /// A position settled in cash at expiry.
+  case expiry = 7
+  /// The insurance fund paid what a closed account was short.
+  case insurance = 8
+  /// An account fell below maintenance, or rose above initial margin again.
+  case restriction = 9
+}
+
+/// Why clearing did not carry an instruction out.
+@frozen public enum ReceiptCode: UInt8, Sendable {
+  case done = 0
+  case referenceUsed = 1
+  case depositTooSmall = 2
+  case depositLimit = 3
+  case unknownWithdrawal = 4
+  case notCustodian = 5
+  case sequenceNotRising = 6
+  case timeOutOfRange = 7
+  case surfaceRefused = 8
+  case termsRefused = 9
+  case alreadyApproved = 10
+  case insufficientBalance = 11
+  case accountLimit = 12
+}
+
+/// What clearing did, one a fill and one an instruction, in the order it did it: 128 bytes. Fields
+/// a kind does not use are zero.
+@frozen public struct Receipt: FlatRecord, Hashable {
+  public static let byteCount = 128
+
+  public var kindCode: UInt8
+  public var code: UInt8
+  private var reserved: UInt16 = 0
+  public var instrument = InstrumentID(0)
+  /// The buyer, or the account concerned.
+  public var buyer = AccountID(0)
+  public var seller = AccountID(0)
+  /// Trade or withdrawal id, or custodian's reference.
+  public var id: UInt64 = 0
+  public var price: Price = .zero
+  public var quantity: Quantity = .zero
+  /// Rounded up from price × quantity; for a deposit or withdrawal the amount.
+  public var paid: Money = .zero
+  /// Rounded down; the difference went to the rounding account.
+  public var received: Money = .zero
+  public var buyerFee: Money = .zero
+  public var sellerFee: Money = .zero
+  /// Positions and cash after.
+  public var buyerPosition: Quantity = .zero
+  public var sellerPosition: Quantity = .zero
+  public var buyerRealised: Money = .zero
+  public var sellerRealised: Money = .zero
+  public var buyerCash: Money = .zero
+  public var sellerCash: Money = .zero
+
+  public static let empty = Receipt(.trade)
+
+  public init(_ kind: ReceiptKind, _ code: ReceiptCode = .done) {
+    kindCode = kind.rawValue
+    self.code = code.rawValue
+  }
+
+  public var kind: ReceiptKind? { ReceiptKind(rawValue: kindCode) }
+}

@@ -1,0 +1,300 @@
+public import Commitments
+public import Instruments
+import Margin
+public import Primitives
+public import Wire
+
+/// Why a batch cannot be cleared. Nothing has changed when it is thrown.
+public enum ClearingFailure: Error, Hashable, Sendable {
+  /// The header does not continue the chain: which field, at which batch.
+  case header(field: String, batch: BatchNumber)
+  /// An event that execution could not have made.
+  case event(index: Int, reason: String)
+  /// A posting left the ledger's range.
+  case ledger(ArithmeticFailure)
+  /// Stored state does not decode or does not give its root.
+  case state(String)
+}
+
+/// What clearing made of a batch, before it is stored and signed.
+public struct ClearingResult: Sendable {
+  public var header: ClearingHeader
+  public var body: ClearanceBody
+  public var bodyBytes: [UInt8]
+  /// Receipts, 128 bytes each.
+  public var receipts: [UInt8]
+}
+
+/// The clearing house's rules: one deterministic machine. It novates every fill, nets positions,
+/// applies oracle prices, moves deposits and withdrawals, settles expiries, and watches margin.
+public struct ClearingMachine: ~Copyable {
+  public let genesis: Genesis
+  public let network: Digest
+
+  // Facts.
+  var accounts = Pool<AccountRecord>(capacity: 1024)
+  var positions = Pool<PositionRecord>(capacity: 1024)
+  var balances = Pool<BalanceRecord>()
+  var funds = Pool<FundRecord>(capacity: 4)
+  var instruments = Pool<Instrument>()
+  var submissions = Pool<SubmissionRecord>()
+  var indices = Pool<IndexEntry>()
+  var slices = Pool<SliceEntry>()
+  var withdrawals = Pool<WithdrawalRecord>()
+  var proposals = Pool<ProposalRecord>()
+  var status = Pool<StatusRecord>(capacity: 1)
+
+  // Derived from the facts.
+  var owners: [PublicKey: AccountID] = [:]
+  var freePositions = SlotBitmap()
+  var table = RiskTable()
+  var accountTree = AccountTree()
+  var trees = ClearingTrees()
+
+  // The batch being cleared.
+  var touched = Touched()
+  var receipts = ByteWriter()
+  var directives: [Directive] = []
+  var opened: [OpenedAccount] = []
+
+  /// Id of the last header; the network id before the first.
+  public internal(set) var previousID: Digest
+  /// Id of the last execution header cleared.
+  public internal(set) var previousExecutionID: Digest
+  /// State root after the last batch.
+  public internal(set) var root: Digest = .zero
+  /// The log of clearing headers.
+  public internal(set) var log = LogFrontier()
+
+  /// The state at genesis.
+  public init(genesis: Genesis) {
+    self.genesis = genesis
+    network = genesis.networkID
+    previousID = network
+    previousExecutionID = network
+    status.append(StatusRecord())
+    status[0].time = genesis.startTime
+    for owner in genesis.accounts { openAccount(owner) }
+    opened = []
+    for _ in genesis.assets { funds.append(FundRecord()) }
+    for instrument in genesis.instruments { instruments.append(instrument) }
+    for underlying in genesis.underlyings.indices {
+      indices.append(
+        IndexEntry(
+          underlying: UnderlyingID(UInt16(underlying)), price: .zero, time: .zero))
+    }
+    rebuildTrees()
+    seal()
+    touched = Touched()
+  }
+
+  /// The batch to be cleared next.
+  public var batch: BatchNumber { BatchNumber(status[0].batch) }
+  public var time: Timestamp { status[0].time }
+  public var accountCount: Int { accounts.count }
+  public var instrumentCount: Int { instruments.count }
+  public func instrument(_ id: InstrumentID) -> Instrument? {
+    id.index < instruments.count ? instruments[id.index] : nil
+  }
+
+  /// Clears one batch of execution.
+  ///
+  /// - Parameters:
+  ///   - header: execution's header; its signature has been checked.
+  ///   - body: its body, decoded; its hash has been compared.
+  /// - Throws: when the header does not continue the chain or the body cannot be booked.
+  public mutating func apply(_ header: ExecutionHeader, _ body: BatchBody)
+    throws(ClearingFailure) -> ClearingResult
+  {
+    try check(header, body)
+    try check(events: body)
+    let sizeBefore = log.size
+    let rootBefore = log.root
+    do {
+      status[0].time = header.time
+      activateProposals()
+      try book(body)
+      try settleExpiries()
+      try watchMargin(credit: header.creditBatch)
+    } catch {
+      undo()
+      throw .ledger(error)
+    }
+    checkConservation()
+    return close(header, sizeBefore, rootBefore)
+  }
+
+  // MARK: - Checks before any change
+
+  private func check(_ header: ExecutionHeader, _ body: BatchBody) throws(ClearingFailure) {
+    func require(_ condition: Bool, _ field: String) throws(ClearingFailure) {
+      if !condition { throw .header(field: field, batch: header.batch) }
+    }
+    try require(header.version == 1, "version")
+    try require(header.network == network, "network")
+    try require(header.batch == batch, "batch (expected \(batch), found \(header.batch))")
+    try require(header.previous == previousExecutionID, "previous")
+    try require(header.time >= status[0].time, "time")
+    try require(header.ruleSet == genesis.ruleSet, "rule set")
+    try require(Int(header.bodyByteCount) == body.bytes.count, "body length")
+    try require(Int(header.bundleCount) == body.bundles.count, "bundle count")
+    try require(Int(header.eventCount) == body.eventCount, "event count")
+    try require(header.bodyHash == SHA256.digest(body.bytes), "body hash")
+  }
+
+  /// Every event must name what exists: execution is not trusted to.
+  private func check(events body: BatchBody) throws(ClearingFailure) {
+    for index in 0..<body.eventCount {
+      switch body.eventKind(index) {
+      case .fill:
+        let fill = body.event(index, as: Fill.self)
+        guard fill.maker.index < accounts.count, fill.taker.index < accounts.count,
+          fill.maker != fill.taker
+        else { throw .event(index: index, reason: "accounts of a fill") }
+        guard fill.instrument.index < instruments.count,
+          instruments[fill.instrument.index].status != .settled
+        else { throw .event(index: index, reason: "instrument of a fill") }
+        let instrument = instruments[fill.instrument.index]
+        guard fill.price.raw > 0, fill.price <= instrument.priceMax, fill.quantity.raw > 0,
+          fill.quantity <= instrument.orderQuantityMax, fill.takerSideCode <= 1
+        else { throw .event(index: index, reason: "price or quantity of a fill") }
+      case .instruction:
+        let instruction = body.event(index, as: Instruction.self)
+        guard Int(instruction.bundle) < body.bundles.count,
+          Int(instruction.record) < body.bundles[Int(instruction.bundle)].recordCount,
+          instruction.account.index < accounts.count,
+          body.bundles[Int(instruction.bundle)].header.account == instruction.account
+        else { throw .event(index: index, reason: "reference of an instruction") }
+        let record = body.bundles[Int(instruction.bundle)].record(Int(instruction.record))
+        guard let kind = record.kind, kind.rawValue == instruction.actionKindCode,
+          kind.instructsClearing
+        else { throw .event(index: index, reason: "kind of an instruction") }
+        guard isWithinGenesis(record, kind) else {
+          throw .event(index: index, reason: "subject of an instruction")
+        }
+      case nil:
+        throw .event(index: index, reason: "unknown kind")
+      }
+    }
+  }
+
+  private func isWithinGenesis(_ record: ActionRecord, _ kind: ActionKind) -> Bool {
+    switch kind {
+    case .withdraw, .deposit: record.id < genesis.assets.count
+    case .index, .surface: record.id < genesis.underlyings.count
+    default: true
+    }
+  }
+
+  // MARK: - Booking
+
+  private mutating func book(_ body: BatchBody) throws(ArithmeticFailure) {
+    for index in 0..<body.eventCount {
+      switch body.eventKind(index) {
+      case .fill:
+        try novate(body.event(index, as: Fill.self))
+      case .instruction:
+        let instruction = body.event(index, as: Instruction.self)
+        try carryOut(
+          instruction, in: body.bundles[Int(instruction.bundle)], at: Int(instruction.record))
+      case nil:
+        preconditionFailure("events are checked before they are booked")
+      }
+    }
+  }
+
+  // MARK: - Closing
+
+  private mutating func close(
+    _ header: ExecutionHeader, _ sizeBefore: Int, _ rootBefore: Digest
+  ) -> ClearingResult {
+    let body = clearanceBody()
+    let bytes = body.encoded
+    var cleared = ClearingHeader()
+    cleared.term = status[0].term
+    cleared.network = network
+    cleared.batch = batch
+    cleared.time = header.time
+    cleared.execution = header.id
+    cleared.previous = previousID
+    cleared.preRoot = root
+    status[0].batch += 1
+    hashTouched(body)
+    root = stateRoot()
+    cleared.postRoot = root
+    cleared.receiptsRoot = MerkleLog.root(
+      ofLeafHashes: ClearingMachine.receiptLeaves(receipts.bytes))
+    cleared.bodyHash = SHA256.digest(bytes)
+    cleared.oracleRoot = trees.oracleRoot()
+    cleared.parametersRoot = trees.parametersRoot()
+    cleared.ruleSet = genesis.ruleSet
+    cleared.receiptCount = UInt32(receipts.bytes.count / Receipt.byteCount)
+    cleared.accountCount = UInt32(body.accounts.count)
+    cleared.positionCount = UInt32(body.positions.count)
+    cleared.directiveCount = UInt32(body.directives.count)
+    cleared.bodyByteCount = UInt32(bytes.count)
+    cleared.logSizeBefore = UInt64(sizeBefore)
+    cleared.logRootBefore = rootBefore
+    previousID = cleared.id
+    previousExecutionID = header.id
+    log.append(leafHash: cleared.logLeaf)
+    let result = ClearingResult(
+      header: cleared, body: body, bodyBytes: bytes, receipts: receipts.bytes)
+    forgetBatch()
+    return result
+  }
+
+  private mutating func forgetBatch() {
+    touched.clear()
+    receipts = ByteWriter(capacity: receipts.bytes.count)
+    directives = []
+    opened = []
+  }
+
+  private mutating func undo() {
+    rollback()
+    forgetBatch()
+    rebuildDerived()
+  }
+
+  /// The RFC 6962 leaves of packed receipts.
+  public static func receiptLeaves(_ bytes: [UInt8]) -> [Digest] {
+    let span = bytes.rawSpan
+    return stride(from: 0, to: span.byteCount, by: Receipt.byteCount).map {
+      MerkleLog.leafHash(span.extracting($0..<($0 + Receipt.byteCount)))
+    }
+  }
+}
+
+/// What the open batch changed, to be told to execution and hashed.
+struct Touched {
+  var accounts: [AccountID] = []
+  /// account << 32 | instrument.
+  var positions: [UInt64] = []
+  /// account << 32 | asset.
+  var balances: [UInt64] = []
+  var indices: [Int] = []
+  var slices: [Int] = []
+  var instruments: [Int] = []
+
+  var marketMoved: Bool { !indices.isEmpty || !slices.isEmpty || !instruments.isEmpty }
+
+  mutating func clear() {
+    accounts.removeAll(keepingCapacity: true)
+    positions.removeAll(keepingCapacity: true)
+    balances.removeAll(keepingCapacity: true)
+    indices.removeAll()
+    slices.removeAll()
+    instruments.removeAll()
+  }
+}
+
+extension Array where Element: Comparable {
+  /// Ascending, each once.
+  func sortedOnce() -> [Element] {
+    var out: [Element] = []
+    out.reserveCapacity(count)
+    for element in sorted() where out.last != element { out.append(element) }
+    return out
+  }
+}

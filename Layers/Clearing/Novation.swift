@@ -1,0 +1,131 @@
+import Instruments
+import Margin
+import Primitives
+import Wire
+
+extension ClearingMachine {
+  /// Puts the house between buyer and seller: both positions, both fees, one receipt.
+  mutating func novate(_ fill: Fill) throws(ArithmeticFailure) {
+    let instrument = instruments[fill.instrument.index]
+    let notional = fill.price * fill.quantity
+    let paid = try notional.money(rounding: .up)
+    let received = try notional.money(rounding: .down)
+    let buyerTakes = fill.takerSide == .buy
+    var receipt = Receipt(.trade)
+    receipt.instrument = fill.instrument
+    receipt.buyer = fill.buyer
+    receipt.seller = fill.seller
+    receipt.id = fill.trade.raw
+    receipt.price = fill.price
+    receipt.quantity = fill.quantity
+    receipt.paid = paid
+    receipt.received = received
+    receipt.buyerFee = Fees.fee(
+      fill.price, fill.quantity, rate: buyerTakes ? instrument.takerFee : instrument.makerFee)
+    receipt.sellerFee = Fees.fee(
+      fill.price, fill.quantity, rate: buyerTakes ? instrument.makerFee : instrument.takerFee)
+    (receipt.buyerPosition, receipt.buyerRealised, receipt.buyerCash) = try post(
+      fill.buyer, instrument, fill.quantity, paid, fee: receipt.buyerFee)
+    (receipt.sellerPosition, receipt.sellerRealised, receipt.sellerCash) = try post(
+      fill.seller, instrument, Quantity(raw: 0 - fill.quantity.raw), received,
+      fee: receipt.sellerFee)
+    funds[0].rounding = try sum(funds[0].rounding, paid.raw - received.raw)
+    funds[0].fees = try sum(funds[0].fees, receipt.buyerFee.raw)
+    funds[0].fees = try sum(funds[0].fees, receipt.sellerFee.raw)
+    status[0].trades += 1
+    receipts.write(record: receipt)
+  }
+
+  /// Books one side: nets the position, moves cash, takes the fee.
+  private mutating func post(
+    _ account: AccountID, _ instrument: Instrument, _ change: Quantity, _ money: Money, fee: Money
+  ) throws(ArithmeticFailure) -> (Quantity, Money, Money) {
+    let slot = positionSlot(account, instrument.id) ?? openPosition(account, instrument.id)
+    let posting = try positions[slot].net(change, for: money, isOption: instrument.isOption)
+    let quantity = positions[slot].quantity
+    var cash = try accounts[account.index].cash.adding(posting.cash).subtracting(fee)
+    if quantity.raw == 0 {
+      // A flat position keeps no cost: what is left of rounding goes to cash.
+      cash = try cash.subtracting(positions[slot].cost)
+      closePosition(account, instrument.id)
+    }
+    accounts[account.index].cash = cash
+    touched.accounts.append(account)
+    touched.positions.append(UInt64(account.raw) << 32 | UInt64(instrument.id.raw))
+    return (quantity, posting.realised, cash)
+  }
+
+  func sum(_ a: Int64, _ b: Int64) throws(ArithmeticFailure) -> Int64 {
+    let (sum, overflow) = a.addingReportingOverflow(b)
+    if overflow { throw .overflow("fund posting") }
+    return sum
+  }
+
+  // MARK: - Positions, a list per account sorted by instrument
+
+  func positionSlot(_ account: AccountID, _ instrument: InstrumentID) -> Int? {
+    var next = accounts[account.index].firstPosition
+    while next != 0 {
+      let slot = Int(next) - 1
+      if positions[slot].instrument == instrument { return slot }
+      if positions[slot].instrument > instrument { return nil }
+      next = positions[slot].next
+    }
+    return nil
+  }
+
+  mutating func openPosition(_ account: AccountID, _ instrument: InstrumentID) -> Int {
+    let slot = freePositions.take()
+    positions.reserve(through: slot)
+    var record = PositionRecord(account: account, instrument: instrument, isUsed: 1)
+    var previous: Int?
+    var next = accounts[account.index].firstPosition
+    while next != 0, positions[Int(next) - 1].instrument < instrument {
+      previous = Int(next) - 1
+      next = positions[Int(next) - 1].next
+    }
+    record.next = next
+    positions[slot] = record
+    if let previous {
+      positions[previous].next = UInt32(slot + 1)
+    } else {
+      accounts[account.index].firstPosition = UInt32(slot + 1)
+    }
+    accounts[account.index].positionCount += 1
+    return slot
+  }
+
+  mutating func closePosition(_ account: AccountID, _ instrument: InstrumentID) {
+    var previous: Int?
+    var next = accounts[account.index].firstPosition
+    while next != 0 {
+      let slot = Int(next) - 1
+      guard positions[slot].instrument == instrument else {
+        previous = slot
+        next = positions[slot].next
+        continue
+      }
+      if let previous {
+        positions[previous].next = positions[slot].next
+      } else {
+        accounts[account.index].firstPosition = positions[slot].next
+      }
+      positions[slot] = .empty
+      freePositions.free(slot)
+      accounts[account.index].positionCount -= 1
+      return
+    }
+  }
+
+  /// Visits an account's positions in the order of instruments.
+  func forEachPosition<Failure: Error>(
+    _ account: AccountID, _ body: (Int, PositionRecord) throws(Failure) -> Void
+  ) throws(Failure) {
+    var next = accounts[account.index].firstPosition
+    while next != 0 {
+      let slot = Int(next) - 1
+      try body(slot, positions[slot])
+      next = positions[slot].next
+    }
+  }
+}

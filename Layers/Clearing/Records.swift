@@ -1,0 +1,139 @@
+import Instruments
+import Primitives
+import Wire
+
+// The records of clearing's state: facts only, nothing that depends on a price.
+
+/// One account: 72 bytes. Lists are slot numbers plus one.
+struct AccountRecord: FlatRecord {
+  var owner: PublicKey = .zero
+  var cash: Money = .zero
+  var flags: UInt32 = 0
+  var firstPosition: UInt32 = 0
+  var firstBalance: UInt32 = 0
+  var positionCount: UInt32 = 0
+  /// The batch that opened it.
+  var opened: UInt64 = 0
+  /// The batch of the last close directive not yet seen adopted; all ones for none.
+  var closing: UInt64 = .max
+
+  static let empty = AccountRecord()
+  var isRestricted: Bool { AccountFlags(rawValue: flags).contains(.reduceOnly) }
+}
+
+/// One account's position in one instrument: 56 bytes; the list is sorted by instrument.
+struct PositionRecord: FlatRecord {
+  var account = AccountID(0)
+  var instrument = InstrumentID(0)
+  var quantity: Quantity = .zero
+  /// Money paid for it and not yet realised; options are paid in cash and cost nothing here.
+  var cost: Money = .zero
+  var next: UInt32 = 0
+  var isUsed: UInt32 = 0
+  /// Funding index at the last change of quantity and what was booked since: the seam of funding,
+  /// zero today.
+  var fundingIndexLow: UInt64 = 0
+  var fundingIndexHigh: Int64 = 0
+  var fundingBooked: Money = .zero
+
+  static let empty = PositionRecord()
+}
+
+/// One account's balance of an asset other than the quote asset: 24 bytes, sorted by asset.
+struct BalanceRecord: FlatRecord {
+  var account = AccountID(0)
+  var asset = AssetID(0)
+  var reserved: UInt16 = 0
+  var amount = Amount(raw: 0)
+  var next: UInt32 = 0
+  var reserved2: UInt32 = 0
+
+  static let empty = BalanceRecord()
+}
+
+/// What the house holds and owes of one asset: 56 bytes.
+struct FundRecord: FlatRecord {
+  var insurance: Int64 = 0
+  var fees: Int64 = 0
+  /// Remainders of roundings against users.
+  var rounding: Int64 = 0
+  /// Ever deposited and ever withdrawn.
+  var deposits: Int64 = 0
+  var withdrawals: Int64 = 0
+  /// The custodian's highest reference credited.
+  var lastReference: UInt64 = 0
+  var reserved: UInt64 = 0
+
+  static let empty = FundRecord()
+}
+
+/// A publisher's last word on a feed: 80 bytes.
+struct SubmissionRecord: FlatRecord {
+  /// Place in the genesis list of publishers.
+  var publisher: UInt32 = 0
+  var underlying = UnderlyingID(0)
+  /// 1 index, 2 surface.
+  var kind: UInt16 = 0
+  /// Of a surface.
+  var expiry: Timestamp = .zero
+  var sequence: UInt64 = 0
+  var time: Timestamp = .zero
+  /// Index or forward.
+  var price: Price = .zero
+  var parameters: SurfaceParameters = .empty
+
+  static let empty = SubmissionRecord()
+  static let index: UInt16 = 1
+  static let surface: UInt16 = 2
+}
+
+/// A withdrawal and where it stands: 88 bytes; its slot is its id.
+struct WithdrawalRecord: FlatRecord {
+  var account = AccountID(0)
+  var asset = AssetID(0)
+  /// 1 requested, 2 released.
+  var state: UInt16 = 0
+  var amount = Amount(raw: 0)
+  var batch: UInt64 = 0
+  var destination: Bytes32 = .zero
+  /// The custodian's proof of payment.
+  var reference: Bytes32 = .zero
+
+  static let empty = WithdrawalRecord()
+  static let requested: UInt16 = 1
+  static let released: UInt16 = 2
+}
+
+/// A governance action gathering approvals: 184 bytes.
+struct ProposalRecord: FlatRecord {
+  /// SHA-256 of the action's records: members approve the same bytes.
+  var action: Digest = .zero
+  var kind: UInt32 = 0
+  /// Bit i: genesis member i approved.
+  var approvals: UInt32 = 0
+  /// The batch it takes effect in; all ones while undecided.
+  var effective: UInt64 = .max
+  /// Of a halt: the instrument and 1 halt, 0 resume.
+  var subject: UInt32 = 0
+  /// 1 once carried out.
+  var isDone: UInt16 = 0
+  var halted: UInt16 = 0
+  /// Of a listing.
+  var terms: Instrument = .empty
+
+  static let empty = ProposalRecord()
+}
+
+/// Counters: 64 bytes, one record.
+struct StatusRecord: FlatRecord {
+  /// The batch being cleared, or the next one.
+  var batch: UInt64 = 0
+  var time: Timestamp = .zero
+  var term: UInt32 = 1
+  var reserved: UInt32 = 0
+  /// Totals for people; recomputable.
+  var trades: UInt64 = 0
+  var reserved2: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+
+  static let empty = StatusRecord()
+}

@@ -1,0 +1,162 @@
+public import Commitments
+public import Instruments
+import Margin
+import Pricing
+public import Primitives
+public import Wire
+
+extension ClearingMachine: PooledState {
+  /// Every pool, in the order they are stored.
+  public mutating func visitPools<Visitor: PoolVisitor>(_ visitor: inout Visitor)
+    throws(Visitor.Failure)
+  {
+    try visitor.visit(&accounts)
+    try visitor.visit(&positions)
+    try visitor.visit(&balances)
+    try visitor.visit(&funds)
+    try visitor.visit(&instruments)
+    try visitor.visit(&submissions)
+    try visitor.visit(&indices)
+    try visitor.visit(&slices)
+    try visitor.visit(&withdrawals)
+    try visitor.visit(&proposals)
+    try visitor.visit(&status)
+  }
+
+  /// Rebuilds all derived state after the pools were loaded, and checks the root.
+  /// - Throws: `.state` when the facts do not hash to `expected`.
+  public mutating func rebuild(
+    expecting expected: Digest, previous: Digest, previousExecution: Digest, log: LogFrontier
+  ) throws(ClearingFailure) {
+    rebuildDerived()
+    rebuildTrees()
+    guard root == expected else {
+      throw .state("stored state has root \(root), expected \(expected)")
+    }
+    previousID = previous
+    previousExecutionID = previousExecution
+    self.log = log
+  }
+
+  /// Everything derived from the facts but the trees.
+  mutating func rebuildDerived() {
+    owners = [:]
+    for index in 0..<accounts.count { owners[accounts[index].owner] = AccountID(UInt32(index)) }
+    freePositions = SlotBitmap(count: positions.count) { _ in true }
+    for slot in 0..<positions.count where positions[slot].isUsed == 0 { freePositions.free(slot) }
+    reprice()
+  }
+
+  /// What the batch tells execution: each list sorted by ids.
+  func clearanceBody() -> ClearanceBody {
+    var body = ClearanceBody()
+    body.opened = opened
+    for account in touched.accounts.sortedOnce() {
+      let record = accounts[account.index]
+      body.accounts.append(
+        AccountEntry(
+          account: account, flags: AccountFlags(rawValue: record.flags), cash: record.cash))
+    }
+    for key in touched.balances.sortedOnce() {
+      let account = AccountID(UInt32(key >> 32))
+      let asset = AssetID(UInt16(truncatingIfNeeded: key))
+      body.balances.append(
+        BalanceEntry(
+          account: account, asset: asset, amount: Amount(raw: balance(account, asset))))
+    }
+    for key in touched.positions.sortedOnce() {
+      let account = AccountID(UInt32(key >> 32))
+      let instrument = InstrumentID(UInt32(truncatingIfNeeded: key))
+      let record = positionSlot(account, instrument).map { positions[$0] } ?? .empty
+      body.positions.append(
+        PositionEntry(
+          account: account, instrument: instrument, quantity: record.quantity, cost: record.cost))
+    }
+    body.indices = touched.indices.sortedOnce().map { indices[$0] }
+    body.slices = touched.slices.sortedOnce().map { slices[$0] }
+    body.instruments = touched.instruments.sortedOnce().map { instruments[$0] }
+    body.directives = directives
+    return body
+  }
+
+  // MARK: - Views
+
+  /// An account as people see it.
+  public struct AccountView: Sendable {
+    public var owner: PublicKey
+    public var cash: Money
+    public var flags: AccountFlags
+    public var positions: [(instrument: Instrument, quantity: Quantity, cost: Money, mark: Price)]
+    public var balances: [(asset: AssetID, amount: Amount)]
+    public var margin: MarginFigures
+  }
+
+  public func view(_ account: AccountID) -> AccountView? {
+    guard account.index < accounts.count else { return nil }
+    let record = accounts[account.index]
+    var view = AccountView(
+      owner: record.owner, cash: record.cash, flags: AccountFlags(rawValue: record.flags),
+      positions: [], balances: [], margin: margin(account))
+    forEachPosition(account) { _, position in
+      view.positions.append(
+        (
+          instruments[position.instrument.index], position.quantity, position.cost,
+          table.mark(position.instrument)
+        ))
+    }
+    var next = record.firstBalance
+    while next != 0 {
+      view.balances.append((balances[Int(next) - 1].asset, balances[Int(next) - 1].amount))
+      next = balances[Int(next) - 1].next
+    }
+    return view
+  }
+
+  /// What the house holds of an asset.
+  public func fund(_ asset: AssetID) -> (
+    insurance: Int64, fees: Int64, rounding: Int64, deposits: Int64, withdrawals: Int64
+  ) {
+    let fund = funds[asset.index]
+    return (fund.insurance, fund.fees, fund.rounding, fund.deposits, fund.withdrawals)
+  }
+
+  public var tradeCount: UInt64 { status[0].trades }
+  public func index(_ underlying: UnderlyingID) -> (price: Price, time: Timestamp) {
+    (indices[underlying.index].price, indices[underlying.index].time)
+  }
+
+  /// Newest quorum time of any index.
+  public var oracleTime: Timestamp {
+    var newest = Timestamp.zero
+    for slot in 0..<indices.count { newest = max(newest, indices[slot].time) }
+    return newest
+  }
+
+  // MARK: - Proofs
+
+  /// Everything that proves an account under the state root: the eight fields, the two disclosed
+  /// lists, the path in the accounts tree and the sixteen roots.
+  public mutating func accountProof(_ account: AccountID) -> AccountProof {
+    let known = account.index < accounts.count
+    return AccountProof(
+      account: account,
+      fields: known
+        ? AccountTree.fields(
+          account, accounts[account.index], balances: balancesDigest(account),
+          positions: positionsDigest(account)) : [],
+      positions: known && accounts[account.index].firstPosition != 0
+        ? positionsBytes(account) : [],
+      balances: known && accounts[account.index].firstBalance != 0 ? balancesBytes(account) : [],
+      path: accountTree.proof(of: account), roots: stateRoots())
+  }
+}
+
+extension SliceEntry {
+  var expirySlice: ExpirySlice {
+    ExpirySlice(
+      expiry: expiry, forward: forward,
+      surface: SurfaceSlice(
+        a: parameters.a, b: parameters.b, rho: parameters.rho, m: parameters.m,
+        sigma: parameters.sigma), time: time)
+  }
+}

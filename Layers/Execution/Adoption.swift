@@ -1,0 +1,232 @@
+import Instruments
+import Margin
+import Primitives
+import Wire
+
+extension ExecutionMachine {
+  /// Takes over what clearing granted: new accounts, cash, positions and the market record. Fills
+  /// of later batches stay counted on top.
+  mutating func adopt(_ header: ClearingHeader, _ body: ClearanceBody) {
+    for opened in body.opened {
+      precondition(opened.account.index == credits.count, "accounts open in order")
+      open(owner: opened.owner, at: status[0].batch)
+    }
+    forgetSince(through: header.batch.raw)
+    for entry in body.positions { adopt(entry) }
+    for entry in body.accounts {
+      credits[entry.account.index].cash = entry.cash
+      credits[entry.account.index].flags = entry.flags
+    }
+    for entry in body.balances { adopt(entry) }
+    if adoptMarket(body) {
+      rebuildRisk()
+    } else {
+      refreshEquity(of: body.accounts)
+    }
+  }
+
+  /// Moves fills and outflows up to `batch` from *since* to *granted*; the Clearance's own entries
+  /// then say what stands there.
+  private mutating func forgetSince(through batch: UInt64) {
+    let count = Int(status[0].sinceCount)
+    var kept = 0
+    for place in 0..<count {
+      let record = since[place]
+      guard record.batch <= batch else {
+        if kept != place { since[kept] = record }
+        kept += 1
+        continue
+      }
+      if record.kind == SinceRecord.outflow {
+        forgetOutflow(record)
+      } else if let slot = holdingSlot(record.account, InstrumentID(record.subject)) {
+        holdings[slot].since = Quantity(raw: holdings[slot].since.raw - record.quantity)
+        holdings[slot].granted = Quantity(raw: holdings[slot].granted.raw + record.quantity)
+      }
+    }
+    for place in kept..<count { since[place] = .empty }
+    status[0].sinceCount = UInt32(kept)
+  }
+
+  private mutating func forgetOutflow(_ record: SinceRecord) {
+    if record.subject == UInt32(AssetID.quote.raw) {
+      let outflow = credits[record.account.index].outflow
+      credits[record.account.index].outflow = Money(raw: outflow.raw - record.quantity)
+    } else if let slot = balanceSlot(record.account, AssetID(UInt16(record.subject))) {
+      balances[slot].outflow = Amount(raw: balances[slot].outflow.raw - record.quantity)
+    }
+  }
+
+  /// Sets a granted position; only what differs from the fills execution saw moves the sums.
+  private mutating func adopt(_ entry: PositionEntry) {
+    guard entry.quantity.raw != 0 || holdingSlot(entry.account, entry.instrument) != nil else {
+      return
+    }
+    let slot =
+      holdingSlot(entry.account, entry.instrument) ?? openHolding(entry.account, entry.instrument)
+    let change = entry.quantity.raw - holdings[slot].granted.raw
+    holdings[slot].granted = entry.quantity
+    holdings[slot].cost = entry.cost
+    if change != 0 {
+      let instrument = instruments[entry.instrument.index]
+      let sums = risk.slot(entry.account, instrument.underlying)
+      table.add(instrument.id, Quantity(raw: change), to: &risk.sums, sums)
+      risk.refresh(entry.account, sums)
+    }
+    release(entry.account, entry.instrument)
+  }
+
+  private mutating func adopt(_ entry: BalanceEntry) {
+    if let slot = balanceSlot(entry.account, entry.asset) {
+      balances[slot].granted = entry.amount
+      return
+    }
+    let slot = balances.append(
+      BalanceRecord(
+        account: entry.account, asset: entry.asset, granted: entry.amount,
+        next: credits[entry.account.index].firstBalance))
+    credits[entry.account.index].firstBalance = UInt32(slot + 1)
+  }
+
+  // MARK: - Market
+
+  /// Takes the market record over; true when a mark may have moved.
+  private mutating func adoptMarket(_ body: ClearanceBody) -> Bool {
+    guard !body.instruments.isEmpty || !body.indices.isEmpty || !body.slices.isEmpty else {
+      return false
+    }
+    for instrument in body.instruments {
+      if instrument.id.index == instruments.count {
+        list(instrument)
+      } else {
+        instruments[instrument.id.index] = instrument
+      }
+    }
+    for entry in body.indices {
+      indices[entry.underlying.index] = entry
+      status[0].oracleTime = max(status[0].oracleTime, entry.time)
+    }
+    for entry in body.slices { set(entry) }
+    reprice()
+    return true
+  }
+
+  /// Lists the next instrument.
+  mutating func list(_ instrument: Instrument) {
+    precondition(instrument.id.index == instruments.count, "instruments are listed in order")
+    instruments.append(instrument)
+    books.append(OrderBook())
+  }
+
+  private mutating func set(_ entry: SliceEntry) {
+    for slot in 0..<slices.count
+    where slices[slot].underlying == entry.underlying && slices[slot].expiry == entry.expiry {
+      slices[slot] = entry
+      return
+    }
+    slices.append(entry)
+  }
+
+  /// Recomputes marks and unit vectors from the market record.
+  mutating func reprice() {
+    var markets: [UnderlyingMarket] = []
+    for slot in 0..<indices.count {
+      let entry = indices[slot]
+      markets.append(UnderlyingMarket(index: entry.price, time: entry.time))
+    }
+    for slot in 0..<slices.count {
+      let entry = slices[slot]
+      markets[entry.underlying.index].slices.append(entry.expirySlice)
+    }
+    for slot in 0..<instruments.count {
+      let instrument = instruments[slot]
+      table.update(instrument, market: markets[instrument.underlying.index])
+    }
+  }
+
+  // MARK: - Equity and sums
+
+  /// Everything derived from facts and marks, anew.
+  mutating func rebuildRisk() {
+    risk.reserve(accounts: credits.count)
+    risk.clear()
+    for slot in 0..<holdings.count where holdings[slot].total.raw != 0 {
+      let holding = holdings[slot]
+      let underlying = instruments[holding.instrument.index].underlying
+      let sums = risk.slot(holding.account, underlying)
+      table.add(holding.instrument, holding.total, to: &risk.sums, sums)
+    }
+    for slot in 0..<orders.count where orders[slot].id.raw != 0 {
+      let order = orders[slot]
+      let instrument = instruments[order.instrument.index]
+      let sums = risk.slot(order.account, instrument.underlying)
+      table.add(
+        exposure(
+          order.isBuy ? .buy : .sell, quantity: order.remaining, price: order.price, instrument),
+        instrument.id, to: &risk.sums, sums)
+    }
+    risk.refreshAll()
+    for index in 0..<credits.count { risk.equity[index] = grantedEquity(AccountID(UInt32(index))) }
+    for place in 0..<Int(status[0].sinceCount) where since[place].kind == SinceRecord.fill {
+      risk.equity[since[place].account.index] += loss(of: since[place])
+    }
+  }
+
+  /// Equity of the accounts a Clearance touched, the market standing still.
+  private mutating func refreshEquity(of entries: [AccountEntry]) {
+    for entry in entries { risk.equity[entry.account.index] = grantedEquity(entry.account) }
+    risk.mark(entries.map(\.account))
+    for place in 0..<Int(status[0].sinceCount) where since[place].kind == SinceRecord.fill {
+      if risk.isMarked(since[place].account) {
+        risk.equity[since[place].account.index] += loss(of: since[place])
+      }
+    }
+  }
+
+  /// Cash less outflows, and every granted position at its mark less its cost.
+  private func grantedEquity(_ account: AccountID) -> Int128 {
+    let credit = credits[account.index]
+    var equity = Notional(credit.cash).raw - Notional(credit.outflow).raw
+    var next = credit.firstHolding
+    while next != 0 {
+      let holding = holdings[Int(next) - 1]
+      equity += (table.mark(holding.instrument) * holding.granted).raw
+      equity -= Notional(holding.cost).raw
+      next = holding.next
+    }
+    return equity
+  }
+
+  // MARK: - Opening a batch
+
+  /// Cancels the orders of instruments that have expired by now.
+  mutating func cancelExpired() {
+    for index in 0..<instruments.count {
+      let instrument = instruments[index]
+      guard instrument.expires, instrument.expiry <= time else { continue }
+      while let level = books[index].bids.best ?? books[index].asks.best {
+        removeOrder(Int(level.head))
+      }
+    }
+  }
+
+  /// Carries out what clearing directs, before any client's order.
+  mutating func carryOut(_ directive: Directive) {
+    switch DirectiveKind(rawValue: directive.kindCode) {
+    case .cancelAll:
+      _ = cancelAll(of: directive.account, in: .all)
+    case .close:
+      guard directive.instrument.index < instruments.count,
+        instruments[directive.instrument.index].trades(at: time)
+      else { return }
+      _ = match(
+        Taker(
+          account: directive.account, instrument: directive.instrument,
+          side: directive.sideCode == 0 ? .buy : .sell, price: directive.price,
+          order: OrderID(0), cause: .close), quantity: directive.quantity)
+      release(directive.account, directive.instrument)
+    case nil:
+      preconditionFailure("a Clearance is checked before it is adopted")
+    }
+  }
+}

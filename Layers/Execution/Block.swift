@@ -1,0 +1,45 @@
+import Instruments
+import Margin
+import Primitives
+import Wire
+
+extension ExecutionMachine {
+  /// Books a trade two accounts agreed on: both signatures, both nonces, both margins; the book is
+  /// not touched.
+  mutating func trade(_ block: BlockTrade, _ account: AccountID) -> Outcome {
+    let other = block.counterparty
+    guard other.account != account else { return .rejected(.selfTrade) }
+    guard other.account.index < credits.count else { return .rejected(.unknownAccount) }
+    guard let slot = keySlot(other.account, other.key) else { return .rejected(.unknownKey) }
+    guard keys[slot].isOwner || keys[slot].markets == .all || keys[slot].markets == block.instrument
+    else { return .rejected(.outOfScope) }
+    guard other.expiry >= time, other.expiry.raw - time.raw <= genesis.constants.bundleLifeMax
+    else { return .rejected(.counterpartyExpired) }
+    if keys[slot].refusal(ofNonce: other.nonce) != nil { return .rejected(.counterpartyNonce) }
+    let terms = ActionRecord(
+      kindCode: ActionKind.place.rawValue, a: block.side.rawValue, id: block.instrument.raw,
+      x: block.price.raw, y: block.quantity.raw)
+    if let refusal = termsRefusal(terms) { return refusal }
+    guard block.isSigned(network: network) else { return .rejected(.counterpartySignature) }
+    var mirrored = terms
+    mirrored.a = block.side.opposite.rawValue
+    if let refusal = admissionRefusal(terms, account: account) { return refusal }
+    if let refusal = admissionRefusal(mirrored, account: other.account) { return refusal }
+    keys[slot].use(nonce: other.nonce)
+    let instrument = instruments[block.instrument.index]
+    let trade = TradeID(status[0].nextTrade)
+    status[0].nextTrade += 1
+    events.append(
+      Fill(
+        cause: .block, takerSide: block.side, instrument: instrument.id, trade: trade,
+        maker: other.account, taker: account, price: block.price, quantity: block.quantity,
+        makerOrder: OrderID(0), takerOrder: OrderID(0)))
+    book(
+      other.account, instrument, Quantity(raw: block.side.opposite.sign * block.quantity.raw),
+      block.price, feeRate: instrument.makerFee)
+    book(
+      account, instrument, Quantity(raw: block.side.sign * block.quantity.raw), block.price,
+      feeRate: instrument.takerFee)
+    return Outcome(.filled, .done, block.quantity.raw, 0)
+  }
+}

@@ -1,0 +1,91 @@
+public import Primitives
+public import Wire
+
+// The checks at the door, in the order the protocol gives: account and key, expiry, nonce; the
+// signature has been checked by whoever calls.
+
+extension ExecutionMachine {
+  /// Why the bundle may not be sequenced now, or nil. Changes nothing.
+  public func door(_ bundle: borrowing Bundle) -> Refusal? {
+    let header = bundle.header
+    guard header.account.index < credits.count else { return .unknownAccount }
+    guard let slot = keySlot(header.account, header.key) else { return .unknownKey }
+    guard header.expiry >= time else { return .expired }
+    guard header.expiry.raw - time.raw <= genesis.constants.bundleLifeMax else {
+      return .expiryTooFar
+    }
+    if let refusal = keys[slot].refusal(ofNonce: header.nonce) { return refusal }
+    if isAheadOfClearing && !bundle.hasOnlyCancels { return .clearingBehind }
+    guard bundles.count < Limits.bundlesPerBatchMax,
+      bodyByteCount + bundle.bytes.count + eventReserve(bundle) <= Limits.batchBodyByteCountMax
+    else { return .batchFull }
+    return nil
+  }
+
+  /// Room kept for the events a bundle may cause: its instructions, and a fill for every resting
+  /// order it might meet is bounded by what is resting, so the node closes a batch well before.
+  private func eventReserve(_ bundle: borrowing Bundle) -> Int {
+    bundle.recordCount * EventBuffer.recordByteCount + events.count * EventBuffer.recordByteCount
+  }
+
+  /// The slot of an account's key that is good in this batch.
+  func keySlot(_ account: AccountID, _ key: PublicKey) -> Int? {
+    guard let slot = anyKeySlot(account, key) else { return nil }
+    let record = keys[slot]
+    let batch = status[0].batch
+    guard record.validFrom <= batch, batch < record.validUntil, record.expiry >= time else {
+      return nil
+    }
+    return slot
+  }
+
+  /// The slot of a key the account has or once had.
+  func anyKeySlot(_ account: AccountID, _ key: PublicKey) -> Int? {
+    var next = credits[account.index].firstKey
+    while next != 0 {
+      let slot = Int(next) - 1
+      if keys[slot].key == key { return slot }
+      next = keys[slot].next
+    }
+    return nil
+  }
+
+  /// Every account's keys that are good in the next batch, for checks before the apply thread.
+  public func isKnown(_ account: AccountID, _ key: PublicKey) -> Bool {
+    account.index < credits.count && keySlot(account, key) != nil
+  }
+}
+
+extension KeyRecord {
+  /// Why `nonce` is not free, or nil.
+  func refusal(ofNonce nonce: UInt64) -> Refusal? {
+    if nonce > nonceTop { return nil }
+    let distance = nonceTop - nonce
+    guard distance < 64 else { return .nonceTooOld }
+    return nonceBits >> distance & 1 == 1 ? .nonceUsed : nil
+  }
+
+  /// Marks a free nonce used.
+  mutating func use(nonce: UInt64) {
+    if nonce > nonceTop {
+      let rise = nonce - nonceTop
+      nonceBits = rise < 64 ? nonceBits << rise | 1 : 1
+      nonceTop = nonce
+    } else {
+      nonceBits |= 1 << (nonceTop - nonce)
+    }
+  }
+}
+
+extension Bundle {
+  /// Whether nothing in it can add risk or instruct clearing.
+  var hasOnlyCancels: Bool {
+    for index in 0..<recordCount {
+      let kind = record(index).kindCode
+      if kind != ActionKind.cancel.rawValue && kind != ActionKind.cancelAll.rawValue {
+        return false
+      }
+    }
+    return true
+  }
+}

@@ -1,0 +1,205 @@
+import Commitments
+import Primitives
+public import Wire
+
+extension ExecutionMachine {
+  /// Sequences a bundle whose signature has been checked: uses its nonce and carries its actions
+  /// out one by one, in order. A refused action changes nothing and the rest go on.
+  ///
+  /// - Parameter outcomes: receives one outcome an action.
+  /// - Returns: the bundle's place in the batch.
+  /// - Throws: `.refused` when the door refuses it; nothing has changed then.
+  @discardableResult
+  public mutating func apply(_ bundle: Bundle, into outcomes: inout [Outcome])
+    throws(ExecutionFailure) -> Int
+  {
+    precondition(isOpen, "a bundle needs an open batch")
+    if let refusal = door(bundle) { throw .refused(refusal) }
+    let header = bundle.header
+    // The door has just found it.
+    guard let keySlot = keySlot(header.account, header.key) else { throw .refused(.unknownKey) }
+    keys[keySlot].use(nonce: header.nonce)
+    let place = bundles.count
+    bundles.append(bundle)
+    bundleLeaves.append(bundle.leafHash)
+    bodyByteCount += bundle.bytes.count
+    let key = keys[keySlot]
+    var index = 0
+    while index < bundle.recordCount {
+      let record = bundle.record(index)
+      guard let kind = record.kind else { preconditionFailure("a bundle is checked on decoding") }
+      outcomes.append(
+        carryOut(record, kind, of: bundle, at: index, signedBy: key, place: UInt32(place)))
+      index += kind.recordCount
+    }
+    return place
+  }
+
+  private mutating func carryOut(
+    _ record: ActionRecord, _ kind: ActionKind, of bundle: Bundle, at index: Int,
+    signedBy key: KeyRecord, place: UInt32
+  ) -> Outcome {
+    let account = bundle.header.account
+    switch kind {
+    case .place:
+      guard key.isOwner || key.markets == .all || key.markets == record.instrument else {
+        return .rejected(.outOfScope)
+      }
+      return placeOrder(record, account: account)
+    case .cancel:
+      return cancel(record, account: account)
+    case .cancelAll:
+      return cancelAll(of: account, in: record.instrument)
+    case .addKey:
+      guard key.isOwner else { return .rejected(.outOfScope) }
+      return addKey(record, account: account)
+    case .revokeKey:
+      guard key.isOwner else { return .rejected(.outOfScope) }
+      return revokeKey(record, account: account)
+    case .block:
+      guard key.isOwner || key.markets == .all || key.markets == record.instrument else {
+        return .rejected(.outOfScope)
+      }
+      return trade(BlockTrade(bundle.bytes.rawSpan, at: bundle.offset(ofRecord: index)), account)
+    case .withdraw:
+      guard key.isOwner else { return .rejected(.outOfScope) }
+      if let refusal = debit(record, account: account) { return refusal }
+    case .deposit:
+      guard record.id < genesis.assets.count else { return .rejected(.unknownAsset) }
+      guard genesis.assets[Int(record.id)].custodian == account, key.isOwner else {
+        return .rejected(.notAuthorised)
+      }
+    case .release:
+      guard genesis.assets.contains(where: { $0.custodian == account }), key.isOwner else {
+        return .rejected(.notAuthorised)
+      }
+    case .index, .surface:
+      guard genesis.publishers.contains(account), key.isOwner else {
+        return .rejected(.notAuthorised)
+      }
+      guard record.id < genesis.underlyings.count else { return .rejected(.unknownInstrument) }
+    case .list, .halt:
+      guard genesis.governance.contains(account), key.isOwner else {
+        return .rejected(.notAuthorised)
+      }
+    }
+    events.append(
+      Instruction(kind: kind, account: account, bundle: place, record: UInt32(index)))
+    return Outcome(.accepted)
+  }
+
+  // MARK: - Keys
+
+  private mutating func addKey(_ record: ActionRecord, account: AccountID) -> Outcome {
+    guard Ed25519.isAcceptableKey(record.tail) else { return .rejected(.badKey) }
+    if let slot = anyKeySlot(account, record.tail) {
+      guard keys[slot].validUntil <= status[0].batch, !keys[slot].isOwner else {
+        return .rejected(.keyExists)
+      }
+      // A key that comes back keeps its nonce window: what it once signed stays used.
+      keys[slot].validFrom = status[0].batch + 1
+      keys[slot].validUntil = .max
+      keys[slot].expiry = Timestamp(raw: record.x)
+      keys[slot].markets = InstrumentID(record.id)
+      return Outcome(.accepted)
+    }
+    guard Int64(credits[account.index].keyCount) < genesis.constants.keysPerAccountMax else {
+      return .rejected(.tooManyKeys)
+    }
+    enter(
+      KeyRecord(
+        key: record.tail, account: account, markets: InstrumentID(record.id),
+        validFrom: status[0].batch + 1, expiry: Timestamp(raw: record.x)))
+    return Outcome(.accepted)
+  }
+
+  private mutating func revokeKey(_ record: ActionRecord, account: AccountID) -> Outcome {
+    guard let slot = anyKeySlot(account, record.tail), keys[slot].validUntil == .max else {
+      return .rejected(.unknownKey)
+    }
+    guard !keys[slot].isOwner else { return .rejected(.outOfScope) }
+    keys[slot].validUntil = status[0].batch + 1
+    return Outcome(.accepted)
+  }
+
+  /// Puts a key at the head of its account's list.
+  mutating func enter(_ record: KeyRecord) {
+    var record = record
+    record.next = credits[record.account.index].firstKey
+    let slot = keys.append(record)
+    credits[record.account.index].firstKey = UInt32(slot + 1)
+    credits[record.account.index].keyCount += 1
+  }
+
+  /// Opens the next account.
+  mutating func open(owner: PublicKey, at batch: UInt64) {
+    let account = AccountID(UInt32(credits.count))
+    credits.append(CreditRecord())
+    risk.reserve(accounts: credits.count)
+    accountOrders.append((-1, -1))
+    enter(KeyRecord(key: owner, account: account, flags: 1, validFrom: batch))
+  }
+
+  // MARK: - Outflows
+
+  /// Debits a withdrawal the moment it is sequenced, or says why not: the balance must be there and
+  /// initial margin must hold after it, with the worst subset of open orders.
+  private mutating func debit(_ record: ActionRecord, account: AccountID) -> Outcome? {
+    guard record.id < genesis.assets.count else { return .rejected(.unknownAsset) }
+    let asset = AssetID(UInt16(record.id))
+    if asset == .quote {
+      let credit = credits[account.index]
+      let free = credit.cash.raw - credit.outflow.raw
+      guard record.x <= free else { return .rejected(.insufficientBalance, record.x, max(0, free)) }
+      let room = risk.room(account)
+      let debited = Notional(Money(raw: record.x)).raw
+      guard room >= debited else {
+        return .rejected(.insufficientMargin, moneyFloor(room - debited), moneyFloor(room))
+      }
+      credits[account.index].outflow = Money(raw: credit.outflow.raw + record.x)
+      risk.equity[account.index] -= debited
+    } else {
+      guard let slot = balanceSlot(account, asset) else {
+        return .rejected(.insufficientBalance, record.x, 0)
+      }
+      let free = balances[slot].granted.raw - balances[slot].outflow.raw
+      guard record.x <= free else { return .rejected(.insufficientBalance, record.x, max(0, free)) }
+      balances[slot].outflow = Amount(raw: balances[slot].outflow.raw + record.x)
+    }
+    remember(
+      SinceRecord(
+        batch: status[0].batch, account: account, subject: record.id, quantity: record.x,
+        kind: SinceRecord.outflow))
+    return nil
+  }
+
+  func balanceSlot(_ account: AccountID, _ asset: AssetID) -> Int? {
+    var next = credits[account.index].firstBalance
+    while next != 0 {
+      if balances[Int(next) - 1].asset == asset { return Int(next) - 1 }
+      next = balances[Int(next) - 1].next
+    }
+    return nil
+  }
+
+  /// Notes what no adopted Clearance holds yet.
+  mutating func remember(_ record: SinceRecord) {
+    let place = Int(status[0].sinceCount)
+    since.reserve(through: place)
+    since[place] = record
+    status[0].sinceCount += 1
+  }
+
+  /// Whole money units of a notional, rounded down and held to Int64: a figure to show.
+  func moneyFloor(_ notional: Int128) -> Int64 {
+    let money = notional.divided(by: Notional.perMoney, rounding: .down)
+    return Int64(clamping: money)
+  }
+}
+
+extension Bundle {
+  /// Byte offset of the record at `index`.
+  func offset(ofRecord index: Int) -> Int {
+    BundleHeader.byteCount + index * ActionRecord.byteCount
+  }
+}

@@ -1,0 +1,118 @@
+import Commitments
+import Margin
+import Pricing
+public import Primitives
+public import Wire
+
+extension ExecutionMachine: PooledState {
+  /// Every pool, in the order they are stored.
+  public mutating func visitPools<Visitor: PoolVisitor>(_ visitor: inout Visitor)
+    throws(Visitor.Failure)
+  {
+    try visitor.visit(&keys)
+    try visitor.visit(&credits)
+    try visitor.visit(&holdings)
+    try visitor.visit(&balances)
+    try visitor.visit(&since)
+    try visitor.visit(&orders)
+    try visitor.visit(&instruments)
+    try visitor.visit(&indices)
+    try visitor.visit(&slices)
+    try visitor.visit(&status)
+  }
+
+  /// Rebuilds all derived state after the pools were loaded, and checks the root.
+  /// - Throws: `.state` when the facts do not hash to `expected`.
+  public mutating func rebuild(expecting expected: Digest, previous: Digest)
+    throws(ExecutionFailure)
+  {
+    previousID = previous
+    root = trees.rebuiltRoot(
+      keys, credits, holdings, balances, since, orders, instruments, indices, slices, status)
+    guard root == expected else {
+      throw .state("stored state has root \(root), expected \(expected)")
+    }
+    books = (0..<instruments.count).map { _ in OrderBook() }
+    links = Array(repeating: OrderLinks(), count: orders.count)
+    accountOrders = Array(repeating: (-1, -1), count: credits.count)
+    orderIndex = SlotTable(capacity: orders.count)
+    clientIndex = SlotTable(capacity: orders.count)
+    freeOrders = SlotBitmap(count: orders.count) { orders[$0].id.raw != 0 }
+    freeHoldings = SlotBitmap(count: holdings.count) { _ in true }
+    for slot in 0..<holdings.count where holdings[slot].isUsed == 0 { freeHoldings.free(slot) }
+    // Time priority is the order of ids, so levels and lists come back as they were.
+    let resting = (0..<orders.count).filter { orders[$0].id.raw != 0 }
+      .sorted { orders[$0].id < orders[$1].id }
+    for slot in resting { linkOrder(slot, orders[slot]) }
+    risk = RiskBook(underlyingCount: genesis.underlyings.count)
+    reprice()
+    rebuildRisk()
+  }
+
+  // MARK: - Views
+
+  /// The aggregated levels of an instrument, best first: (price, contracts, orders).
+  public func levels(_ instrument: InstrumentID, _ side: Side, limit: Int)
+    -> [(price: Price, quantity: Quantity, orders: Int)]
+  {
+    guard instrument.index < books.count else { return [] }
+    let levels =
+      side == .buy ? books[instrument.index].bids.levels : books[instrument.index].asks.levels
+    return levels.reversed().prefix(limit).map { level in
+      var quantity: Int64 = 0
+      var count = 0
+      var slot = level.head
+      while slot >= 0 {
+        quantity += orders[Int(slot)].remaining.raw
+        count += 1
+        slot = links[Int(slot)].next
+      }
+      return (level.price, Quantity(raw: quantity), count)
+    }
+  }
+
+  /// The index price adopted, zero for none.
+  public func index(_ underlying: UnderlyingID) -> Price { indices[underlying.index].price }
+
+  /// What an account has left under its worst scenario, in money, rounded down.
+  public func room(_ account: AccountID) -> Money {
+    Money(raw: moneyFloor(risk.room(account)))
+  }
+
+  /// Bytes held per resting order by book, links and indexes, and for risk sums in all.
+  public var memory: (orderBytes: Int, riskBytes: Int) {
+    (
+      orders.count * MemoryLayout<OrderRecord>.stride
+        + links.count * MemoryLayout<OrderLinks>.stride + orderIndex.byteCount
+        + clientIndex.byteCount, risk.byteCount
+    )
+  }
+
+  /// Checks what must hold between facts and derived state; slow. For tests and `doctor`.
+  public mutating func selfCheck() -> String? {
+    let rooms = (0..<credits.count).map { risk.room(AccountID(UInt32($0))) }
+    rebuildRisk()
+    for index in 0..<credits.count where risk.room(AccountID(UInt32(index))) != rooms[index] {
+      return "room of account \(index): kept \(rooms[index]), recomputed "
+        + "\(risk.room(AccountID(UInt32(index))))"
+    }
+    for index in books.indices {
+      if let bid = books[index].bids.best, let ask = books[index].asks.best,
+        bid.price >= ask.price
+      {
+        return "book \(index) is crossed: \(bid.price.raw) against \(ask.price.raw)"
+      }
+    }
+    return nil
+  }
+}
+
+extension SliceEntry {
+  var expirySlice: ExpirySlice {
+    ExpirySlice(
+      expiry: expiry, forward: forward,
+      surface: SurfaceSlice(
+        a: parameters.a, b: parameters.b, rho: parameters.rho, m: parameters.m,
+        sigma: parameters.sigma), time: time)
+  }
+}

@@ -1,0 +1,82 @@
+public import Primitives
+
+/// Scenario totals of many portfolios: 32 exact `Notional` sums a slot, 512 bytes.
+///
+/// Sums are Int128 in units of 1e-16 of the quote asset, so that nothing is rounded before the
+/// requirement is shown. Bound: listing holds price × order size to 1e28 units, an account holds at
+/// most 1 024 orders and 128 positions and a scenario moves a price at most sixfold, so every sum
+/// stays below 1e33, far from 2^127 ≈ 1.7e38; the loops wrap.
+@safe public struct ScenarioSums: ~Copyable {
+  @usableFromInline var base: UnsafeMutablePointer<Int128>
+  public private(set) var count = 0
+  private var capacity: Int
+
+  public init(capacity: Int = 64) {
+    self.capacity = max(1, capacity)
+    unsafe base = .allocate(capacity: self.capacity * ScenarioSet.count)
+    unsafe base.initialize(repeating: 0, count: self.capacity * ScenarioSet.count)
+  }
+
+  deinit { unsafe base.deallocate() }
+
+  /// A new slot of zero sums.
+  public mutating func append() -> Int {
+    if count == capacity { grow() }
+    count += 1
+    return count - 1
+  }
+
+  private mutating func grow() {
+    let words = capacity * ScenarioSet.count
+    let larger = UnsafeMutablePointer<Int128>.allocate(capacity: words * 2)
+    unsafe larger.update(from: base, count: words)
+    unsafe (larger + words).initialize(repeating: 0, count: words)
+    unsafe base.deallocate()
+    unsafe base = larger
+    capacity *= 2
+  }
+
+  /// Sets a slot's sums to zero.
+  public mutating func clear(_ slot: Int) {
+    precondition(slot >= 0 && slot < count)
+    unsafe (base + slot * ScenarioSet.count).update(repeating: 0, count: ScenarioSet.count)
+  }
+
+  /// The sum of `scenario` in `slot`.
+  public subscript(slot: Int, scenario: Int) -> Notional {
+    precondition(slot >= 0 && slot < count && scenario >= 0 && scenario < ScenarioSet.count)
+    return Notional(raw: unsafe base[slot * ScenarioSet.count + scenario])
+  }
+
+  /// The least sum of a slot and its scenario; never above zero, as a portfolio may stand still.
+  public func worst(_ slot: Int) -> (loss: Notional, scenario: Int?) {
+    precondition(slot >= 0 && slot < count)
+    let sums = unsafe base + slot * ScenarioSet.count
+    var least: Int128 = 0
+    var place: Int?
+    for scenario in 0..<ScenarioSet.count where unsafe sums[scenario] < least {
+      least = unsafe sums[scenario]
+      place = scenario
+    }
+    return (Notional(raw: least), place)
+  }
+}
+
+/// What an open order may cost before its scenario: the loss of trading at its limit instead of
+/// the mark, and its fee; never above zero.
+@frozen public struct OrderExposure: Sendable {
+  /// Signed quantity in 1e-8 contracts.
+  public let quantity: Int64
+  /// min(0, quantity × (mark − limit)) − fee, in units of 1e-16.
+  public let entry: Int128
+
+  @inlinable public init(quantity: Quantity, mark: Price, limit: Price, feeRate: Ratio) {
+    self.quantity = quantity.raw
+    let gap = Int128(quantity.raw) &* Int128(mark.raw &- limit.raw)
+    let notional = Int128(quantity.raw.magnitude) &* Int128(limit.raw)
+    let fee =
+      feeRate.raw == 0
+      ? 0 : (notional &* Int128(feeRate.raw)).divided(by: Int128(Ratio.scale), rounding: .up)
+    entry = min(0, gap) &- fee
+  }
+}

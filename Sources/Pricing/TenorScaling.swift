@@ -1,0 +1,25 @@
+public import Primitives
+
+/// How volatility shocks shrink with time to expiry.
+public enum TenorScaling {
+  /// (30 / max(1, days))^power in units of 1e-9, to nearest: `short` up to 30 days, `long` beyond.
+  ///
+  /// Source: the public shape of Deribit's and Paradex's portfolio margin, powers 0.30 and 0.13.
+  /// - Parameter time: milliseconds to expiry; taken as at least a day and at most ten years.
+  public static func factor(time: Int64, short: Ratio, long: Ratio) -> Ratio {
+    let day: Int64 = 86_400_000
+    let month = 30 * day
+    let held = min(max(time, day), 10 * Timestamp.millisecondsPerYear)
+    let power = held <= month ? short : long
+    let logarithm = Kernel.logarithm(
+      of: UInt64(bitPattern: month), over: UInt64(bitPattern: held))
+    // |ln| < 5 and the power at most 1 in 1e-9 steps: the product has under 90 bits.
+    let exponent = (Int128(logarithm.q57) * Int128(min(max(power.raw, 0), Ratio.scale)))
+      .divided(by: Int128(Ratio.scale), rounding: .nearestEven)
+    let result = Kernel.exponential(Int64(truncatingIfNeeded: exponent))
+    // mantissa is Q62 and the exponent lies in -8...3.
+    let scaled = UInt128(result.mantissa) &* UInt128(UInt64(Ratio.scale))
+    let shift = UInt128(62 &- result.exponent)
+    return Ratio(raw: Int64(truncatingIfNeeded: (scaled &+ (1 &<< (shift &- 1))) &>> shift))
+  }
+}
