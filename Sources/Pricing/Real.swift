@@ -3,7 +3,7 @@ public import Primitives
 /// A real number by integers: a 64-bit mantissa with its own exponent.
 ///
 /// value = ±magnitude · 2^exponent, the magnitude's top bit set, or all zero. Each operation truncates
-/// to 63 or 64 bits: relative error 2^-62, the same bits on every machine. The exponent has room for
+/// to 64 bits: relative error 2^-63, the same bits on every machine. The exponent has room for
 /// every product of this module's domain, so nothing overflows; results leave through `nearest` or
 /// `scaled`.
 public struct Real: Sendable, BitwiseCopyable {
@@ -89,11 +89,11 @@ public struct Real: Sendable, BitwiseCopyable {
 extension Real {
   @inline(__always)
   public static func * (a: Real, b: Real) -> Real {
-    let product = Kernel.high(a.magnitude, b.magnitude)
+    let product = UInt128(a.magnitude) &* UInt128(b.magnitude)
     // Two mantissas in [1,2) give [1,4): one bit at most to take up. Zero stays zero.
-    let lift = product &>> 63 ^ 1
+    let lift = UInt64(truncatingIfNeeded: product &>> 127) ^ 1
     return Real(
-      normalised: product &<< lift,
+      normalised: UInt64(truncatingIfNeeded: (product &<< UInt128(lift)) &>> 64),
       exponent: a.exponent &+ b.exponent &+ 64 &- Int(truncatingIfNeeded: lift),
       isNegative: a.isNegative != b.isNegative)
   }
@@ -218,7 +218,9 @@ extension Real {
   /// d in Q58; beyond ±16 just ±15, where the tail is nothing as well.
   @inline(__always)
   var deviate: Int64 {
-    if exponent >= -59 { return isNegative ? -15 &<< 58 : 15 &<< 58 }  // |d| ≥ 16.
+    if exponent >= -59 {  // |d| ≥ 16, or a zero.
+      return magnitude == 0 ? 0 : isNegative ? -15 &<< 58 : 15 &<< 58
+    }
     let shift = 0 &- (exponent &+ 58)
     if shift > 63 { return 0 }
     let value = Int64(truncatingIfNeeded: magnitude &>> UInt64(truncatingIfNeeded: shift))

@@ -55,7 +55,16 @@ struct Jet: Scalar {
     return sum
   }
 
-  static prefix func - (a: Jet) -> Jet { a.times(-Real.one) }
+  static prefix func - (a: Jet) -> Jet {
+    var negative = Jet(-a.value)
+    negative.spot = -a.spot
+    negative.spotTwice = -a.spotTwice
+    negative.volatility = -a.volatility
+    negative.time = -a.time
+    negative.rate = -a.rate
+    return negative
+  }
+
   static func - (a: Jet, b: Jet) -> Jet { a + -b }
 
   static func * (a: Jet, b: Jet) -> Jet {
