@@ -70,6 +70,7 @@ let package = Package(
 
     // What is said.
     room("Wire", in: "Interfaces", ["Primitives", "Instruments", "Commitments"]),
+    room("Calculators", in: "Interfaces", ["Primitives", "Pricing", "Wire"]),
 
     // What decides.
     room("Execution", in: "Layers", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire"]),
@@ -91,6 +92,7 @@ let package = Package(
     tests("CommitmentsTests", ["Primitives", "Commitments"]),
     tests("InstrumentsTests", ["Primitives", "Instruments"]),
     tests("PricingTests", ["Primitives", "Instruments", "Pricing"]),
+    tests("CalculatorsTests", ["Primitives", "Pricing", "Wire", "Calculators"]),
     tests("MarginTests", ["Primitives", "Instruments", "Pricing", "Margin"]),
     tests("WireTests", ["Primitives", "Instruments", "Commitments", "Wire"]),
     tests("StorageTests", ["Primitives", "Commitments", "Storage"]),

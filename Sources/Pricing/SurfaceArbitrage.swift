@@ -1,3 +1,5 @@
+public import Primitives
+
 /// Why a surface is refused, and where.
 public struct SurfaceViolation: Error, Sendable {
   public enum Reason: String, Sendable {
@@ -65,6 +67,17 @@ extension SurfaceSlice {
 
   /// w(k) without the ceiling of `totalVariance`; relative error 1e-18 of its largest term.
   public func wideTotalVariance(_ k: Real) -> Real { Parameters(self).totalVariance(k) }
+
+  /// ln(K/F) to full precision; both positive.
+  public static func wideLogMoneyness(strike: Price, forward: Price) -> Real {
+    (Real(strike) / Real(forward)).logarithm
+  }
+
+  /// √(w/T) of a wide total variance; nil without time or below zero.
+  public static func volatility(of w: Real, time: Int64) -> Real? {
+    guard time > 0, !w.isNegative || w.isZero else { return nil }
+    return (w / Real(milliseconds: time)).squareRoot
+  }
 
   /// The variance of the Derive exchange's clamp: k held to ±4√(a + bσ), w to at most 144.
   public func clampedTotalVariance(_ k: Real) -> Real {
