@@ -163,7 +163,7 @@ extension Real {
     }
     // Q68 of |x| < 2^12 fits 80 bits; n ln 2 in Q80, n < 2^13, keeps the residue good to 2^-68.
     let fixed = Int128(truncatingIfNeeded: fixed(fractionBits: 80))
-    let twos = Int64(truncatingIfNeeded: (fixed &>> 30) &* 6_196_328_019 &>> 82)  // Q50 · Q32.
+    let twos = Int64(truncatingIfNeeded: ((fixed &>> 30) &* 6_196_328_019) &>> 82)  // Q50 · Q32.
     let residue = fixed &- Int128(twos) &* ln2Q80
     let q68 = residue &>> 12
     let power = Kernel.exponential(

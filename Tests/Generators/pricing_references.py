@@ -254,8 +254,7 @@ def surfaces(count, seed):
 
 def functions():
     rows = []
-    for i in range(-60, 61):
-        x = mpf(i) / 7
+    for x in [mpf(i) / 7 for i in range(-60, 61)] + [mpf(40), mpf("-43.5"), mpf("-300")]:
         rows.append(("function", (int(mp.floor(x * 10 ** 18)),), None))
     out = []
     for _, (x,), _ in rows:
