@@ -88,6 +88,13 @@ let package = Package(
     program("SettlementNode", in: "Layers", ["Primitives", "Commitments", "Wire", "Settlement", "Storage", "Node", arguments]),
     program("CLI", in: "Interfaces", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire", "Execution", "Clearing", "Settlement", "Storage", "Client", "CZlib", arguments]),
 
+    // What benchmarks measure, and the plain C they divide by.
+    .target(
+      name: "CReference", path: "Tests/CReference", linkerSettings: [.linkedLibrary("m")]),
+    .target(
+      name: "Benchmarks", dependencies: ["Primitives", "Pricing", "CReference"],
+      path: "Tests/Benchmarks", swiftSettings: settings),
+
     tests("PrimitivesTests", ["Primitives"]),
     tests("CommitmentsTests", ["Primitives", "Commitments"]),
     tests("InstrumentsTests", ["Primitives", "Instruments"]),

@@ -29,6 +29,7 @@ struct BarrierTerms<Number: Scalar> {
   let isCall: Bool
 
   /// Beyond e^±20 a power would multiply the error of N past the price's unit.
+  @inline(__always)
   private static func power(_ exponent: Number, _ distance: Number) throws(PricingFailure)
     -> Number
   {
@@ -38,6 +39,7 @@ struct BarrierTerms<Number: Scalar> {
   }
 
   /// - Precondition: spot, barrier and deviation are positive.
+  @inline(__always)
   init(
     _ terms: Terms<Number>, strike: Real, barrier: Number, isDown: Bool, isCall: Bool
   ) throws(PricingFailure) {
@@ -65,9 +67,11 @@ struct BarrierTerms<Number: Scalar> {
   }
 
   /// N(φd) or N(ηd).
+  @inline(__always)
   private func side(_ d: Number, _ isPositive: Bool) -> Number { (isPositive ? d : -d).normal }
 
   /// φ(S e^((b-r)T) N(φd) - X e^(-rT) N(φd - φs)).
+  @inline(__always)
   private func direct(_ d: Number) -> Number {
     let asset = terms.forwardValue * side(d, isCall)
     let cash = terms.discount.times(strike) * side(d - terms.deviation, isCall)
@@ -75,6 +79,7 @@ struct BarrierTerms<Number: Scalar> {
   }
 
   /// The same, reflected: powers of H/S and η in place of φ.
+  @inline(__always)
   private func reflected(_ d: Number) -> Number {
     let asset = terms.forwardValue * reflection * ratio * ratio * side(d, isDown)
     let cash = terms.discount.times(strike) * reflection * side(d - terms.deviation, isDown)
@@ -107,6 +112,7 @@ struct BarrierTerms<Number: Scalar> {
   }
 
   /// `cash` when the barrier is touched: Haug's F.
+  @inline(__always)
   func atHit(_ cash: Number) throws(PricingFailure) -> Number {
     let square = terms.volatility * terms.volatility
     let inner = mu * mu + terms.rate.times(.two) / square

@@ -41,6 +41,8 @@ public struct Market: Sendable {
   let time: Real
   /// Set when the forward and its discount factor were given: the carry is zero.
   let discount: Real?
+  /// Discount, growth and σ√T, made once for every option of the expiry.
+  let terms: Terms<Real>
 
   /// Volatility in [0, 1e6], at most ten years.
   private static func check(_ volatility: Ratio, _ time: Int64) throws(PricingFailure) {
@@ -69,6 +71,9 @@ public struct Market: Sendable {
     self.volatility = Real(volatility)
     self.time = Real(milliseconds: time)
     discount = nil
+    terms = Terms(
+      spot: self.spot, rate: self.rate, carry: carry, volatility: self.volatility,
+      time: self.time, discount: nil)
   }
 
   /// A forward with a discount factor: Greeks are by the forward, the rate is -ln D/T.
@@ -89,11 +94,14 @@ public struct Market: Sendable {
     carry = .zero
     self.volatility = Real(volatility)
     self.discount = factor
+    terms = Terms(
+      spot: spot, rate: rate, carry: carry, volatility: self.volatility, time: self.time,
+      discount: factor)
   }
 }
 
 /// A market as the numbers a formula runs on.
-struct Terms<Number: Scalar> {
+struct Terms<Number: Scalar>: Sendable {
   let spot: Number
   let rate: Number
   let carry: Number
@@ -106,6 +114,7 @@ struct Terms<Number: Scalar> {
   /// e^((b-r)T).
   let growth: Number
 
+  @inline(__always)
   init(
     spot: Number, rate: Number, carry: Number, volatility: Number, time: Number,
     discount given: Real?
@@ -131,11 +140,6 @@ struct Terms<Number: Scalar> {
 }
 
 extension Market {
-  var terms: Terms<Real> {
-    Terms(
-      spot: spot, rate: rate, carry: carry, volatility: volatility, time: time, discount: discount)
-  }
-
   var jets: Terms<Jet> {
     Terms(
       spot: Jet(spot, spot: .one), rate: Jet(rate, rate: .one),

@@ -89,12 +89,12 @@ public struct Real: Sendable, BitwiseCopyable {
 extension Real {
   @inline(__always)
   public static func * (a: Real, b: Real) -> Real {
-    let product = UInt128(a.magnitude) &* UInt128(b.magnitude)
+    let (top, bottom) = a.magnitude.multipliedFullWidth(by: b.magnitude)
     // Two mantissas in [1,2) give [1,4): one bit at most to take up. Zero stays zero.
-    let lift = UInt64(truncatingIfNeeded: product &>> 127) ^ 1
+    let isFull = top &>> 63 == 1
     return Real(
-      normalised: UInt64(truncatingIfNeeded: (product &<< UInt128(lift)) &>> 64),
-      exponent: a.exponent &+ b.exponent &+ 64 &- Int(truncatingIfNeeded: lift),
+      normalised: isFull ? top : (top &<< 1) | (bottom &>> 63),
+      exponent: a.exponent &+ b.exponent &+ (isFull ? 64 : 63),
       isNegative: a.isNegative != b.isNegative)
   }
 
@@ -127,13 +127,13 @@ extension Real {
       a.exponent < b.exponent || (a.exponent == b.exponent && a.magnitude < b.magnitude)
     let (large, small) = isSwapped ? (b, a) : (a, b)
     let gap = large.exponent &- small.exponent
-    if gap > 126 { return large }
-    // One bit of room above, 63 guard bits below.
-    let top = UInt128(large.magnitude) &<< 63
-    let rest = (UInt128(small.magnitude) &<< 63) &>> UInt128(truncatingIfNeeded: gap)
+    if gap > 62 { return large }
+    // One bit of room above; the lowest bit of each is given up.
+    let top = large.magnitude &>> 1
+    let rest = small.magnitude &>> UInt64(truncatingIfNeeded: gap &+ 1)
+    let mask: UInt64 = large.isNegative == small.isNegative ? 0 : .max
     return Real(
-      wide: large.isNegative == small.isNegative ? top &+ rest : top &- rest,
-      exponent: large.exponent &- 63, isNegative: large.isNegative)
+      top &+ ((rest ^ mask) &- mask), exponent: large.exponent &+ 1, isNegative: large.isNegative)
   }
 
   @inline(__always)
@@ -152,7 +152,7 @@ extension Real {
 
 extension Real {
   /// Beyond this exp is refused as too large, or is nothing.
-  static let exponentialMax = Real(4_000)
+  static let exponentialMax = Real(normalised: 0xFA00_0000_0000_0000, exponent: -52)
 
   /// e^x; 0 below -4 000 and e^4000 above 4 000. Relative error 1e-18 + 2^-62·|x|.
   @inline(__always)
@@ -188,20 +188,11 @@ extension Real {
   /// ln x for x > 0; absolute error 3e-19 + 2^-62 of the result.
   @inline(__always)
   var logarithm: Real {
-    let twos = exponent &+ 63
-    // Just below one the mantissa's logarithm would cancel against ln 2.
-    if twos == -1 { return -(Real.one / self).logarithmFromMantissa }
-    return logarithmFromMantissa
-  }
-
-  @inline(__always)
-  private var logarithmFromMantissa: Real {
-    let twos = exponent &+ 63
-    let (cell, fine) = Kernel.logarithmSeriesValue(magnitude)
-    if cell == 0 && twos == 0 { return Real(fine, fractionBits: 69) }
-    let inside = unsafe logarithmCells[unchecked: cell &* 2 &+ 1] &+ ((fine &+ 64) &>> 7)
-    if twos == 0 { return Real(inside, fractionBits: 62) }
-    return Real(Int64(truncatingIfNeeded: twos)) * .ln2 + Real(inside, fractionBits: 62)
+    let (fold, base, fine) = Kernel.logarithmParts(magnitude)
+    let twos = exponent &+ 63 &+ fold
+    if Int64(truncatingIfNeeded: twos) | base == 0 { return Real(fine, fractionBits: 71) }
+    let inside = Real(base &+ ((fine &+ 256) &>> 9), fractionBits: 62)
+    return twos == 0 ? inside : Real(Int64(truncatingIfNeeded: twos)) * .ln2 + inside
   }
 
   /// √x for x ≥ 0.
@@ -254,8 +245,12 @@ extension Real {
     } else if exponent < -64 {
       whole = 0
     } else {
-      whole = Contract.nearest(
-        UInt128(magnitude), bits: UInt128(truncatingIfNeeded: 0 &- exponent))
+      // One bit more than the integer, then whatever lies below it.
+      let drop = UInt64(truncatingIfNeeded: 0 &- exponent &- 1)
+      let twice = magnitude &>> drop
+      let rest: UInt64 = twice &<< drop == magnitude ? 0 : 1
+      let sum = (twice &>> 1) &+ (twice & (rest | (twice &>> 1)) & 1)
+      whole = Int64(truncatingIfNeeded: min(sum, UInt64(Int64.max)))
     }
     return isNegative ? 0 &- whole : whole
   }

@@ -1,5 +1,5 @@
 /// What a formula needs of a number: a plain `Real`, or a `Jet` that carries derivatives along.
-protocol Scalar {
+protocol Scalar: Sendable {
   init(_ constant: Real)
   var value: Real { get }
   static func + (a: Self, b: Self) -> Self

@@ -45,7 +45,7 @@ public struct Surface: Sendable {
       let w = Int128(end.slice.totalVariance(logMoneyness: k).raw) &* Int128(clock)
       let value = w.divided(by: Int128(end.time), rounding: .nearestEven)
       return TotalVariance(
-        raw: Int64(truncatingIfNeeded: min(value, Int128(SurfaceSlice.ceiling))))
+        raw: Int64(truncatingIfNeeded: min(value, Int128(SurfaceCurve.ceiling))))
     }
     let (before, after) = (expiries[next - 1], expiries[next])
     let low = Int128(before.slice.totalVariance(logMoneyness: k).raw)
