@@ -27,6 +27,8 @@ struct BarrierTerms<Number: Scalar> {
   let reflection: Number
   let isDown: Bool
   let isCall: Bool
+  /// A power of H/S passes e^6: the tails it multiplies must be good to their own size.
+  let isAmplified: Bool
 
   /// Beyond e^±20 a power would multiply the error of N past the price's unit.
   @inline(__always)
@@ -53,6 +55,7 @@ struct BarrierTerms<Number: Scalar> {
     ratio = barrier / terms.spot
     distance = ratio.logarithm
     reflection = try BarrierTerms.power(mu.times(.two), distance)
+    isAmplified = BarrierTerms.isLarge(reflection)
     _ = try BarrierTerms<Real>.power((mu.value + .one).shifted(1), distance.value)
     let inverse = Number(.one) / terms.deviation
     let drift = (Number(.one) + mu) * terms.deviation
@@ -64,6 +67,17 @@ struct BarrierTerms<Number: Scalar> {
     x2 = drift - reach
     y1 = reach + reach + moneyness + drift
     y2 = reach + drift
+  }
+
+  /// Above e^6.
+  @inline(__always)
+  private static func isLarge(_ power: Number) -> Bool { power.value > Real(403) }
+
+  /// N(ηd) where a power multiplies it.
+  @inline(__always)
+  private func amplified(_ d: Number, _ isPositive: Bool, _ isLarge: Bool) -> Number {
+    let own = isPositive ? d : -d
+    return isLarge ? own.accurateNormal : own.normal
   }
 
   /// N(φd) or N(ηd).
@@ -81,8 +95,10 @@ struct BarrierTerms<Number: Scalar> {
   /// The same, reflected: powers of H/S and η in place of φ.
   @inline(__always)
   private func reflected(_ d: Number) -> Number {
-    let asset = terms.forwardValue * reflection * ratio * ratio * side(d, isDown)
-    let cash = terms.discount.times(strike) * reflection * side(d - terms.deviation, isDown)
+    let asset = terms.forwardValue * reflection * ratio * ratio * amplified(d, isDown, isAmplified)
+    let cash =
+      terms.discount.times(strike) * reflection
+      * amplified(d - terms.deviation, isDown, isAmplified)
     return isCall ? asset - cash : cash - asset
   }
 
@@ -95,20 +111,20 @@ struct BarrierTerms<Number: Scalar> {
   func untouched(_ cash: Number) -> Number {
     terms.discount * cash
       * (side(x2 - terms.deviation, isDown)
-        - reflection * side(y2 - terms.deviation, isDown))
+        - reflection * amplified(y2 - terms.deviation, isDown, isAmplified))
   }
 
   /// `cash` at expiry if the barrier is touched.
   func touched(_ cash: Number) -> Number {
     terms.discount * cash
       * (side(x2 - terms.deviation, !isDown)
-        + reflection * side(y2 - terms.deviation, isDown))
+        + reflection * amplified(y2 - terms.deviation, isDown, isAmplified))
   }
 
   /// The asset at expiry if the barrier is touched.
   var touchedAsset: Number {
     terms.forwardValue
-      * (side(x2, !isDown) + reflection * ratio * ratio * side(y2, isDown))
+      * (side(x2, !isDown) + reflection * ratio * ratio * amplified(y2, isDown, isAmplified))
   }
 
   /// `cash` when the barrier is touched: Haug's F.
@@ -122,7 +138,9 @@ struct BarrierTerms<Number: Scalar> {
     let turned = z - (lambda * terms.deviation).times(.two)
     let rise = try BarrierTerms.power(mu + lambda, distance)
     let fall = try BarrierTerms.power(mu - lambda, distance)
-    return cash * (rise * side(z, isDown) + fall * side(turned, isDown))
+    return cash
+      * (rise * amplified(z, isDown, BarrierTerms.isLarge(rise))
+        + fall * amplified(turned, isDown, BarrierTerms.isLarge(fall)))
   }
 
   // MARK: - Binary terms, Haug's B1...B4
@@ -134,9 +152,9 @@ struct BarrierTerms<Number: Scalar> {
     terms.discount.times(cash) * side(x2 - terms.deviation, isCall)
   }
   func cash3(_ cash: Real) -> Number {
-    terms.discount.times(cash) * reflection * side(y1 - terms.deviation, isDown)
+    terms.discount.times(cash) * reflection * amplified(y1 - terms.deviation, isDown, isAmplified)
   }
   func cash4(_ cash: Real) -> Number {
-    terms.discount.times(cash) * reflection * side(y2 - terms.deviation, isDown)
+    terms.discount.times(cash) * reflection * amplified(y2 - terms.deviation, isDown, isAmplified)
   }
 }

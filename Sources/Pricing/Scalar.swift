@@ -12,6 +12,8 @@ protocol Scalar: Sendable {
   var squareRoot: Self { get }
   /// The normal distribution function.
   var normal: Self { get }
+  /// The same, to full relative accuracy below -3, where a large power multiplies it.
+  var accurateNormal: Self { get }
   /// Times a plain number.
   func times(_ factor: Real) -> Self
 }
@@ -20,6 +22,7 @@ extension Real: Scalar {
   @inline(__always) init(_ constant: Real) { self = constant }
   @inline(__always) var value: Real { self }
   @inline(__always) func times(_ factor: Real) -> Real { self * factor }
+  var accurateNormal: Real { Function.distribution(self) }
 }
 
 /// A value with its derivatives: first and second by the underlying, first by volatility, time and
@@ -124,5 +127,10 @@ struct Jet: Scalar {
   var normal: Jet {
     let (probability, density) = value.normalAndDensity
     return chain(probability, density, -(density * value))
+  }
+
+  var accurateNormal: Jet {
+    let density = Function.density(value)
+    return chain(Function.distribution(value), density, -(density * value))
   }
 }

@@ -207,6 +207,30 @@ def products(count, seed):
     return rows
 
 
+def amplified(count, seed):
+    """Barriers where a power of H/S comes near e^20."""
+    R = random.Random(seed)
+    rows = []
+    while len(rows) < count:
+        S = 100 * 10 ** 8
+        down = R.choice([True, False])
+        v, T = int(R.uniform(0.05, 0.2) * 10 ** 9), int(R.uniform(0.5, 3) * YEAR)
+        r, q = R.randint(0, 10 ** 8), R.randint(0, 10 ** 8)
+        H = int(S * (R.uniform(0.5, 0.98) if down else R.uniform(1.02, 2)))
+        K = int(S * R.uniform(0.6, 1.6))
+        s, k, h, rr, qq, vv, tt = S * PRICE, K * PRICE, H * PRICE, r * RATIO, q * RATIO, v * RATIO, T / YEAR
+        mu = (rr - qq - vv * vv / 2) / vv ** 2
+        size = max(abs(2 * mu), abs(2 * mu + 2)) * abs(log(h / s))
+        lam = sqrt(mu * mu + 2 * rr / vv ** 2)
+        if not 8 < size < 19 or (abs(mu) + lam) * abs(log(h / s)) > 19:
+            continue
+        w = R.choice([1, -1])
+        kind = ("down" if down else "up") + R.choice(["in", "out"])
+        rows.append(("barrier", (S, r, q, v, T, kind, 1 if w == 1 else 2, K, H, 3 * 10 ** 8),
+                     [barrier(kind, w, s, k, h, rr, rr - qq, vv, tt, 3)]))
+    return rows
+
+
 def perpetuals(count, seed):
     R = random.Random(seed)
     rows = []
@@ -270,4 +294,5 @@ if __name__ == "__main__":
     write("surfaces.txt", surfaces(600, 14))
     write("black76.txt", black76(3_000, 11))
     write("products.txt", products(40, 12))
+    write("amplified.txt", amplified(60, 15))
     write("perpetuals.txt", perpetuals(60, 13))

@@ -76,7 +76,7 @@ struct ReferenceTests {
 
   @Test("products and all their Greeks agree")
   func products() throws {
-    for row in try Reference.rows("products.txt") {
+    for row in try Reference.rows("products.txt") + Reference.rows("amplified.txt") {
       let found = try valuation(row)
       let spot = Double(row.integer(0)) * 1e-8
       for (index, expected) in row.results.enumerated() {
