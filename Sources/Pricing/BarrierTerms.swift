@@ -25,6 +25,9 @@ struct BarrierTerms<Number: Scalar> {
   let mu: Number
   let ratio: Number
   let reflection: Number
+  /// 1/σ², and ln(H/S)/s.
+  let inverseSquare: Number
+  let reach: Number
   let isDown: Bool
   let isCall: Bool
   /// A power of H/S passes e^6: the tails it multiplies must be good to their own size.
@@ -50,8 +53,8 @@ struct BarrierTerms<Number: Scalar> {
     self.barrier = barrier.value
     self.isDown = isDown
     self.isCall = isCall
-    let square = terms.volatility * terms.volatility
-    mu = (terms.carry - square.times(.half)) / square
+    inverseSquare = Number(.one) / (terms.volatility * terms.volatility)
+    mu = terms.carry * inverseSquare - Number(.half)
     ratio = barrier / terms.spot
     distance = ratio.logarithm
     reflection = try BarrierTerms.power(mu.times(.two), distance)
@@ -59,7 +62,7 @@ struct BarrierTerms<Number: Scalar> {
     _ = try BarrierTerms<Real>.power((mu.value + .one).shifted(1), distance.value)
     let inverse = Number(.one) / terms.deviation
     let drift = (Number(.one) + mu) * terms.deviation
-    let reach = distance * inverse
+    reach = distance * inverse
     // Without a strike every path ends above it: any deviate past the table says so.
     let moneyness =
       strike.isZero ? Number(Real(4_000)) : (terms.spot / Number(strike)).logarithm * inverse
@@ -130,12 +133,12 @@ struct BarrierTerms<Number: Scalar> {
   /// `cash` when the barrier is touched: Haug's F.
   @inline(__always)
   func atHit(_ cash: Number) throws(PricingFailure) -> Number {
-    let square = terms.volatility * terms.volatility
-    let inner = mu * mu + terms.rate.times(.two) / square
+    let inner = mu * mu + terms.rate.times(.two) * inverseSquare
     guard !inner.value.isNegative || inner.value.isZero else { throw .rateTooNegative }
     let lambda = inner.value.isZero ? Number(.zero) : inner.squareRoot
-    let z = distance / terms.deviation + lambda * terms.deviation
-    let turned = z - (lambda * terms.deviation).times(.two)
+    let drift = lambda * terms.deviation
+    let z = reach + drift
+    let turned = reach - drift
     let rise = try BarrierTerms.power(mu + lambda, distance)
     let fall = try BarrierTerms.power(mu - lambda, distance)
     return cash

@@ -137,9 +137,16 @@ extension Real {
   }
 
   @inline(__always)
-  public static func < (a: Real, b: Real) -> Bool { (b - a).isPositive }
+  public static func < (a: Real, b: Real) -> Bool {
+    if a.magnitude == 0 { return b.isPositive }
+    if b.magnitude == 0 || a.isNegative != b.isNegative { return a.isNegative }
+    let (small, large) = a.isNegative ? (b, a) : (a, b)
+    if small.exponent != large.exponent { return small.exponent < large.exponent }
+    return small.magnitude < large.magnitude
+  }
+
   @inline(__always)
-  public static func > (a: Real, b: Real) -> Bool { (a - b).isPositive }
+  public static func > (a: Real, b: Real) -> Bool { b < a }
 
   /// Times 2^bits.
   @inline(__always)
@@ -254,6 +261,9 @@ extension Real {
     }
     return isNegative ? 0 &- whole : whole
   }
+
+  /// The nearest price, ties to even, held to Int64.
+  public var price: Price { Price(raw: (self / .priceStep).nearest) }
 
   /// The nearest integer to value · 10^digits, ties to even; nil beyond Int128.
   public func scaled(digits: Int) -> Int128? {

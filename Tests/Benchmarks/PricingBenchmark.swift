@@ -148,12 +148,12 @@ public enum PricingBenchmark {
     return Pair(
       name: "barrier", count: rows.count,
       ours: {
-        var sum: Int128 = 0
+        var sum: Int64 = 0
         for r in rows {
           do throws(PricingFailure) {
             let value = try Barrier.price(
               r.market, .downOut, .call, strike: r.strike, barrier: r.barrier, rebate: rebate)
-            sum &+= value.scaled(digits: 8) ?? 0
+            sum &+= value.price.raw
           } catch {
             continue
           }
