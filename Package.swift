@@ -79,13 +79,13 @@ let package = Package(
 
     // The outside world.
     room("Storage", in: "Sources", ["Primitives", "Commitments", "CLMDB"]),
-    room("Node", in: "Sources", ["Primitives", "Commitments", "Wire", "Storage", log] + nio),
+    room("Node", in: "Sources", ["Primitives", "Commitments", "Wire", "Storage", "Client", log, arguments] + nio),
     room("Client", in: "Interfaces", ["Primitives", "Instruments", "Commitments", "Wire"]),
 
     // What runs.
-    program("ExecutionNode", in: "Layers", ["Primitives", "Commitments", "Wire", "Execution", "Storage", "Node", arguments]),
-    program("ClearingNode", in: "Layers", ["Primitives", "Commitments", "Wire", "Clearing", "Storage", "Node", arguments]),
-    program("SettlementNode", in: "Layers", ["Primitives", "Commitments", "Wire", "Settlement", "Storage", "Node", arguments]),
+    program("ExecutionNode", in: "Layers", ["Primitives", "Instruments", "Commitments", "Wire", "Execution", "Storage", "Node", "Client", log, arguments]),
+    program("ClearingNode", in: "Layers", ["Primitives", "Instruments", "Commitments", "Wire", "Clearing", "Storage", "Node", "Client", log, arguments]),
+    program("SettlementNode", in: "Layers", ["Primitives", "Instruments", "Commitments", "Wire", "Execution", "Clearing", "Settlement", "Storage", "Node", "Client", log, arguments]),
     program("CLI", in: "Interfaces", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire", "Execution", "Clearing", "Settlement", "Storage", "Client", "CZlib", arguments]),
 
     // What benchmarks measure, and the plain C they divide by.
@@ -103,7 +103,7 @@ let package = Package(
     tests("MarginTests", ["Primitives", "Instruments", "Pricing", "Margin"]),
     tests("WireTests", ["Primitives", "Instruments", "Commitments", "Wire"]),
     tests("StorageTests", ["Primitives", "Commitments", "Storage"]),
-    tests("NodeTests", ["Primitives", "Commitments", "Wire", "Node"]),
+    tests("NodeTests", ["Primitives", "Commitments", "Wire", "Node", "Client"]),
     tests("ExecutionTests", ["Primitives", "Instruments", "Commitments", "Wire", "Execution"]),
     tests("ClearingTests", ["Primitives", "Instruments", "Commitments", "Wire", "Clearing", "Execution"]),
     tests("SettlementTests", ["Primitives", "Instruments", "Commitments", "Wire", "Execution", "Clearing", "Settlement"]),

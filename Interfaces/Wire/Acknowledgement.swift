@@ -59,7 +59,7 @@ public struct Acknowledgement: Sendable, Equatable {
 }
 
 /// The head of a group of acknowledgements made durable by one sync: 88 bytes, signed once.
-@frozen public struct AcknowledgementGroup: FlatRecord, Hashable {
+@frozen public struct AcknowledgementGroup: CanonicalRecord, Hashable {
   public static let tag: ObjectTag = "novate/ack-group/1"
 
   public var version: UInt16 = 1
@@ -80,6 +80,8 @@ public struct Acknowledgement: Sendable, Equatable {
     self.count = count
     self.root = root
   }
+
+  public var isCanonical: Bool { version == 1 && reserved == 0 }
 
   public var id: Digest {
     withBytes { ObjectID.of(tag: AcknowledgementGroup.tag, network: network, bytes: $0) }
@@ -124,7 +126,7 @@ public struct SignedAcknowledgement: Sendable, Equatable {
   }
 
   public init(reading reader: inout ByteReader) throws(DecodingFailure) {
-    group = try reader.read(record: AcknowledgementGroup.self)
+    group = try reader.read(canonical: AcknowledgementGroup.self)
     signature = try reader.read()
     place = try reader.read()
     let count = try reader.count("acknowledgement path", maximum: 32)

@@ -230,10 +230,20 @@ extension Action {
       try require(bytes.extracting((place + 154)..<(place + 160)).isZero, "block reserved")
     case .list:
       try unused(a: true, b: true, c: true, id: true, x: true, y: true, z: true, tail: true)
+      try require(Instrument(bytes, at: place + ActionRecord.byteCount).isProposal, "listing")
     case .halt:
       try require(record.a <= 1, "halt")
       try unused(b: true, c: true, x: true, y: true, z: true, tail: true)
     }
+  }
+
+  /// Refuses an action that no bundle may hold, before it is signed.
+  /// - Throws: the field outside its domain, with its offset in the action's records.
+  public func validate() throws(DecodingFailure) {
+    var records = ByteWriter(capacity: 4 * ActionRecord.byteCount)
+    write(to: &records)
+    let count = records.bytes.count / ActionRecord.byteCount
+    try Action.check(records.bytes.rawSpan, at: 0, records: count, actions: 1)
   }
 
   /// Appends the action's records.

@@ -1,4 +1,4 @@
-public import Commitments
+import Commitments
 public import Primitives
 
 /// What a bundle file is about; it must fit the question asked of it.

@@ -10,7 +10,7 @@ public struct AccountFlags: OptionSet, Sendable, Hashable {
 }
 
 /// An account opened by its first deposit: 40 bytes.
-@frozen public struct OpenedAccount: FlatRecord, Hashable {
+@frozen public struct OpenedAccount: CanonicalRecord, Hashable {
   public var account: AccountID
   private var reserved: UInt32 = 0
   public var owner: PublicKey
@@ -19,10 +19,11 @@ public struct AccountFlags: OptionSet, Sendable, Hashable {
     self.account = account
     self.owner = owner
   }
+  public var isCanonical: Bool { reserved == 0 }
 }
 
 /// A touched account's quote cash and flags: 16 bytes.
-@frozen public struct AccountEntry: FlatRecord, Hashable {
+@frozen public struct AccountEntry: CanonicalRecord, Hashable {
   public var account: AccountID
   public var flags: UInt32
   public var cash: Money
@@ -32,10 +33,11 @@ public struct AccountFlags: OptionSet, Sendable, Hashable {
     self.flags = flags.rawValue
     self.cash = cash
   }
+  public var isCanonical: Bool { flags & ~AccountFlags.reduceOnly.rawValue == 0 }
 }
 
 /// A touched balance of an asset other than the quote asset: 16 bytes.
-@frozen public struct BalanceEntry: FlatRecord, Hashable {
+@frozen public struct BalanceEntry: CanonicalRecord, Hashable {
   public var account: AccountID
   public var asset: AssetID
   private var reserved: UInt16 = 0
@@ -46,10 +48,11 @@ public struct AccountFlags: OptionSet, Sendable, Hashable {
     self.asset = asset
     self.amount = amount
   }
+  public var isCanonical: Bool { reserved == 0 }
 }
 
 /// A touched position: 24 bytes; quantity zero = closed.
-@frozen public struct PositionEntry: FlatRecord, Hashable {
+@frozen public struct PositionEntry: CanonicalRecord, Hashable {
   public var account: AccountID
   public var instrument: InstrumentID
   public var quantity: Quantity
@@ -63,10 +66,11 @@ public struct AccountFlags: OptionSet, Sendable, Hashable {
     self.quantity = quantity
     self.cost = cost
   }
+  public var isCanonical: Bool { true }
 }
 
 /// A quorum index price: 24 bytes.
-@frozen public struct IndexEntry: FlatRecord, Hashable {
+@frozen public struct IndexEntry: CanonicalRecord, Hashable {
   public var underlying: UnderlyingID
   private var reserved0: UInt16 = 0
   private var reserved1: UInt32 = 0
@@ -79,10 +83,11 @@ public struct AccountFlags: OptionSet, Sendable, Hashable {
     self.price = price
     self.time = time
   }
+  public var isCanonical: Bool { reserved0 == 0 && reserved1 == 0 }
 }
 
 /// A quorum forward and surface of one expiry: 72 bytes.
-@frozen public struct SliceEntry: FlatRecord, Hashable {
+@frozen public struct SliceEntry: CanonicalRecord, Hashable {
   public var underlying: UnderlyingID
   private var reserved0: UInt16 = 0
   private var reserved1: UInt32 = 0
@@ -102,6 +107,7 @@ public struct AccountFlags: OptionSet, Sendable, Hashable {
     self.parameters = parameters
     self.time = time
   }
+  public var isCanonical: Bool { reserved0 == 0 && reserved1 == 0 }
 }
 
 @frozen public enum DirectiveKind: UInt8, Sendable {
@@ -112,7 +118,7 @@ public struct AccountFlags: OptionSet, Sendable, Hashable {
 }
 
 /// What clearing orders execution to do at the opening of a batch: 32 bytes.
-@frozen public struct Directive: FlatRecord, Hashable {
+@frozen public struct Directive: CanonicalRecord, Hashable {
   public var kindCode: UInt8
   public var sideCode: UInt8
   private var reserved: UInt16 = 0
@@ -144,9 +150,22 @@ public struct AccountFlags: OptionSet, Sendable, Hashable {
     self.quantity = quantity
     self.price = price
   }
+
+  public var isCanonical: Bool {
+    guard reserved == 0, reserved1 == 0 else { return false }
+    switch DirectiveKind(rawValue: kindCode) {
+    case .cancelAll:
+      return sideCode == 0 && instrument == .all && quantity.raw == 0 && price.raw == 0
+    case .close: return sideCode <= 1 && quantity.raw > 0 && price.raw > 0
+    case nil: return false
+    }
+  }
 }
 
-/// What a Clearance tells execution: eight lists, each sorted by its ids.
+extension Instrument: CanonicalRecord {}
+
+/// What a Clearance tells execution: eight lists, each but the directives sorted by its ids;
+/// directives are carried out in the order they stand.
 public struct ClearanceBody: Sendable, Equatable {
   public var opened: [OpenedAccount] = []
   public var accounts: [AccountEntry] = []
@@ -194,19 +213,50 @@ public struct ClearanceBody: Sendable, Equatable {
     instruments = try reader.records(counts[6])
     directives = try reader.records(counts[7])
     try reader.finish()
+    guard isSorted else { throw .invalid(field: "order of a Clearance list", offset: 0) }
+  }
+
+  /// Whether each list but the directives rises by its ids, none twice.
+  public var isSorted: Bool {
+    opened.rises { $0.account < $1.account } && accounts.rises { $0.account < $1.account }
+      && balances.rises { ($0.account, $0.asset) < ($1.account, $1.asset) }
+      && positions.rises { ($0.account, $0.instrument) < ($1.account, $1.instrument) }
+      && indices.rises { $0.underlying < $1.underlying }
+      && slices.rises { ($0.underlying, $0.expiry) < ($1.underlying, $1.expiry) }
+      && instruments.rises { $0.id < $1.id }
+  }
+}
+
+extension Array {
+  fileprivate func rises(_ isBefore: (Element, Element) -> Bool) -> Bool {
+    zip(self, dropFirst()).allSatisfy(isBefore)
   }
 }
 
 extension ByteReader {
   /// `count` packed records; the bytes must be there before memory is taken.
-  mutating func records<Record: FlatRecord>(_ count: Int) throws(DecodingFailure) -> [Record] {
+  mutating func records<Record: CanonicalRecord>(_ count: Int) throws(DecodingFailure)
+    -> [Record]
+  {
     let size = MemoryLayout<Record>.size
     guard remaining / size >= count else {
       throw .truncated(offset: offset, needed: count * size - remaining)
     }
     var out: [Record] = []
     out.reserveCapacity(count)
-    for _ in 0..<count { out.append(try read(record: Record.self)) }
+    for _ in 0..<count { out.append(try read(canonical: Record.self)) }
     return out
+  }
+
+  /// A record that is the one encoding of what it says.
+  mutating func read<Record: CanonicalRecord>(canonical: Record.Type) throws(DecodingFailure)
+    -> Record
+  {
+    let record = try read(record: Record.self)
+    guard record.isCanonical else {
+      throw .invalid(
+        field: "reserved field or code of a record", offset: offset - MemoryLayout<Record>.size)
+    }
+    return record
   }
 }

@@ -14,8 +14,14 @@ public import Primitives
   case close = 2
 }
 
+/// A record with reserved fields or codes: whether it is the one encoding of what it says.
+public protocol CanonicalRecord: FlatRecord {
+  /// Every reserved field is zero and every code is in range.
+  var isCanonical: Bool { get }
+}
+
 /// One match: 64 bytes.
-@frozen public struct Fill: FlatRecord, Hashable {
+@frozen public struct Fill: CanonicalRecord, Hashable {
   public var kindCode: UInt8 = EventKind.fill.rawValue
   public var causeCode: UInt8
   /// The taker's side.
@@ -57,13 +63,18 @@ public import Primitives
     self.takerOrder = takerOrder
   }
 
+  public var isCanonical: Bool {
+    kindCode == EventKind.fill.rawValue && causeCode <= FillCause.close.rawValue
+      && takerSideCode <= 1 && reserved == 0 && reserved2 == 0
+  }
+
   @inlinable public var takerSide: Side { takerSideCode == 0 ? .buy : .sell }
   @inlinable public var buyer: AccountID { takerSide == .buy ? taker : maker }
   @inlinable public var seller: AccountID { takerSide == .buy ? maker : taker }
 }
 
 /// An admitted action that clearing carries out; it stands in the body's bundle `bundle`.
-@frozen public struct Instruction: FlatRecord, Hashable {
+@frozen public struct Instruction: CanonicalRecord, Hashable {
   public var kindCode: UInt8 = EventKind.instruction.rawValue
   public var actionKindCode: UInt8
   private var reserved: UInt16 = 0
@@ -73,7 +84,9 @@ public import Primitives
   public var bundle: UInt32
   /// Place of the action's first record in the bundle.
   public var record: UInt32
-  private var reserved2: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0, 0, 0)
+  private var reserved1: Bytes32 = .zero
+  private var reserved2: UInt64 = 0
+  private var reserved3: UInt64 = 0
 
   public static let empty = Instruction(
     kind: .place, account: AccountID(0), bundle: 0, record: 0)
@@ -85,13 +98,9 @@ public import Primitives
     self.record = record
   }
 
-  public static func == (a: Instruction, b: Instruction) -> Bool {
-    a.account == b.account && a.bundle == b.bundle && a.record == b.record
-      && a.actionKindCode == b.actionKindCode
-  }
-
-  public func hash(into hasher: inout Hasher) {
-    hasher.combine(bundle)
-    hasher.combine(record)
+  public var isCanonical: Bool {
+    kindCode == EventKind.instruction.rawValue
+      && ActionKind(rawValue: actionKindCode)?.instructsClearing == true && reserved == 0
+      && reserved1.isZero && reserved2 == 0 && reserved3 == 0
   }
 }

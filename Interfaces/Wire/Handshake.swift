@@ -491,7 +491,8 @@ public struct ConnectingHandshake: Sendable {
     throws(HandshakeFailure) -> (session: Session, proof: [UInt8]?)
   {
     if answer.type == SessionMessage.error {
-      throw .refused(try decoding { () throws(DecodingFailure) in try ErrorMessage(answer.body.rawSpan) })
+      throw .refused(
+        try decoding { () throws(DecodingFailure) in try ErrorMessage(answer.body.rawSpan) })
     }
     guard answer.type == SessionMessage.helloAck else {
       throw .unexpectedMessage(expected: SessionMessage.helloAck, found: answer.type)
@@ -641,7 +642,8 @@ public enum Address: Hashable, Sendable {
     } else if host.contains(":") {
       throw .form(text)
     }
-    guard !host.isEmpty, host.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != 0x5B && $0 != 0x5D })
+    guard !host.isEmpty,
+      host.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != 0x5B && $0 != 0x5D })
     else { throw .form(text) }
     self = .tcp(host: host, port: port)
   }

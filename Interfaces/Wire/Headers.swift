@@ -2,7 +2,7 @@ public import Commitments
 public import Primitives
 
 /// What execution signs for a batch: 352 bytes.
-@frozen public struct ExecutionHeader: FlatRecord, Hashable {
+@frozen public struct ExecutionHeader: CanonicalRecord, Hashable {
   public static let tag: ObjectTag = "novate/exec-header/1"
   public static let byteCount = 352
 
@@ -59,13 +59,17 @@ public import Primitives
     ruleSet = .zero
   }
 
+  public var isCanonical: Bool {
+    version == 1 && reserved0 == 0 && proofSystem == 0 && inboxFirst == 0 && inboxNext == 0
+  }
+
   public var id: Digest {
     withBytes { ObjectID.of(tag: ExecutionHeader.tag, network: network, bytes: $0) }
   }
 }
 
 /// What clearing signs for a batch: 408 bytes.
-@frozen public struct ClearingHeader: FlatRecord, Hashable {
+@frozen public struct ClearingHeader: CanonicalRecord, Hashable {
   public static let tag: ObjectTag = "novate/clear-header/1"
   public static let byteCount = 408
 
@@ -123,6 +127,8 @@ public import Primitives
     logRootBefore = .zero
   }
 
+  public var isCanonical: Bool { version == 1 && reserved0 == 0 && reserved1 == 0 }
+
   public var id: Digest {
     withBytes { ObjectID.of(tag: ClearingHeader.tag, network: network, bytes: $0) }
   }
@@ -132,7 +138,7 @@ public import Primitives
 }
 
 /// Settlement's refusal to go on: 96 bytes, signed with its object key.
-@frozen public struct Frozen: FlatRecord, Hashable {
+@frozen public struct Frozen: CanonicalRecord, Hashable {
   public static let tag: ObjectTag = "novate/frozen/1"
 
   public var version: UInt16 = 1
@@ -164,6 +170,8 @@ public import Primitives
     self.batch = batch
     self.refused = refused
   }
+
+  public var isCanonical: Bool { version == 1 && (1...2).contains(layer) && reserved == 0 }
 
   public var id: Digest { withBytes { ObjectID.of(tag: Frozen.tag, network: network, bytes: $0) } }
 }
@@ -205,7 +213,7 @@ extension SignedBatch {
 
   public init(encoded bytes: RawSpan) throws(DecodingFailure) {
     var reader = ByteReader(bytes)
-    header = try reader.read(record: ExecutionHeader.self)
+    header = try reader.read(canonical: ExecutionHeader.self)
     signature = try reader.read()
     guard Int(header.bodyByteCount) == reader.remaining,
       reader.remaining <= Limits.batchBodyByteCountMax
@@ -225,7 +233,7 @@ extension SignedClearance {
 
   public init(encoded bytes: RawSpan) throws(DecodingFailure) {
     var reader = ByteReader(bytes)
-    header = try reader.read(record: ClearingHeader.self)
+    header = try reader.read(canonical: ClearingHeader.self)
     signature = try reader.read()
     guard Int(header.bodyByteCount) == reader.remaining,
       reader.remaining <= Limits.batchBodyByteCountMax

@@ -62,10 +62,21 @@ public struct Constants: FlatRecord, Hashable {
   public var closeBand: Int64 = 160_000_000
   /// Witness cosignatures that settle a checkpoint.
   public var witnessQuorum: Int64 = 0
-  private var reserved: (Int64, Int64, Int64, Int64, Int64, Int64, Int64) = (0, 0, 0, 0, 0, 0, 0)
+  private var reserved: Bytes32 = .zero
+  private var reserved1: Int64 = 0
+  private var reserved2: Int64 = 0
+  private var reserved3: Int64 = 0
 
   public static let empty = Constants()
   public init() {}
+
+  /// No constant passes it, so that sums with times and amounts stay inside Int64; it is 1e11 of
+  /// the quote asset, which with `Instrument.orderNotionalMax` keeps every cost inside `Money`.
+  public static let largest: Int64 = 100_000_000_000_000_000
+
+  var isCanonical: Bool {
+    reserved.isZero && reserved1 == 0 && reserved2 == 0 && reserved3 == 0
+  }
 
   /// Name and place of every constant, as `genesis.json` spells them.
   public static var fields: [(name: String, path: any WritableKeyPath<Constants, Int64> & Sendable)] {

@@ -46,6 +46,8 @@ public import Primitives
   case counterpartyExpired = 28
   case keyExists = 29
   case badKey = 30
+  /// The batch has no room for another trade; the order may be sent again.
+  case batchFull = 31
 }
 
 /// Whether an action did what it asked for.
@@ -56,7 +58,7 @@ public import Primitives
 }
 
 /// What became of one action: 32 bytes.
-@frozen public struct Outcome: FlatRecord, Hashable {
+@frozen public struct Outcome: CanonicalRecord, Hashable {
   public static let byteCount = 32
 
   public var statusCode: UInt8
@@ -85,6 +87,11 @@ public import Primitives
 
   public static func rejected(_ code: OutcomeCode, _ a: Int64 = 0, _ b: Int64 = 0) -> Outcome {
     Outcome(.rejected, code, a, b)
+  }
+
+  public var isCanonical: Bool {
+    OutcomeStatus(rawValue: statusCode) != nil && OutcomeCode(rawValue: code) != nil
+      && reserved0 == 0 && reserved1 == 0
   }
 
   public var status: OutcomeStatus { OutcomeStatus(rawValue: statusCode) ?? .rejected }

@@ -1,4 +1,4 @@
-public import Commitments
+import Commitments
 public import Primitives
 
 /// That a clearing header is leaf `index` of the log of `size`, under a checkpoint.

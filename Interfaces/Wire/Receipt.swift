@@ -35,7 +35,7 @@ public import Primitives
 
 /// What clearing did, one a fill and one an instruction, in the order it did it: 128 bytes. Fields
 /// a kind does not use are zero.
-@frozen public struct Receipt: FlatRecord, Hashable {
+@frozen public struct Receipt: CanonicalRecord, Hashable {
   public static let byteCount = 128
 
   public var kindCode: UInt8
@@ -62,12 +62,17 @@ public import Primitives
   public var sellerRealised: Money = .zero
   public var buyerCash: Money = .zero
   public var sellerCash: Money = .zero
+  private var reserved2: UInt64 = 0
 
   public static let empty = Receipt(.trade)
 
   public init(_ kind: ReceiptKind, _ code: ReceiptCode = .done) {
     kindCode = kind.rawValue
     self.code = code.rawValue
+  }
+
+  public var isCanonical: Bool {
+    kind != nil && ReceiptCode(rawValue: code) != nil && reserved == 0 && reserved2 == 0
   }
 
   public var kind: ReceiptKind? { ReceiptKind(rawValue: kindCode) }

@@ -106,8 +106,9 @@ public struct ClearingMachine: ~Copyable {
   public mutating func apply(_ header: ExecutionHeader, _ body: BatchBody)
     throws(ClearingFailure) -> ClearingResult
   {
+    precondition(status.touchedCount == 0, "a cleared batch is sealed before the next")
     try check(header, body)
-    try check(events: body)
+    try check(events: body, at: header.time)
     let sizeBefore = log.size
     let rootBefore = log.root
     do {
@@ -130,11 +131,11 @@ public struct ClearingMachine: ~Copyable {
     func require(_ condition: Bool, _ field: String) throws(ClearingFailure) {
       if !condition { throw .header(field: field, batch: header.batch) }
     }
-    try require(header.version == 1, "version")
+    try require(header.isCanonical, "version or reserved field")
     try require(header.network == network, "network")
     try require(header.batch == batch, "batch (expected \(batch), found \(header.batch))")
     try require(header.previous == previousExecutionID, "previous")
-    try require(header.time >= status[0].time, "time")
+    try require(header.time >= status[0].time && header.time <= .latest, "time")
     try require(header.ruleSet == genesis.ruleSet, "rule set")
     try require(Int(header.bodyByteCount) == body.bytes.count, "body length")
     try require(Int(header.bundleCount) == body.bundles.count, "bundle count")
@@ -142,47 +143,75 @@ public struct ClearingMachine: ~Copyable {
     try require(header.bodyHash == SHA256.digest(body.bytes), "body hash")
   }
 
-  /// Every event must name what exists: execution is not trusted to.
-  private func check(events body: BatchBody) throws(ClearingFailure) {
+  /// Every event must be one execution could have made of this state: it is not trusted to.
+  private func check(events body: BatchBody, at time: Timestamp) throws(ClearingFailure) {
+    var trade = status[0].trades
+    var instructions = InstructionCursor()
     for index in 0..<body.eventCount {
+      let reason: String?
       switch body.eventKind(index) {
       case .fill:
-        let fill = body.event(index, as: Fill.self)
-        guard fill.maker.index < accounts.count, fill.taker.index < accounts.count,
-          fill.maker != fill.taker
-        else { throw .event(index: index, reason: "accounts of a fill") }
-        guard fill.instrument.index < instruments.count,
-          instruments[fill.instrument.index].status != .settled
-        else { throw .event(index: index, reason: "instrument of a fill") }
-        let instrument = instruments[fill.instrument.index]
-        guard fill.price.raw > 0, fill.price <= instrument.priceMax, fill.quantity.raw > 0,
-          fill.quantity <= instrument.orderQuantityMax, fill.takerSideCode <= 1
-        else { throw .event(index: index, reason: "price or quantity of a fill") }
+        trade += 1
+        reason = fault(body.event(index, as: Fill.self), trade: trade, at: time)
       case .instruction:
-        let instruction = body.event(index, as: Instruction.self)
-        guard Int(instruction.bundle) < body.bundles.count,
-          Int(instruction.record) < body.bundles[Int(instruction.bundle)].recordCount,
-          instruction.account.index < accounts.count,
-          body.bundles[Int(instruction.bundle)].header.account == instruction.account
-        else { throw .event(index: index, reason: "reference of an instruction") }
-        let record = body.bundles[Int(instruction.bundle)].record(Int(instruction.record))
-        guard let kind = record.kind, kind.rawValue == instruction.actionKindCode,
-          kind.instructsClearing
-        else { throw .event(index: index, reason: "kind of an instruction") }
-        guard isWithinGenesis(record, kind) else {
-          throw .event(index: index, reason: "subject of an instruction")
-        }
+        reason = fault(body.event(index, as: Instruction.self), of: body, &instructions)
       case nil:
-        throw .event(index: index, reason: "unknown kind")
+        reason = "unknown kind"
       }
+      if let reason { throw .event(index: index, reason: reason) }
     }
   }
 
-  private func isWithinGenesis(_ record: ActionRecord, _ kind: ActionKind) -> Bool {
+  /// What is wrong with a fill, or nil.
+  private func fault(_ fill: Fill, trade: UInt64, at time: Timestamp) -> String? {
+    guard fill.isCanonical else { return "encoding of a fill" }
+    guard fill.trade.raw == trade else { return "number of a trade" }
+    guard fill.maker.index < accounts.count, fill.taker.index < accounts.count,
+      fill.maker != fill.taker
+    else { return "accounts of a fill" }
+    guard fill.instrument.index < instruments.count else { return "instrument of a fill" }
+    let instrument = instruments[fill.instrument.index]
+    guard instrument.status != .settled, !(instrument.expires && instrument.expiry <= time) else {
+      return "fill after expiry"
+    }
+    guard fill.price.raw > 0, fill.price <= instrument.priceMax,
+      fill.price.raw % instrument.tick.raw == 0, fill.quantity.raw > 0,
+      fill.quantity <= instrument.orderQuantityMax, fill.quantity.raw % instrument.lot.raw == 0
+    else { return "price or quantity of a fill" }
+    return nil
+  }
+
+  /// What is wrong with an instruction, or nil. Instructions stand in the order of the actions
+  /// they name, each once.
+  private func fault(
+    _ instruction: Instruction, of body: BatchBody, _ cursor: inout InstructionCursor
+  ) -> String? {
+    guard instruction.isCanonical else { return "encoding of an instruction" }
+    guard Int(instruction.bundle) < body.bundles.count,
+      instruction.account.index < accounts.count,
+      body.bundles[Int(instruction.bundle)].header.account == instruction.account,
+      let record = cursor.record(of: instruction, in: body.bundles[Int(instruction.bundle)])
+    else { return "reference of an instruction" }
+    guard let kind = record.kind, kind.rawValue == instruction.actionKindCode else {
+      return "kind of an instruction"
+    }
+    return isAdmissible(record, kind, by: instruction.account)
+      ? nil : "subject or signer of an instruction"
+  }
+
+  /// What execution checks before it lets an action through.
+  private func isAdmissible(_ record: ActionRecord, _ kind: ActionKind, by account: AccountID)
+    -> Bool
+  {
     switch kind {
-    case .withdraw, .deposit: record.id < genesis.assets.count
-    case .index, .surface: record.id < genesis.underlyings.count
-    default: true
+    case .withdraw: record.id < genesis.assets.count
+    case .deposit:
+      record.id < genesis.assets.count && genesis.assets[Int(record.id)].custodian == account
+    case .release: genesis.assets.contains { $0.custodian == account }
+    case .index, .surface:
+      record.id < genesis.underlyings.count && genesis.publishers.contains(account)
+    case .list, .halt: genesis.governance.contains(account)
+    case .place, .cancel, .cancelAll, .addKey, .revokeKey, .block: false
     }
   }
 
@@ -263,6 +292,30 @@ public struct ClearingMachine: ~Copyable {
     return stride(from: 0, to: span.byteCount, by: Receipt.byteCount).map {
       MerkleLog.leafHash(span.extracting($0..<($0 + Receipt.byteCount)))
     }
+  }
+}
+
+/// Walks the actions of bundles in step with the instructions that name them.
+struct InstructionCursor {
+  private var bundle: UInt32?
+  /// The first record that the next instruction of `bundle` may name.
+  private var next = 0
+
+  /// The action's first record; nil when there is no action, or it does not come after the last.
+  mutating func record(of instruction: Instruction, in bundle: Bundle) -> ActionRecord? {
+    if let last = self.bundle, instruction.bundle < last { return nil }
+    if instruction.bundle != self.bundle {
+      self.bundle = instruction.bundle
+      next = 0
+    }
+    while next < bundle.recordCount, next <= Int(instruction.record) {
+      let record = bundle.record(next)
+      let isThere = next == Int(instruction.record)
+      // A bundle is checked on decoding.
+      next += record.kind?.recordCount ?? 1
+      if isThere { return record }
+    }
+    return nil
   }
 }
 

@@ -17,12 +17,12 @@ extension ClearingMachine {
       else { continue }
       let price = indices[instrument.underlying.index].price
       // Positions of one instrument sum to zero, so what the roundings kept is minus their values.
-      var values: Int64 = 0
+      var values: Int128 = 0
       for account in 0..<accounts.count {
         let value = try settle(AccountID(UInt32(account)), instrument, at: price)
-        values = try sum(values, value.raw)
+        values += Int128(value.raw)
       }
-      funds[0].rounding = try sum(funds[0].rounding, 0 - values)
+      funds[0].rounding = try sum(funds[0].rounding, Int64(clamping: 0 - values))
       instruments[index].settlementPrice = price
       instruments[index].statusCode = InstrumentStatus.settled.rawValue
       touched.instruments.append(index)

@@ -54,7 +54,7 @@ extension ClearingMachine {
     switch kind {
     case .list:
       guard instruments.count < Limits.instrumentsMax,
-        terms.underlying.index < genesis.underlyings.count, terms.status == .active,
+        terms.underlying.index < genesis.underlyings.count, terms.isProposal,
         terms.fault == nil, !terms.expires || terms.expiry > time
       else { return .termsRefused }
       return nil

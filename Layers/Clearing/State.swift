@@ -74,6 +74,7 @@ extension ClearingMachine: PooledState {
     }
     body.indices = touched.indices.sortedOnce().map { indices[$0] }
     body.slices = touched.slices.sortedOnce().map { slices[$0] }
+      .sorted { ($0.underlying, $0.expiry) < ($1.underlying, $1.expiry) }
     body.instruments = touched.instruments.sortedOnce().map { instruments[$0] }
     body.directives = directives
     return body

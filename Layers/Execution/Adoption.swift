@@ -40,6 +40,7 @@ extension ExecutionMachine {
       if record.kind == SinceRecord.outflow {
         forgetOutflow(record)
       } else if let slot = holdingSlot(record.account, InstrumentID(record.subject)) {
+        holdings[slot].sinceFills -= 1
         holdings[slot].since = Quantity(raw: holdings[slot].since.raw - record.quantity)
         holdings[slot].granted = Quantity(raw: holdings[slot].granted.raw + record.quantity)
       }
@@ -86,6 +87,60 @@ extension ExecutionMachine {
         account: entry.account, asset: entry.asset, granted: entry.amount,
         next: credits[entry.account.index].firstBalance))
     credits[entry.account.index].firstBalance = UInt32(slot + 1)
+  }
+
+  // MARK: - Checks before any change
+
+  /// Every Clearance must follow the one before and name only what is there, or what comes next.
+  func check(_ clearances: [(header: ClearingHeader, body: ClearanceBody)])
+    throws(ExecutionFailure)
+  {
+    var expected = status[0].creditBatch == .max ? 0 : status[0].creditBatch + 1
+    var previous = status[0].creditBatch == .max ? network : status[0].creditID
+    var accountCount = credits.count
+    var instrumentCount = instruments.count
+    for (header, body) in clearances {
+      guard header.batch.raw == expected, expected < status[0].batch else {
+        throw .clearance(expected: BatchNumber(expected), found: header.batch)
+      }
+      func require(_ condition: Bool, _ field: String) throws(ExecutionFailure) {
+        if !condition { throw .clearanceBody(batch: header.batch, field: field) }
+      }
+      try require(header.network == network && header.previous == previous, "chain")
+      try require(body.isSorted, "order")
+      for opened in body.opened {
+        try require(opened.account.index == accountCount, "opened account")
+        accountCount += 1
+      }
+      for instrument in body.instruments {
+        try require(
+          instrument.id.index <= instrumentCount && instrument.fault == nil
+            && instrument.underlying.index < indices.count
+            && (instrument.id.index >= instruments.count
+              || instruments[instrument.id.index].hasTerms(of: instrument)), "instrument")
+        if instrument.id.index == instrumentCount { instrumentCount += 1 }
+      }
+      try require(body.accounts.allSatisfy { $0.account.index < accountCount }, "account")
+      try require(
+        body.balances.allSatisfy {
+          $0.account.index < accountCount && $0.asset != .quote
+            && $0.asset.index < genesis.assets.count
+        }, "balance")
+      // A position is in what was listed before: execution filled it.
+      try require(
+        body.positions.allSatisfy {
+          $0.account.index < accountCount && $0.instrument.index < instruments.count
+        }, "position")
+      try require(
+        body.indices.allSatisfy { $0.underlying.index < indices.count && $0.price.raw > 0 }
+          && body.slices.allSatisfy { $0.underlying.index < indices.count && $0.forward.raw > 0 },
+        "oracle")
+      try require(
+        body.directives.allSatisfy { $0.isCanonical && $0.account.index < accountCount },
+        "directive")
+      previous = header.id
+      expected += 1
+    }
   }
 
   // MARK: - Market
@@ -219,6 +274,8 @@ extension ExecutionMachine {
       guard directive.instrument.index < instruments.count,
         instruments[directive.instrument.index].trades(at: time)
       else { return }
+      // What the account still has resting there would close the same position twice.
+      _ = cancelAll(of: directive.account, in: directive.instrument)
       _ = match(
         Taker(
           account: directive.account, instrument: directive.instrument,

@@ -15,17 +15,16 @@ extension ExecutionMachine {
       return .expiryTooFar
     }
     if let refusal = keys[slot].refusal(ofNonce: header.nonce) { return refusal }
+    if keys[slot].count(inSecondOf: time) >= genesis.constants.bundlesPerSecondMax {
+      return .rateLimited
+    }
     if isAheadOfClearing && !bundle.hasOnlyCancels { return .clearingBehind }
+    if hasNoRoomForTrades && !bundle.hasOnlyCancels { return .batchFull }
     guard bundles.count < Limits.bundlesPerBatchMax,
-      bodyByteCount + bundle.bytes.count + eventReserve(bundle) <= Limits.batchBodyByteCountMax
+      bodyByteCount + bundle.bytes.count + events.byteCount
+        + bundle.recordCount * EventBuffer.recordByteCount <= Limits.batchBodyByteCountMax
     else { return .batchFull }
     return nil
-  }
-
-  /// Room kept for the events a bundle may cause: its instructions, and a fill for every resting
-  /// order it might meet is bounded by what is resting, so the node closes a batch well before.
-  private func eventReserve(_ bundle: borrowing Bundle) -> Int {
-    bundle.recordCount * EventBuffer.recordByteCount + events.count * EventBuffer.recordByteCount
   }
 
   /// The slot of an account's key that is good in this batch.
@@ -57,6 +56,22 @@ extension ExecutionMachine {
 }
 
 extension KeyRecord {
+  /// Bundles the key has sequenced in the second of batch time `time` lies in.
+  func count(inSecondOf time: Timestamp) -> Int64 {
+    rateSecond == KeyRecord.second(of: time) ? Int64(rateCount) : 0
+  }
+
+  /// Counts a bundle.
+  mutating func countBundle(at time: Timestamp) {
+    let second = KeyRecord.second(of: time)
+    rateCount = rateSecond == second ? rateCount &+ 1 : 1
+    rateSecond = second
+  }
+
+  private static func second(of time: Timestamp) -> UInt32 {
+    UInt32(truncatingIfNeeded: time.raw / 1000)
+  }
+
   /// Why `nonce` is not free, or nil.
   func refusal(ofNonce nonce: UInt64) -> Refusal? {
     if nonce > nonceTop { return nil }

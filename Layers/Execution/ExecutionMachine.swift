@@ -94,22 +94,18 @@ public struct ExecutionMachine: ~Copyable {
   ///
   /// - Parameters:
   ///   - time: batch time; not before the last batch's.
-  ///   - clearances: the Clearances of the batches after the last adopted one, without gap.
-  /// - Throws: `.timeFalls`, or `.clearance` when the list does not continue what was adopted.
+  ///   - clearances: the Clearances of the batches after the last adopted one, without gap; their
+  ///     signatures and body hashes have been checked.
+  /// - Throws: `.timeFalls`, `.clearance` when the list does not continue what was adopted,
+  ///   `.clearanceBody` when one names what cannot be. Nothing has changed then.
   public mutating func openBatch(
     time: Timestamp, adopting clearances: [(header: ClearingHeader, body: ClearanceBody)]
   ) throws(ExecutionFailure) {
     precondition(!isOpen, "a batch is closed before the next one opens")
-    guard time >= status[0].time else {
+    guard time >= status[0].time, time <= .latest else {
       throw .timeFalls(from: status[0].time, to: time)
     }
-    var expected = status[0].creditBatch == .max ? 0 : status[0].creditBatch + 1
-    for clearance in clearances {
-      guard clearance.header.batch.raw == expected, expected < status[0].batch else {
-        throw .clearance(expected: BatchNumber(expected), found: clearance.header.batch)
-      }
-      expected += 1
-    }
+    try check(clearances)
     isOpen = true
     status[0].time = time
     var directives: [Directive] = []
@@ -155,7 +151,6 @@ public struct ExecutionMachine: ~Copyable {
     header.bodyHash = SHA256.digest(body)
     header.ruleSet = genesis.ruleSet
     status[0].batch += 1
-    status[0].sinceCount = UInt32(since.count)
     root = trees.root(
       keys, credits, holdings, balances, since, orders, instruments, indices, slices, status)
     header.postRoot = root
@@ -180,6 +175,9 @@ public struct ExecutionMachine: ~Copyable {
 public enum ExecutionFailure: Error, Hashable, Sendable {
   case timeFalls(from: Timestamp, to: Timestamp)
   case clearance(expected: BatchNumber, found: BatchNumber)
+  /// A Clearance that does not follow the last, or names an account, asset, underlying or
+  /// instrument there cannot be.
+  case clearanceBody(batch: BatchNumber, field: String)
   /// A bundle that the door refuses cannot be in a batch.
   case refused(Refusal)
   /// Stored state does not decode or does not give its root.

@@ -9,6 +9,7 @@ extension ExecutionMachine {
   /// Admits, matches and rests a limit order.
   mutating func placeOrder(_ record: ActionRecord, account: AccountID) -> Outcome {
     if let refusal = termsRefusal(record) { return refusal }
+    if hasNoRoomForTrades { return .rejected(.batchFull) }
     if record.z != 0, clientOrder(account, record.z) != nil {
       return .rejected(.duplicateClientID)
     }
@@ -30,14 +31,16 @@ extension ExecutionMachine {
         order: id, cause: .match), quantity: record.quantity)
     let filled = record.y - left.raw
     if left.raw == 0 { return Outcome(.filled, .done, filled, 0, order: id) }
-    if record.timeInForce != .gtc {
+    if record.timeInForce != .gtc || hasNoRoomForTrades {
+      // A batch without room for another trade may have left the order crossing: it cannot rest.
       release(account, record.instrument)
       return Outcome(filled > 0 ? .filled : .accepted, .done, filled, 0, order: id)
     }
     rest(
       OrderRecord(
         id: id, clientID: record.z, price: record.price, remaining: left, account: account,
-        instrument: record.instrument, side: side.rawValue))
+        instrument: record.instrument, side: side.rawValue,
+        isReduceOnly: record.isReduceOnly || isRestricted(account) ? 1 : 0))
     return Outcome(.accepted, .done, filled, left.raw, order: id)
   }
 
@@ -78,8 +81,7 @@ extension ExecutionMachine {
       return .rejected(
         .tooManyPositions, Int64(credit.holdingCount), genesis.constants.positionsPerAccountMax)
     }
-    let isRestricted = AccountFlags(rawValue: credit.flags).contains(.reduceOnly)
-    if record.isReduceOnly || isRestricted {
+    if record.isReduceOnly || isRestricted(account) {
       let reducible = reducibleQuantity(account, record.instrument, side: record.side)
       guard record.y <= reducible else { return .rejected(.notReducing, reducible, record.y) }
     }
@@ -101,15 +103,17 @@ extension ExecutionMachine {
     return nil
   }
 
+  private func isRestricted(_ account: AccountID) -> Bool {
+    AccountFlags(rawValue: credits[account.index].flags).contains(.reduceOnly)
+  }
+
   /// How much the account may still trade on `side` to shrink its position: the position's size
   /// less its orders already resting that way; zero when the side adds to it.
   private func reducibleQuantity(_ account: AccountID, _ instrument: InstrumentID, side: Side)
     -> Int64
   {
-    guard let slot = holdingSlot(account, instrument) else { return 0 }
-    let position = holdings[slot].total.raw
-    guard position != 0, (position > 0) == (side == .sell) else { return 0 }
-    var left = Int64(clamping: position.magnitude)
+    var left = closable(account, instrument, side)
+    guard left > 0 else { return 0 }
     var order = accountOrders[account.index].head
     while order >= 0 {
       let record = orders[Int(order)]
@@ -121,7 +125,16 @@ extension ExecutionMachine {
     return max(0, left)
   }
 
-  /// Contracts a fill-or-kill order would find at its price or better; its own orders do not count.
+  /// How many contracts trading on `side` would close: the size of an opposite position.
+  private func closable(_ account: AccountID, _ instrument: InstrumentID, _ side: Side) -> Int64 {
+    guard let slot = holdingSlot(account, instrument) else { return 0 }
+    let position = holdings[slot].total.raw
+    guard position != 0, (position > 0) == (side == .sell) else { return 0 }
+    return Int64(clamping: position.magnitude)
+  }
+
+  /// Contracts a fill-or-kill order would surely find at its price or better: its own orders do not
+  /// count, nor reduce-only ones, whose owners' positions earlier fills may close.
   private func quantityAvailable(_ record: ActionRecord, account: AccountID) -> Int64 {
     let levels =
       record.side == .buy ? books[Int(record.id)].asks.levels : books[Int(record.id)].bids.levels
@@ -132,7 +145,9 @@ extension ExecutionMachine {
       var slot = level.head
       while slot >= 0 {
         let order = orders[Int(slot)]
-        if order.account != account { available += order.remaining.raw }
+        if order.account != account, order.isReduceOnly == 0 {
+          available += order.remaining.raw
+        }
         if available >= record.y { return available }
         slot = links[Int(slot)].next
       }
@@ -160,8 +175,16 @@ extension ExecutionMachine {
     let cause: FillCause
   }
 
+  /// Whether the batch's body might pass its limit with another trade: what a bundle may still
+  /// instruct clearing to do always has room.
+  var hasNoRoomForTrades: Bool {
+    bodyByteCount + (events.count + Limits.recordsPerBundleMax + 1) * EventBuffer.recordByteCount
+      > Limits.batchBodyByteCountMax
+  }
+
   /// Matches against the opposite side, best price first, oldest order first. A maker of the same
-  /// account is cancelled instead of filled. Returns what is left.
+  /// account is cancelled instead of filled, a reduce-only maker fills no more than its owner's
+  /// position and is cancelled when there is none to reduce. Returns what is left.
   mutating func match(_ taker: Taker, quantity: Quantity) -> Quantity {
     var left = quantity.raw
     let instrument = instruments[taker.instrument.index]
@@ -171,13 +194,21 @@ extension ExecutionMachine {
         ? books[taker.instrument.index].asks.best : books[taker.instrument.index].bids.best
       guard let level, taker.side == .buy ? level.price <= taker.price : level.price >= taker.price
       else { break }
+      if hasNoRoomForTrades { break }
       let slot = Int(level.head)
       let maker = orders[slot]
       if maker.account == taker.account {
         removeOrder(slot)
         continue
       }
-      let size = min(left, maker.remaining.raw)
+      var size = min(left, maker.remaining.raw)
+      if maker.isReduceOnly != 0 {
+        size = min(size, closable(maker.account, maker.instrument, maker.isBuy ? .buy : .sell))
+        if size == 0 {
+          removeOrder(slot)
+          continue
+        }
+      }
       fill(slot, maker, taker, instrument, size: Quantity(raw: size))
       left -= size
     }
@@ -218,6 +249,7 @@ extension ExecutionMachine {
   ) {
     let holding = holdingSlot(account, instrument.id) ?? openHolding(account, instrument.id)
     holdings[holding].since = Quantity(raw: holdings[holding].since.raw + quantity.raw)
+    holdings[holding].sinceFills += 1
     let fee = Fees.fee(price, quantity, rate: feeRate)
     let record = SinceRecord(
       batch: status[0].batch, account: account, subject: instrument.id.raw,
@@ -229,11 +261,13 @@ extension ExecutionMachine {
     risk.refresh(account, slot)
   }
 
-  /// What a fill since the adopted Clearance takes from equity at today's mark: never a gain.
+  /// What a fill since the adopted Clearance takes from equity at today's mark: its loss with its
+  /// fee, never a gain. The fee counts against the same fill's gain, so that a seller who got more
+  /// than his limit, and pays his fee on it, never loses more than his order had set aside.
   func loss(of fill: SinceRecord) -> Int128 {
     let mark = table.mark(InstrumentID(fill.subject))
     let gap = Int128(fill.quantity) * Int128(mark.raw - fill.price.raw)
-    return min(0, gap) - Notional(fill.fee).raw
+    return min(0, gap - Notional(fill.fee).raw)
   }
 
   // MARK: - Resting orders

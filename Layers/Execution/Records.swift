@@ -23,7 +23,9 @@ struct KeyRecord: FlatRecord {
   var nonceTop: UInt64 = 0
   /// Bit i set: nonce `nonceTop - i` is used.
   var nonceBits: UInt64 = 0
-  var reserved: UInt64 = 0
+  /// The second of batch time the key last sequenced in, and how many bundles in it.
+  var rateSecond: UInt32 = 0
+  var rateCount: UInt32 = 0
 
   static let empty = KeyRecord()
   var isOwner: Bool { flags & 1 != 0 }
@@ -57,13 +59,17 @@ struct HoldingRecord: FlatRecord {
   var since: Quantity = .zero
   var next: UInt32 = 0
   var openOrders: UInt32 = 0
+  /// Fills that no adopted Clearance holds yet: the record stays while there are any, even flat.
+  var sinceFills: UInt32 = 0
   /// 1 while an account's list holds the record.
-  var isUsed: UInt64 = 0
+  var isUsed: UInt32 = 0
 
   static let empty = HoldingRecord()
   /// The position with every fill so far. Held to the ledger by margin; see `Instrument`.
   var total: Quantity { Quantity(raw: granted.raw &+ since.raw) }
-  var isIdle: Bool { granted.raw == 0 && since.raw == 0 && cost.raw == 0 && openOrders == 0 }
+  var isIdle: Bool {
+    granted.raw == 0 && since.raw == 0 && cost.raw == 0 && openOrders == 0 && sinceFills == 0
+  }
 }
 
 /// An account's balance of another asset: 32 bytes.
@@ -89,7 +95,8 @@ struct OrderRecord: FlatRecord {
   var account = AccountID(0)
   var instrument = InstrumentID(0)
   var side: UInt8 = 0
-  var reserved: UInt8 = 0
+  /// 1: it may only shrink its owner's position.
+  var isReduceOnly: UInt8 = 0
   var reserved1: UInt16 = 0
   var reserved2: UInt32 = 0
 

@@ -86,6 +86,6 @@ struct RiskBook: ~Copyable {
 
   /// Memory held, in bytes.
   var byteCount: Int {
-    slots.count * 4 + worstOfSlot.count * 16 + equity.count * 32 + sums.count * 512
+    slots.count * 4 + worstOfSlot.count * 16 + equity.count * 32 + sums.count * 528
   }
 }

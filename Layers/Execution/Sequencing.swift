@@ -19,6 +19,7 @@ extension ExecutionMachine {
     // The door has just found it.
     guard let keySlot = keySlot(header.account, header.key) else { throw .refused(.unknownKey) }
     keys[keySlot].use(nonce: header.nonce)
+    keys[keySlot].countBundle(at: time)
     let place = bundles.count
     bundles.append(bundle)
     bundleLeaves.append(bundle.leafHash)

@@ -1,5 +1,5 @@
 public import Primitives
-public import Wire
+import Wire
 
 /// The first place where a layer's claim and the replay part: batch, record, field.
 public struct Difference: Error, Hashable, Sendable, CustomStringConvertible {

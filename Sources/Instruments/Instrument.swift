@@ -52,6 +52,8 @@ public import Primitives
   /// Cumulative funding, money per contract at 1e-18; the seam of the clearing issue, zero today.
   private var fundingIndexLow: UInt64 = 0
   private var fundingIndexHigh: Int64 = 0
+  private var reserved3: UInt64 = 0
+  private var reserved4: UInt64 = 0
 
   public static let empty = Instrument()
 
@@ -112,6 +114,25 @@ public enum InstrumentFailure: Error, Hashable, Sendable {
 }
 
 extension Instrument {
+  /// Whether every reserved field is zero.
+  public var isCanonical: Bool {
+    reserved0 == 0 && reserved1 == 0 && reserved2 == 0 && reserved3 == 0 && reserved4 == 0
+      && fundingIndexLow == 0 && fundingIndexHigh == 0
+  }
+
+  /// Whether these are terms to list: active, never settled, nothing reserved set.
+  public var isProposal: Bool {
+    isCanonical && status == .active && settlementPrice.raw == 0 && listed.raw == 0
+  }
+
+  /// Whether `other` is the same contract, wherever it stands in its life.
+  public func hasTerms(of other: Instrument) -> Bool {
+    var copy = other
+    copy.statusCode = statusCode
+    copy.settlementPrice = settlementPrice
+    return copy == self
+  }
+
   public var kind: InstrumentKind? { InstrumentKind(rawValue: kindCode) }
   public var status: InstrumentStatus? { InstrumentStatus(rawValue: statusCode) }
   public var isCall: Bool { optionTypeCode == 1 }

@@ -86,6 +86,7 @@ public import Primitives
     for s in 0..<ScenarioSet.count {
       unsafe sum[s] = sum[s] &+ min(0, q &* Int128(unit[s]) &+ order.entry)
     }
+    unsafe sum[ScenarioSet.count] = sum[ScenarioSet.count] &+ order.entry
   }
 
   /// Takes an open order's contribution back.
@@ -95,6 +96,7 @@ public import Primitives
     for s in 0..<ScenarioSet.count {
       unsafe sum[s] = sum[s] &- min(0, q &* Int128(unit[s]) &+ order.entry)
     }
+    unsafe sum[ScenarioSet.count] = sum[ScenarioSet.count] &- order.entry
   }
 
   /// The least sum `slot` would have with the order, at most zero. Changes nothing.
@@ -103,9 +105,9 @@ public import Primitives
   {
     precondition(isPriced(instrument) && slot >= 0 && slot < sums.count)
     let unit = unsafe units + instrument.index * ScenarioSet.count
-    let sum = unsafe sums.base + slot * ScenarioSet.count
+    let sum = unsafe sums.base + slot * ScenarioSums.wordCount
     let q = Int128(order.quantity)
-    var least: Int128 = 0
+    var least = unsafe sum[ScenarioSet.count] &+ order.entry
     for s in 0..<ScenarioSet.count {
       least = unsafe min(least, sum[s] &+ min(0, q &* Int128(unit[s]) &+ order.entry))
     }
@@ -117,7 +119,7 @@ public import Primitives
   {
     precondition(instrument.index < marks.count && slot >= 0 && slot < sums.count)
     return unsafe (
-      units + instrument.index * ScenarioSet.count, sums.base + slot * ScenarioSet.count
+      units + instrument.index * ScenarioSet.count, sums.base + slot * ScenarioSums.wordCount
     )
   }
 }

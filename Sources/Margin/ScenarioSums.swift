@@ -1,6 +1,10 @@
 public import Primitives
 
-/// Scenario totals of many portfolios: 32 exact `Notional` sums a slot, 512 bytes.
+/// Scenario totals of many portfolios: 32 exact `Notional` sums a slot and a 33rd for the market
+/// standing still, 528 bytes.
+///
+/// In the 33rd a position changes nothing and an open order still costs its entry. Without it an
+/// order whose every outcome gains would be free to place and its entry would be lost on the fill.
 ///
 /// Sums are Int128 in units of 1e-16 of the quote asset, so that nothing is rounded before the
 /// requirement is shown. Bound: listing holds price × order size to 1e28 units, an account holds at
@@ -10,11 +14,13 @@ public import Primitives
   @usableFromInline var base: UnsafeMutablePointer<Int128>
   public private(set) var count = 0
   private var capacity: Int
+  /// Words a slot takes: the scenarios, then the market standing still.
+  @usableFromInline static let wordCount = ScenarioSet.count + 1
 
   public init(capacity: Int = 64) {
     self.capacity = max(1, capacity)
-    unsafe base = .allocate(capacity: self.capacity * ScenarioSet.count)
-    unsafe base.initialize(repeating: 0, count: self.capacity * ScenarioSet.count)
+    unsafe base = .allocate(capacity: self.capacity * ScenarioSums.wordCount)
+    unsafe base.initialize(repeating: 0, count: self.capacity * ScenarioSums.wordCount)
   }
 
   deinit { unsafe base.deallocate() }
@@ -27,7 +33,7 @@ public import Primitives
   }
 
   private mutating func grow() {
-    let words = capacity * ScenarioSet.count
+    let words = capacity * ScenarioSums.wordCount
     let larger = UnsafeMutablePointer<Int128>.allocate(capacity: words * 2)
     unsafe larger.update(from: base, count: words)
     unsafe (larger + words).initialize(repeating: 0, count: words)
@@ -39,20 +45,21 @@ public import Primitives
   /// Sets a slot's sums to zero.
   public mutating func clear(_ slot: Int) {
     precondition(slot >= 0 && slot < count)
-    unsafe (base + slot * ScenarioSet.count).update(repeating: 0, count: ScenarioSet.count)
+    unsafe (base + slot * ScenarioSums.wordCount).update(repeating: 0, count: ScenarioSums.wordCount)
   }
 
-  /// The sum of `scenario` in `slot`.
+  /// The sum of `scenario` in `slot`; the scenario after the last is the market standing still.
   public subscript(slot: Int, scenario: Int) -> Notional {
-    precondition(slot >= 0 && slot < count && scenario >= 0 && scenario < ScenarioSet.count)
-    return Notional(raw: unsafe base[slot * ScenarioSet.count + scenario])
+    precondition(slot >= 0 && slot < count && scenario >= 0 && scenario < ScenarioSums.wordCount)
+    return Notional(raw: unsafe base[slot * ScenarioSums.wordCount + scenario])
   }
 
-  /// The least sum of a slot and its scenario; never above zero, as a portfolio may stand still.
+  /// The least sum of a slot, never above zero as the market may stand still, and its scenario if
+  /// it moves.
   public func worst(_ slot: Int) -> (loss: Notional, scenario: Int?) {
     precondition(slot >= 0 && slot < count)
-    let sums = unsafe base + slot * ScenarioSet.count
-    var least: Int128 = 0
+    let sums = unsafe base + slot * ScenarioSums.wordCount
+    var least = unsafe sums[ScenarioSet.count]
     var place: Int?
     for scenario in 0..<ScenarioSet.count where unsafe sums[scenario] < least {
       least = unsafe sums[scenario]
@@ -67,8 +74,12 @@ public import Primitives
 @frozen public struct OrderExposure: Sendable {
   /// Signed quantity in 1e-8 contracts.
   public let quantity: Int64
-  /// min(0, quantity × (mark − limit)) − fee, in units of 1e-16.
+  /// min(0, quantity × (mark − limit)) − fee − dust, in units of 1e-16.
   public let entry: Int128
+
+  /// What roundings may take from one fill on top: below one money unit when the price × quantity
+  /// is rounded to money, below 1.05 of them in the fee.
+  public static let dust: Int128 = 3 * Notional.perMoney
 
   @inlinable public init(quantity: Quantity, mark: Price, limit: Price, feeRate: Ratio) {
     self.quantity = quantity.raw
@@ -77,6 +88,6 @@ public import Primitives
     let fee =
       feeRate.raw == 0
       ? 0 : (notional &* Int128(feeRate.raw)).divided(by: Int128(Ratio.scale), rounding: .up)
-    entry = min(0, gap) &- fee
+    entry = min(0, gap) &- fee &- OrderExposure.dust
   }
 }

@@ -60,7 +60,8 @@ public final class Connection: Sendable {
     self.channel = channel
     self.limits = limits
     state = Mutex(
-      State(encoder: encoder, buffer: channel.allocator.buffer(capacity: Connection.bufferByteCount))
+      State(
+        encoder: encoder, buffer: channel.allocator.buffer(capacity: Connection.bufferByteCount))
     )
   }
 
@@ -106,7 +107,8 @@ public final class Connection: Sendable {
           pending.subtract(FrameHeader.byteCount + frame.body.count, ordering: .relaxed)
           guard frame.flags.contains(.response) else { continue }
           let figures = (Int64(session.frameLimit), Int64(frame.body.count))
-          write(error: ErrorMessage(.tooLarge, requestID: frame.requestID, figures: figures), &state)
+          write(
+            error: ErrorMessage(.tooLarge, requestID: frame.requestID, figures: figures), &state)
         }
       }
       defer { state.isScheduled = true }

@@ -8,12 +8,18 @@ public enum NodeFailure: Error, Hashable, Sendable, CustomStringConvertible {
   case cannotListen(Address, reason: String)
   /// It was started before.
   case alreadyStarted
+  /// Stored state cannot be loaded.
+  case state(String)
+  /// A configuration that cannot be used.
+  case configuration(String)
 
   public var description: String {
     switch self {
     case .addressInUse(let address): "cannot listen at \(address): somebody listens there already"
     case .cannotListen(let address, let reason): "cannot listen at \(address): \(reason)"
     case .alreadyStarted: "the server was started before"
+    case .state(let reason): "stored state: \(reason)"
+    case .configuration(let reason): reason
     }
   }
 }

@@ -68,7 +68,7 @@ public final class Metrics: Sendable {
       if bucket < 4 { return UInt64(bucket) }
       let exponent = UInt64((bucket - 4) / 4 + 2)
       let step = UInt64((bucket - 4) % 4 + 1)
-      // The last bucket ends at the largest value there is.
+      // The last bucket ends at the largest value there is: 8 << 61 wraps to 0, less 1.
       return ((4 + step) << (exponent - 2)) &- 1
     }
 

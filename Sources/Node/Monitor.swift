@@ -26,7 +26,9 @@ import Glibc
     unsafe mutex.deallocate()
   }
 
-  private static func check(_ status: Int32) { precondition(status == 0, "pthread error \(status)") }
+  private static func check(_ status: Int32) {
+    precondition(status == 0, "pthread error \(status)")
+  }
 
   func lock() { Monitor.check(unsafe pthread_mutex_lock(mutex)) }
   func unlock() { Monitor.check(unsafe pthread_mutex_unlock(mutex)) }

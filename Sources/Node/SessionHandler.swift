@@ -295,7 +295,9 @@ extension SessionHandler {
     case .ending: return
     case .greeting, .awaitingAnswer, .awaitingProof:
       let limit = limits.handshakeTimeoutMilliseconds
-      if elapsed(openedAt, now) > limit { end(.timeout("a handshake", milliseconds: limit), context) }
+      if elapsed(openedAt, now) > limit {
+        end(.timeout("a handshake", milliseconds: limit), context)
+      }
     case .agreed(let connection):
       // Time we did not read in is not the other side's fault.
       if connection.isReadHeld {
@@ -317,7 +319,8 @@ extension SessionHandler {
     }
   }
 
-  private func checkIdle(_ connection: Connection, _ now: UInt64, _ context: ChannelHandlerContext) {
+  private func checkIdle(_ connection: Connection, _ now: UInt64, _ context: ChannelHandlerContext)
+  {
     let limit = limits.idleTimeoutMilliseconds
     let silence = elapsed(heardAt, now)
     if silence > limit {

@@ -105,8 +105,8 @@ public final class WorkerPool<Job: Sendable>: @unchecked Sendable {
       sleepers -= 1
     }
     let jobs = cut(min(chunk, max(1, (waiting + threadCount - 1) / threadCount)))
-    defer { ticket += 1 }
     let number = ticket
+    ticket += 1
     let isAnyoneBlocked = blocked > 0 && waiting < capacity
     work.unlock()
     if isAnyoneBlocked { room.locked { room.broadcast() } }

@@ -11,6 +11,9 @@ public struct EventBuffer: ~Copyable {
   /// Records held.
   @inlinable public var count: Int { storage.count / EventBuffer.recordByteCount }
 
+  /// Bytes held.
+  @inlinable public var byteCount: Int { storage.count }
+
   /// Appends a 64-byte record.
   @inlinable public mutating func append<Record: FlatRecord>(_ record: Record) {
     precondition(MemoryLayout<Record>.size == EventBuffer.recordByteCount)

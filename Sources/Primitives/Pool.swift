@@ -150,7 +150,8 @@ extension Pool {
     }
   }
 
-  /// Applies a delta forwards; the old bytes must be what stands here.
+  /// Applies a delta forwards; the old bytes must be what stands here. The batch stays open, for
+  /// the caller to seal once every pool has taken its part, or to roll back.
   /// - Throws: `.invalid` when they are not: delta and pages belong to different histories.
   public mutating func applyDelta(_ reader: inout ByteReader) throws(DecodingFailure) {
     let before = Int(try reader.read(UInt32.self))
@@ -158,8 +159,12 @@ extension Pool {
     guard before == count, after >= before else {
       throw .invalid(field: "delta slot count", offset: reader.offset)
     }
-    if after > 0 { reserve(through: after - 1) }
     let entries = Int(try reader.read(UInt32.self))
+    // Every new slot is an entry, so that no count takes memory its bytes do not stand for.
+    guard after - before <= entries,
+      reader.remaining / (4 + 2 * MemoryLayout<Record>.size) >= entries
+    else { throw .invalid(field: "delta entry count", offset: reader.offset) }
+    if after > 0 { reserve(through: after - 1) }
     for _ in 0..<entries {
       let slot = Int(try reader.read(UInt32.self))
       guard slot < count else { throw .invalid(field: "delta slot", offset: reader.offset) }
@@ -170,7 +175,6 @@ extension Pool {
       guard matches else { throw .invalid(field: "delta old bytes", offset: reader.offset) }
       self[slot] = try reader.read(record: Record.self)
     }
-    seal()
   }
 
   /// Replaces the whole pool by the records of a snapshot or page checkpoint.

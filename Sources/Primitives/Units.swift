@@ -71,6 +71,8 @@ extension Unit {
   @inlinable public init(raw: Int64) { self.raw = raw }
   /// The product's year: 365 days.
   public static let millisecondsPerYear: Int64 = 31_536_000_000
+  /// The last instant a header may name: the end of the year 9999.
+  public static let latest = Timestamp(raw: 253_402_300_799_999)
 }
 
 /// Price × quantity, exact: units of 1e-16 of the quote asset.

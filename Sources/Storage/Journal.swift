@@ -189,7 +189,13 @@ public final class Journal {
       spareCount -= 1
     }
     let file = try File(passing, .createOrOpen)
-    try file.preallocate(byteCount)
+    do throws(StorageFailure) {
+      try file.preallocate(byteCount)
+    } catch {
+      // What was reserved in part must not keep the disk full.
+      try Folder.remove(passing)
+      throw error
+    }
     try file.write(header.encoded.rawSpan, at: 0)
     try file.sync()
     try Folder.rename(passing, to: path(folder, number))

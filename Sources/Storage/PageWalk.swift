@@ -90,7 +90,8 @@ struct PageWalk: ~Copyable {
   }
 
   /// Notes that pages are in use; a fault where one is in use already or outside the file.
-  private mutating func mark(_ page: UInt64, _ count: UInt64, from: UInt64, _ what: String) -> Bool {
+  private mutating func mark(_ page: UInt64, _ count: UInt64, from: UInt64, _ what: String) -> Bool
+  {
     guard count > 0, page >= 2, page <= meta.lastPage, count <= meta.lastPage - page + 1 else {
       fault(from, "\(what): page \(page) of \(meta.lastPage)")
       return false
@@ -224,7 +225,8 @@ struct PageWalk: ~Copyable {
     for (index, node) in nodes.enumerated() {
       // A branch's first key is never read.
       let isRead = isLeaf || index > 0
-      let follows = index == 0 || (index == 1 && !isLeaf)
+      let follows =
+        index == 0 || (index == 1 && !isLeaf)
         || bounds.precedes(nodes[index - 1].key, node.key)
       guard !isRead || (follows && bounds.admits(node.key)) else {
         fault(page, "key \(index) is out of order")

@@ -88,7 +88,8 @@ public struct Reader: ~Copyable {
       stopped = !(try body(key.number, try Seal.open(sealed, at: key)))
       return !stopped
     }
-    if isDense, !stopped, let entry, expected <= min(upper, entry.last), expected > 0 || lower == 0 {
+    if isDense, !stopped, let entry, expected <= min(upper, entry.last), expected > 0 || lower == 0
+    {
       throw .missing(key: .batch(kind, expected))
     }
   }

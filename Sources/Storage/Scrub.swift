@@ -172,7 +172,9 @@ private struct Survey {
 
   /// Compares what was found with what the last commit left.
   mutating func finish(_ report: inout ScrubReport) {
-    guard let stored else { return report.note("meta", "inventory", "expected a value, found none") }
+    guard let stored else {
+      return report.note("meta", "inventory", "expected a value, found none")
+    }
     for table in Table.allCases {
       for group in 0...UInt8.max {
         let (expected, here) = (stored[table, group], found[table, group])

@@ -92,8 +92,9 @@ internal import Primitives
   }
 
   /// Stores the bytes under their seal and answers the seal that stood there before.
-  func put(_ key: StorageKey, _ bytes: RawSpan) throws(StorageFailure) -> (old: Digest?, new: Digest)
-  {
+  func put(_ key: StorageKey, _ bytes: RawSpan) throws(StorageFailure) -> (
+    old: Digest?, new: Digest
+  ) {
     let seal = Seal.digest(key, bytes)
     var old: Digest?
     let count = Seal.byteCount + bytes.byteCount

@@ -230,9 +230,10 @@ import Testing
     let scratch = try Scratch()
     try write([[1]], scratch.path)
     let thrown = failure {
-      _ = try Journal(folder: scratch.path, network: otherNetwork) { (_, _) throws(StorageFailure) in }
+      _ = try Journal(folder: scratch.path, network: otherNetwork) {
+        (_, _) throws(StorageFailure) in
+      }
     }
     #expect(thrown == .otherNetwork(expected: otherNetwork, found: network))
   }
 }
-

@@ -163,7 +163,8 @@ import Testing
       try batch.voidSigned(role: 1, above: 4)
     }
     try sign(otherNetwork)
-    #expect(try store.read { (r) throws(StorageFailure) in try r.signed(role: 1, 5) } == otherNetwork)
+    #expect(
+      try store.read { (r) throws(StorageFailure) in try r.signed(role: 1, 5) } == otherNetwork)
     #expect(try store.scrub().damages == [])
   }
 

@@ -1,0 +1,101 @@
+import Primitives
+import Testing
+
+@Suite("Slots") struct SlotTests {
+  @Test("a bitmap gives the lowest free slot", arguments: [21, 22, 23] as [UInt64])
+  func bitmap(seed: UInt64) {
+    var generator = Generator(seed: seed)
+    var bitmap = SlotBitmap()
+    var used: Set<Int> = []
+    // Grow past one, two and three levels, then shrink, so that every level fills and empties.
+    for step in 0..<60_000 {
+      let grows = (step / 15_000) % 2 == 0
+      if used.isEmpty || generator.below(10) < (grows ? 8 : 2) {
+        let expected = firstFree(used, from: 0)
+        let slot = bitmap.take()
+        if slot != expected {
+          Issue.record("seed \(seed), step \(step): expected slot \(expected), found \(slot)")
+          return
+        }
+        used.insert(slot)
+      } else {
+        var slot = generator.below(used.count * 2)
+        while !used.contains(slot) { slot = slot == 0 ? 2 * used.count : slot - 1 }
+        bitmap.free(slot)
+        used.remove(slot)
+      }
+    }
+    let rebuilt = SlotBitmap(count: (used.max() ?? -1) + 1) { used.contains($0) }
+    for slot in 0..<20_000 {
+      #expect(bitmap.isUsed(slot) == used.contains(slot), "seed \(seed)")
+      #expect(rebuilt.isUsed(slot) == used.contains(slot), "seed \(seed)")
+    }
+  }
+
+  /// The lowest number not in the set, searched from the last one found.
+  private func firstFree(_ used: Set<Int>, from start: Int) -> Int {
+    var slot = start
+    while used.contains(slot) { slot += 1 }
+    return slot
+  }
+
+  @Test("a bitmap crosses the borders of its words and levels", arguments: [64, 4096, 262_144])
+  func borders(count: Int) {
+    var bitmap = SlotBitmap()
+    for slot in 0...count {
+      guard bitmap.take() == slot else {
+        Issue.record("expected slot \(slot)")
+        return
+      }
+    }
+    for slot in [0, 63, 64, count / 2, count - 1, count] {
+      bitmap.free(slot)
+      #expect(bitmap.take() == slot)
+    }
+    bitmap.free(count)
+    bitmap.free(1)
+    #expect(bitmap.take() == 1 && bitmap.take() == count && bitmap.take() == count + 1)
+  }
+
+  @Test("giving back a free slot stops the process")
+  func doubleFree() async {
+    await #expect(processExitsWith: .failure) {
+      var bitmap = SlotBitmap()
+      let slot = bitmap.take()
+      bitmap.free(slot)
+      bitmap.free(slot)
+    }
+  }
+
+  @Test(
+    "a table finds what was entered and nothing else",
+    arguments: [31, 32, 33] as [UInt64], [UInt64.max, 0xFF, 0])
+  func table(seed: UInt64, spread: UInt64) {
+    // A spread of 0 puts every key on one hash: the worst cluster.
+    var generator = Generator(seed: seed)
+    var table = SlotTable(capacity: 4)
+    var keys: [UInt64?] = []
+    var slots: [UInt64: Int] = [:]
+    let steps = spread == 0 ? 600 : 20_000
+    func hash(_ key: UInt64) -> UInt32 { SlotTable.hash(key & spread) }
+    for step in 0..<steps {
+      let key = UInt64(generator.below(steps / 4))
+      let found = table.slot(hash(key)) { keys[$0] == key }
+      if found != slots[key] {
+        Issue.record("seed \(seed), step \(step): key \(key) at \(String(describing: found))")
+        return
+      }
+      if let slot = slots[key] {
+        table.remove(hash(key), slot: slot)
+        slots[key] = nil
+        keys[slot] = nil
+      } else {
+        table.insert(hash(key), slot: keys.count)
+        slots[key] = keys.count
+        keys.append(key)
+      }
+      #expect(table.count == slots.count)
+    }
+    for (key, slot) in slots { #expect(table.slot(hash(key)) { keys[$0] == key } == slot) }
+  }
+}
