@@ -29,13 +29,16 @@ extension Terms {
         guard endsAbove(strike) == (type == .call) else { return Number(.zero) }
         return type == .call ? forwardValue - payment : payment - forwardValue
       }
+      if spot.value.isZero { return type == .call ? Number(.zero) : payment - forwardValue }
       return type == .call ? forwardValue : payment
     }
     let (d1, d2) = deviates(strike)
+    let value: Number
     switch type {
-    case .call: return forwardValue * d1.normal - payment * d2.normal
-    case .put: return payment * (-d2).normal - forwardValue * (-d1).normal
+    case .call: value = forwardValue * d1.accurateNormal - payment * d2.accurateNormal
+    case .put: value = payment * (-d2).accurateNormal - forwardValue * (-d1).accurateNormal
     }
+    return value.value.isNegative ? Number(.zero) : value
   }
 
   /// The discounted probability that a digital pays, times `d`'s measure: N(w d) or its limit.
@@ -55,7 +58,7 @@ extension Terms {
     }
     let (d1, d2) = deviates(strike)
     let d = isAsset ? d1 : d2
-    return (type == .call ? d : -d).normal
+    return (type == .call ? d : -d).accurateNormal
   }
 
   /// Haug 1998 p. 88; a call pays where the settlement is above the strike, a put elsewhere.

@@ -228,6 +228,9 @@ extension Real {
   /// N(x); absolute error 5e-19, and 0 or 1 from 9 deviations on.
   @inline(__always)
   var normal: Real {
+    let deviate = deviate
+    if deviate >= Kernel.tailEnd { return .one }
+    if deviate <= 0 &- Kernel.tailEnd { return .zero }
     let (probability, _) = Kernel.normal(deviate)
     return Real(probability, exponent: -63)
   }
@@ -235,6 +238,9 @@ extension Real {
   /// n(x) beside it.
   @inline(__always)
   var normalAndDensity: (Real, Real) {
+    let deviate = deviate
+    if deviate >= Kernel.tailEnd { return (.one, .zero) }
+    if deviate <= 0 &- Kernel.tailEnd { return (.zero, .zero) }
     let (probability, density) = Kernel.normal(deviate)
     return (Real(probability, exponent: -63), Real(density, exponent: -63))
   }
