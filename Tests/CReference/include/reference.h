@@ -12,8 +12,8 @@ reference_greeks reference_black(int is_call, double forward, double strike, dou
 // The price alone.
 double reference_black_price(int is_call, double forward, double strike, double vol, double time);
 
-// Reiner and Rubinstein's down-and-out call, strike above the barrier, without rebate: with all six
-// terms, as a general routine computes them. e^-rT and e^(b-r)T are the expiry's, made before.
+// Reiner and Rubinstein's down-and-out call with a rebate at hit, only the terms its case needs;
+// e^-rT and e^(b-r)T are the expiry's, made before.
 double reference_barrier(
   double spot, double strike, double barrier, double rebate, double rate, double carry, double vol,
   double time, double discount, double growth);
