@@ -74,6 +74,7 @@ let package = Package(
 
     // What is said.
     room("Wire", in: "Interfaces", ["Primitives", "Instruments", "Commitments"]),
+    room("Calculators", in: "Interfaces", ["Primitives", "Pricing", "Wire"]),
 
     // What decides.
     room("Execution", in: "Layers", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire"]),
@@ -91,8 +92,12 @@ let package = Package(
     program("SettlementNode", in: "Layers", ["Primitives", "Instruments", "Commitments", "Wire", "Execution", "Clearing", "Settlement", "Storage", "Node", "Client", log, arguments]),
     program("CLI", in: "Interfaces", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire", "Execution", "Clearing", "Settlement", "Storage", "Client", "CZlib", arguments]),
 
-    // What tests and benchmarks share.
-    room("Benchmarks", in: "Tests", ["Primitives", "Commitments"]),
+    // What tests and benchmarks share, and the plain C that benchmarks divide by.
+    .target(
+      name: "CReference", path: "Tests/CReference", linkerSettings: [.linkedLibrary("m")]),
+    .target(
+      name: "Benchmarks", dependencies: ["Primitives", "Commitments", "Pricing", "CReference"],
+      path: "Tests/Benchmarks", swiftSettings: settings),
     .target(
       name: "TestSupport", dependencies: ["Primitives", "Instruments", "Commitments", "Wire"],
       path: "Tests/Support", swiftSettings: settings),
@@ -101,6 +106,7 @@ let package = Package(
     tests("CommitmentsTests", ["Primitives", "Commitments"]),
     tests("InstrumentsTests", ["Primitives", "Instruments"]),
     tests("PricingTests", ["Primitives", "Instruments", "Pricing"]),
+    tests("CalculatorsTests", ["Primitives", "Pricing", "Wire", "Calculators"]),
     tests("MarginTests", ["Primitives", "Instruments", "Pricing", "Margin"]),
     tests("ClientTests", ["Primitives", "Instruments", "Commitments", "Wire", "Client"]),
     tests("WireTests", ["Primitives", "Instruments", "Commitments", "Wire", "TestSupport"]),
