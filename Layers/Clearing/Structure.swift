@@ -21,11 +21,33 @@ extension ClearingMachine {
     where slices[slot].underlying.index >= genesis.underlyings.count {
       return "underlying of slice \(slot)"
     }
+    var listed = 0
     for index in 0..<accounts.count {
       guard hasSoundPositions(index) else { return "positions of account \(index)" }
-      guard hasSoundBalances(index) else { return "balances of account \(index)" }
+      guard let count = balanceCount(index) else { return "balances of account \(index)" }
+      listed += count
     }
-    return nil
+    guard listed == balances.count else { return "a balance of no account" }
+    return unlistedFault()
+  }
+
+  /// A slot on no list holds nothing: no root would cover it.
+  private func unlistedFault() -> String? {
+    var used = 0
+    for slot in 0..<positions.count {
+      let record = positions[slot]
+      if record.isUsed != 0 {
+        used += 1
+      } else {
+        let isEmpty = record.withBytes { bytes in
+          PositionRecord.empty.withBytes { bytes.elementsEqual($0) }
+        }
+        guard isEmpty else { return "position slot \(slot) is free and not empty" }
+      }
+    }
+    var listed = 0
+    for index in 0..<accounts.count { listed += Int(accounts[index].positionCount) }
+    return listed == used ? nil : "a position of no account"
   }
 
   /// Instruments rise along the list, so it cannot run in a circle.
@@ -46,18 +68,21 @@ extension ClearingMachine {
     return count == accounts[account].positionCount
   }
 
-  private func hasSoundBalances(_ account: Int) -> Bool {
+  /// The length of the list; nil when it is none.
+  private func balanceCount(_ account: Int) -> Int? {
+    var count = 0
     var next = Int(accounts[account].firstBalance)
     var last = -1
     while next != 0 {
-      guard next <= balances.count else { return false }
+      guard next <= balances.count else { return nil }
       let record = balances[next - 1]
       guard record.account.index == account, record.asset.index > last,
-        record.asset.index < genesis.assets.count
-      else { return false }
+        record.asset.index < genesis.assets.count, record.reserved == 0, record.reserved2 == 0
+      else { return nil }
       last = record.asset.index
+      count += 1
       next = Int(record.next)
     }
-    return true
+    return count
   }
 }

@@ -86,7 +86,7 @@ struct FileVerifierTests {
     let parsed = try BundleFile(file)
     var random = Generator(seed: 0x51AF)
     let count = parsed[.preState]?.count ?? 0
-    for _ in 0..<150 {
+    for _ in 0..<1_500 {
       let bit = random.below(count * 8)
       let changed = parsed.resealed(.preState) { $0[bit / 8] ^= 1 << UInt8(bit % 8) }
       #expect(world.hash.verify(changed).exitCode == 1, "bit \(bit) of the snapshot")

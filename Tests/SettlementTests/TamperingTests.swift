@@ -114,7 +114,8 @@ struct TamperingTests {
   func oneUnit() throws {
     // Clearing lies in batch 7 and signs everything after it consistently with the lie.
     var clearances = world.clearances
-    var body = try ClearanceBody(encoded: clearances[7].body.rawSpan)
+    let claimed = clearances[7].body
+    var body = try ClearanceBody(encoded: claimed.rawSpan)
     body.accounts[1].cash = Money(raw: body.accounts[1].cash.raw + 1)
     var log = LogFrontier()
     for index in clearances.indices {
@@ -176,7 +177,8 @@ struct TamperingTests {
     }
     #expect(common == 12)
     let evidence = try BundleFile(world.evidence())
-    let parsed = try EquivocationEvidence(decoding: (evidence[.evidence] ?? []).rawSpan)
+    let section = evidence[.evidence] ?? []
+    let parsed = try EquivocationEvidence(decoding: section.rawSpan)
     for forged in [
       EquivocationEvidence(layer: 2, first: parsed.first, second: parsed.first),
       EquivocationEvidence(layer: 1, first: parsed.first, second: parsed.second),

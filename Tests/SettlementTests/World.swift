@@ -214,7 +214,8 @@ struct World {
   func tradeFile(_ trade: TradeID, changing: (inout TradeProof) -> Void = { _ in }) throws
     -> [UInt8]
   {
-    guard var (proof, batch) = try tradeProof(trade) else { return [] }
+    guard let (honest, batch) = try tradeProof(trade) else { return [] }
+    var proof = honest
     changing(&proof)
     return BundleFileBuilder.trade(
       genesis: genesis, proof: proof, batch: batches[batch], clearance: clearances[batch],
