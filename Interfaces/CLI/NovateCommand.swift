@@ -11,7 +11,12 @@ import Primitives
       'compare' have codes of their own.
       """,
     version: "novate \(Version.text)",
-    subcommands: [DemoCommand.self, InitCommand.self, KeyCommand.self, DoctorCommand.self])
+    subcommands: [
+      DemoCommand.self, InitCommand.self, KeyCommand.self, SubmitCommand.self, AccountCommand.self,
+      BookCommand.self, StatusCommand.self, WatchCommand.self, ExportCommand.self,
+      ProveCommand.self, BackupCommand.self, RestoreCommand.self, ScrubCommand.self,
+      DoctorCommand.self,
+    ])
 
   static func main() {
     do {
