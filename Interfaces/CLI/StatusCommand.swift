@@ -97,7 +97,7 @@ struct StatusCommand: ParsableCommand {
         }
       case .failure(let failure):
         table.add("\(role)", "down", "-", "-")
-        more.add("\(role)", "\(failure) (\(address))")
+        more.add("\(role)", "\(failure)")
       }
     }
     return table.text + "\n" + more.text
