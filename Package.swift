@@ -90,7 +90,7 @@ let package = Package(
     program("ExecutionNode", in: "Layers", ["Primitives", "Instruments", "Commitments", "Wire", "Execution", "Storage", "Node", "Client", log, arguments]),
     program("ClearingNode", in: "Layers", ["Primitives", "Instruments", "Commitments", "Wire", "Clearing", "Storage", "Node", "Client", log, arguments]),
     program("SettlementNode", in: "Layers", ["Primitives", "Instruments", "Commitments", "Wire", "Execution", "Clearing", "Settlement", "Storage", "Node", "Client", log, arguments]),
-    program("CLI", in: "Interfaces", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire", "Execution", "Clearing", "Settlement", "Storage", "Client", "CZlib", arguments]),
+    program("CLI", in: "Interfaces", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire", "Execution", "Clearing", "Settlement", "Storage", "Client", "Calculators", "CZlib", arguments]),
 
     // What tests and benchmarks share, and the plain C that benchmarks divide by.
     .target(

@@ -39,8 +39,8 @@ struct AccountCommand: ParsableCommand {
     let account = try clearing.account(AccountID(id))
     let orders = orders(
       try execution ?? LayerAddress.parse(LayerAddress.execution), genesis)
-    Standard.output(
-      json ? joined(account, orders).text() + "\n" : text(account, orders))
+    Screen.write(
+      json ? joined(account, orders).text() + "\n" : text(account, orders), to: 1)
   }
 
   /// Open orders are execution's: without it the rest is still worth showing.

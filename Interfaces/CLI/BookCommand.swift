@@ -38,7 +38,7 @@ struct BookCommand: ParsableCommand {
       throw CommandFailure("\(client.address): expected a listed instrument, found \(name)")
     }
     let book = try client.book(id)
-    Standard.output(json ? book.text() + "\n" : BookCommand.text(book))
+    Screen.write(json ? book.text() + "\n" : BookCommand.text(book), to: 1)
   }
 
   private static func text(_ book: JSONValue) -> String {

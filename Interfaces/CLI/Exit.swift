@@ -3,6 +3,7 @@ import Client
 import Glibc
 import Instruments
 import Primitives
+import Storage
 import Wire
 
 /// How a command ends that does not end well: one line on stderr and a code.
@@ -29,8 +30,24 @@ enum Exit {
   static func code(_ error: any Error) -> Int32? {
     switch error {
     case is FileFailure: inputOutput
-    case is FolderFailure, is GenesisFailure, is InstrumentNameFailure, is CommandFailure: failed
+    case let failure as StorageFailure: failure.isInputOutput ? inputOutput : failed
+    case is ClientFailure, is FolderFailure, is GenesisFailure, is InstrumentNameFailure, is CommandFailure: failed
     default: nil
+    }
+  }
+}
+
+extension StorageFailure {
+  /// Whether the disk, a path or a right stood in the way, and not what is stored.
+  var isInputOutput: Bool {
+    switch self {
+    case .diskFull, .fatalInputOutput, .system, .notAStore, .folderInUse, .database, .poisoned,
+      .readersFull:
+      true
+    case .notEmpty, .otherNetwork, .otherRole, .newerFormat, .olderFormat, .alreadySigned,
+      .recovering, .damaged, .missing, .readOnly, .journalDamaged, .journalGap, .groupTooLarge,
+      .backupDamaged:
+      false
     }
   }
 }

@@ -13,7 +13,10 @@ import Primitives
     version: "novate \(Version.text)",
     subcommands: [
       DemoCommand.self, InitCommand.self, KeyCommand.self, SubmitCommand.self, AccountCommand.self,
-      BookCommand.self, StatusCommand.self, DoctorCommand.self,
+      BookCommand.self, StatusCommand.self, WatchCommand.self, ExportCommand.self,
+      VerifyCommand.self, CompareCommand.self, ProveCommand.self, BackupCommand.self,
+      RestoreCommand.self, ScrubCommand.self, PriceCommand.self, SurfaceCommand.self,
+      DoctorCommand.self,
     ])
 
   static func main() {

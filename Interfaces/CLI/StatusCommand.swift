@@ -41,10 +41,10 @@ struct StatusCommand: ParsableCommand {
     for (role, address) in layers {
       answers.append((role, address, StatusCommand.ask(address, role, genesis)))
     }
-    Standard.output(
+    Screen.write(
       json
         ? StatusCommand.object(answers).text() + "\n"
-        : "network \(genesis.name) \(genesis.networkID)\n\n" + StatusCommand.text(answers))
+        : "network \(genesis.name) \(genesis.networkID)\n\n" + StatusCommand.text(answers), to: 1)
     let isWell = answers.allSatisfy {
       if case .success(let status) = $0.answer { status.word("state") == "serving" } else { false }
     }
@@ -97,7 +97,7 @@ struct StatusCommand: ParsableCommand {
         }
       case .failure(let failure):
         table.add("\(role)", "down", "-", "-")
-        more.add("\(role)", "\(failure) (\(address))")
+        more.add("\(role)", "\(failure)")
       }
     }
     return table.text + "\n" + more.text

@@ -55,7 +55,7 @@ struct SubmitCommand: ParsableCommand {
     let (genesis, folder) = try network.load()
     let bytes =
       file == "-"
-      ? try Standard.input() : try Files.read(file, byteCountMax: SubmitCommand.fileByteCountMax)
+      ? try Screen.input() : try Files.read(file, byteCountMax: SubmitCommand.fileByteCountMax)
     let keys = try AccountKeys(folder, genesis: genesis, path: key)
     let client = try LayerClient(
       to: try to ?? LayerAddress.parse(LayerAddress.execution), .execution, genesis: genesis)
@@ -139,7 +139,7 @@ final class Submitting {
     }
     flush()
     progress.end()
-    Standard.error(summary + "\n")
+    Screen.write(summary + "\n", to: 2)
   }
 
   // MARK: - Sending
@@ -246,7 +246,7 @@ final class Submitting {
   private func flush() {
     guard !printed.isEmpty else { return }
     progress.clear()
-    Standard.output(printed)
+    Screen.write(printed, to: 1)
     printed = ""
   }
 
@@ -291,20 +291,20 @@ struct ProgressBar {
     let filled = share * 30 / 1_000
     let bar =
       String(repeating: "#", count: filled) + String(repeating: ".", count: 30 - filled)
-    Standard.error("\r\(label) [\(bar)] \(done) of \(max(total, done))")
+    Screen.write("\r\(label) [\(bar)] \(done) of \(max(total, done))", to: 2)
   }
 
   /// Makes room for a line on the same terminal.
   mutating func clear() {
     guard isShown, shownAt > 0 else { return }
-    Standard.error("\r\u{1B}[K")
+    Screen.write("\r\u{1B}[K", to: 2)
     shownAt = 0
   }
 
   mutating func end() { clear() }
 }
 
-extension Standard {
+extension Screen {
   /// Everything that comes in.
   /// - Throws: `FileFailure`.
   static func input() throws(FileFailure) -> [UInt8] {
