@@ -23,6 +23,13 @@ public struct NM1: Sendable {
     public var taker: UInt64
     public var price: Int64
     public var quantity: UInt32
+
+    public init(maker: UInt64, taker: UInt64, price: Int64, quantity: UInt32) {
+      self.maker = maker
+      self.taker = taker
+      self.price = price
+      self.quantity = quantity
+    }
   }
 
   public let operations: [Operation]

@@ -1,5 +1,6 @@
-import Foundation
+import class Foundation.ProcessInfo
 import Instruments
+import Margin
 import Primitives
 import TestSupport
 import Testing
@@ -25,6 +26,9 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
     var tradesSeen = 0
     var price: [Int64] = [1_000, 100]
     let isFunded: Bool
+    /// What the open batch was made of, to make it again.
+    var adopted: [(header: ClearingHeader, body: ClearanceBody)] = []
+    var bundles: [Bundle] = []
 
     init(seed: UInt64, isFunded: Bool) {
       genesis = TestWorld.genesis(clients: 8, instruments: TestWorld.instruments(expiry: 40_000))
@@ -41,16 +45,20 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
     mutating func open(_ time: Int64) throws {
       // Adopt at random all, some or none of what is there.
       let count = pending.isEmpty || twin.batch < 2 ? pending.count : generator.below(pending.count + 1)
-      let adopted = Array(pending.prefix(count))
+      adopted = Array(pending.prefix(count))
+      bundles = []
       pending.removeFirst(count)
       try machine.openBatch(time: Timestamp(raw: time), adopting: adopted)
       twin.open(
         time: time, adopting: adopted.map { ($0.header.batch.raw, $0.body) })
     }
 
-    mutating func close() throws {
+    /// Closes the batch, hands `delta` and header on, and clears it.
+    mutating func close(_ follow: (ExecutionHeader, [UInt8]) throws -> Void = { _, _ in }) throws {
       let (header, bytes) = machine.closeBatch()
+      let delta = machine.delta()
       machine.seal()
+      try follow(header, delta)
       let body = try BatchBody(bytes)
       #expect(header.eventCount == UInt32(body.eventCount))
       eventsSeen = 0
@@ -189,6 +197,7 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
       let bundle = maker.bundle(account, actions, at: Timestamp(raw: twin.time))
       var outcomes: [Outcome] = []
       try machine.apply(bundle, into: &outcomes)
+      bundles.append(bundle)
       var expected: [Outcome] = []
       for index in 0..<count { expected.append(twin.apply(bundle.record(index), account.index)) }
       guard outcomes == expected else {
@@ -275,5 +284,158 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
     }
     // A fuzz in which nothing trades proves nothing.
     #expect(filled > done / 30, "seed \(seed): \(filled) fills in \(done) operations")
+  }
+}
+
+@Suite("Credit and stored state under fuzz") struct CreditTests {
+  @Test(
+    "whatever subset of open orders fills, initial margin holds",
+    arguments: [201, 202, 203, 204] as [UInt64])
+  func subsets(seed: UInt64) throws {
+    var run = BookFuzzTests.Run(seed: seed, isFunded: false)
+    var subsets = 0
+    for batch in 0..<36 {
+      try run.open(TestWorld.start.raw + Int64(batch) * 1_000)
+      for _ in 0..<25 {
+        _ = try run.step(1)
+        let account = run.generator.pick(run.clients)
+        let open = run.twin.orders.count { $0.account == account.index }
+        guard batch > 1, (1...10).contains(open), run.twin.room(account.index) >= 0 else {
+          continue
+        }
+        if let fault = run.twin.subsetFault(account.index) {
+          Issue.record("seed \(seed), batch \(batch), account \(account): \(fault)")
+          return
+        }
+        subsets += 1 << open
+      }
+      try run.close()
+    }
+    #expect(subsets > 5_000, "seed \(seed): only \(subsets) subsets")
+  }
+
+  @Test("a fill never lowers the room of either side", arguments: [211, 212] as [UInt64])
+  func fillsKeepRoom(seed: UInt64) throws {
+    var run = BookFuzzTests.Run(seed: seed, isFunded: false)
+    var fills = 0
+    for batch in 0..<36 {
+      try run.open(TestWorld.start.raw + Int64(batch) * 1_000)
+      for _ in 0..<40 {
+        let before = run.clients.map { run.machine.risk.room($0) }
+        let trades = run.twin.trades.count
+        _ = try run.step(1)
+        guard let taker = run.twin.trades[trades...].first?.taker else { continue }
+        for (place, client) in run.clients.enumerated() where client.index != taker {
+          // A maker loses at most the roundings of its further fills; each order set one aside.
+          let made = run.twin.trades[trades...].count { $0.maker == client.index }
+          fills += made
+          let after = run.machine.risk.room(client)
+          let dust = Int128(made) * 3 * Notional.perMoney
+          if after < before[place] - dust {
+            Issue.record("seed \(seed), batch \(batch): room \(before[place]) fell to \(after)")
+            return
+          }
+        }
+      }
+      try run.close()
+    }
+    #expect(fills > 100, "seed \(seed): \(fills) fills")
+  }
+
+  @Test(
+    "snapshot and deltas give the same root and the same next header",
+    arguments: [221, 222] as [UInt64])
+  func stored(seed: UInt64) throws {
+    var run = BookFuzzTests.Run(seed: seed, isFunded: true)
+    var follower = ExecutionMachine(genesis: run.genesis)
+    for batch in 0..<60 {
+      let snapshot = run.machine.snapshot()
+      let (root, previous) = (run.machine.root, run.machine.previousID)
+      try run.open(TestWorld.start.raw + Int64(batch) * 1_000)
+      for _ in 0..<40 { _ = try run.step(2) }
+      var restored = ExecutionMachine(genesis: run.genesis)
+      try restored.load(snapshot: snapshot)
+      try restored.rebuild(expecting: root, previous: previous)
+      try restored.openBatch(time: run.machine.time, adopting: run.adopted)
+      for bundle in run.bundles {
+        var outcomes: [Outcome] = []
+        try restored.apply(bundle, into: &outcomes)
+      }
+      let again = restored.closeBatch()
+      var delta: [UInt8] = []
+      var header = ExecutionHeader()
+      try run.close {
+        header = $0
+        delta = $1
+      }
+      #expect(again.header == header, "seed \(seed), batch \(batch)")
+      #expect(restored.delta() == delta, "seed \(seed), batch \(batch)")
+      try follower.applyDelta(delta)
+      try follower.rebuild(expecting: header.postRoot, previous: header.id)
+      let fault = follower.selfCheck()
+      #expect(fault == nil, "seed \(seed), batch \(batch): \(fault ?? "")")
+    }
+    #expect(throws: ExecutionFailure.self) {
+      try follower.rebuild(expecting: .zero, previous: .zero)
+    }
+  }
+}
+
+extension BookTwin {
+  /// Fills every subset of an account's orders at their limits, by the ledger's own roundings, and
+  /// compares exact equity with exact initial margin; the first subset short of it, or nil.
+  func subsetFault(_ account: Int) -> String? {
+    let open = orders.filter { $0.account == account }
+    // What clearing will hold once it has seen all fills: cash, cost and contracts.
+    var cash = Int128(accounts[account].cash)
+    for outflow in accounts[account].outflows { cash -= Int128(outflow.amount) }
+    var held = instruments.indices.map { accounts[account].granted[$0]?.quantity ?? 0 }
+    for (_, entry) in accounts[account].granted { cash -= Int128(entry.cost) }
+    func book(_ instrument: Int, _ quantity: Int64, _ price: Int64, _ fee: Int64) {
+      cash -= (Int128(quantity) * Int128(price)).divided(by: Notional.perMoney, rounding: .up)
+      cash -= Int128(fee)
+      held[instrument] += quantity
+    }
+    var fills = 0
+    for trade in since where trade.taker == account || trade.maker == account {
+      let isTaker = trade.taker == account
+      let sign = isTaker ? trade.takerSide.sign : -trade.takerSide.sign
+      book(
+        trade.instrument, sign * trade.quantity, trade.price,
+        isTaker ? trade.takerFee : trade.makerFee)
+      fills += 1
+    }
+    let (cashBefore, heldBefore) = (cash, held)
+    for subset in 0..<(1 << open.count) {
+      (cash, held) = (cashBefore, heldBefore)
+      for (place, order) in open.enumerated() where subset >> place & 1 == 1 {
+        let terms = instruments[order.instrument]
+        book(
+          order.instrument, order.side.sign * order.remaining, order.price,
+          Fees.fee(
+            Price(raw: order.price), Quantity(raw: order.remaining),
+            rate: max(terms.makerFee, terms.takerFee)).raw)
+      }
+      // Fills already made may have lost a unit each to roundings the room does not know yet.
+      let slack = left(cash, held) + Int128(fills) * Notional.perMoney
+      if slack < 0 { return "subset \(subset) of \(open) is short by \(slack)" }
+    }
+    return nil
+  }
+
+  /// Equity less initial margin.
+  private func left(_ cash: Int128, _ held: [Int64]) -> Int128 {
+    var total = cash * Notional.perMoney
+    var sums = Array(repeating: Array(repeating: Int128(0), count: 32), count: market.count)
+    for (instrument, quantity) in held.enumerated() where quantity != 0 {
+      let id = InstrumentID(UInt32(instrument))
+      total += Int128(quantity) * Int128(table.mark(id).raw)
+      for scenario in 0..<32 {
+        sums[instruments[instrument].underlying.index][scenario] +=
+          Int128(quantity) * Int128(table.unit(id, scenario).raw)
+      }
+    }
+    for row in sums { total += min(0, row.min() ?? 0) }
+    return total
   }
 }
