@@ -14,6 +14,7 @@ enum Screen {
       let count = unsafe bytes.withUnsafeBytes {
         unsafe Glibc.write(file, $0.baseAddress, $0.count)
       }
+      if count < 0, errno == EINTR { continue }
       guard count > 0 else { return }
       bytes = bytes.dropFirst(count)
     }

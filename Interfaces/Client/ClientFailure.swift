@@ -15,6 +15,8 @@ public enum ClientFailure: Error, Hashable, Sendable {
   case refused(Address, ErrorMessage)
   /// The body is longer than the other side takes.
   case tooLong(Address, found: Int, limit: Int)
+  /// The answer is not what such a layer may answer.
+  case answer(Address, expected: String, found: String)
 
   /// Whether the same may succeed on another try.
   public var isRetryable: Bool {
@@ -22,7 +24,7 @@ public enum ClientFailure: Error, Hashable, Sendable {
     case .nobodyListens, .transport, .timeout, .closed: true
     case .refused(_, let message): message.isRetryable
     case .handshake(_, .refused(let message)): message.isRetryable
-    case .unknownHost, .handshake, .frame, .tooLong: false
+    case .unknownHost, .handshake, .frame, .tooLong, .answer: false
     }
   }
 }
@@ -41,6 +43,8 @@ extension ClientFailure: CustomStringConvertible {
     case .refused(let address, let message): "\(address) refused: \(message)"
     case .tooLong(let address, let found, let limit):
       "\(address): expected a body of at most \(limit) bytes, found \(found)"
+    case .answer(let address, let expected, let found):
+      "\(address): expected \(expected), found \(found)"
     }
   }
 }

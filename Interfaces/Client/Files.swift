@@ -58,6 +58,22 @@ public enum Files {
     }
   }
 
+  /// Puts a file in place of whatever bore the name: written beside it, on the disk, then renamed.
+  /// Nobody ever sees a part of it.
+  /// - Throws: `.call`.
+  public static func replace(_ path: String, _ bytes: [UInt8], mode: UInt32 = 0o644)
+    throws(FileFailure)
+  {
+    let passing = "\(path).part-\(getpid())"
+    try create(passing, bytes, mode: mode)
+    guard unsafe rename(passing, path) == 0 else {
+      let code = errno
+      _ = unsafe unlink(passing)
+      throw .call("rename", path: path, code: code)
+    }
+    try syncFolder(of: path)
+  }
+
   private static func write(_ bytes: [UInt8], to descriptor: Int32, _ path: String)
     throws(FileFailure)
   {

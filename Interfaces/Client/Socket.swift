@@ -11,7 +11,8 @@ struct Deadline {
     end = Deadline.now + milliseconds
   }
 
-  private static var now: Int {
+  /// Milliseconds on the monotonic clock.
+  static var now: Int {
     var time = timespec()
     unsafe clock_gettime(CLOCK_MONOTONIC, &time)
     return Int(time.tv_sec) * 1000 + time.tv_nsec / 1_000_000

@@ -12,6 +12,8 @@ public struct SubmissionOutcome: Sendable, Hashable {
     case rejected
     /// Not in the log.
     case refused
+    /// Sent, and no answer came: it may be in the log or not.
+    case unknown
   }
 
   public var id: String
@@ -36,7 +38,12 @@ public struct SubmissionOutcome: Sendable, Hashable {
     self.message = message
   }
 
-  public var isFailure: Bool { status == .rejected || status == .refused }
+  public var isFailure: Bool {
+    switch status {
+    case .accepted, .filled: false
+    case .rejected, .refused, .unknown: true
+    }
+  }
 
   /// `{"id","status","batch","index","code","message"}`, without a line end.
   public var json: String {
@@ -63,6 +70,14 @@ extension SubmissionOutcome {
     self.init(
       id: id, status: .refused, code: refusal.rawValue,
       message: refusal.message(figure1, figure2))
+  }
+
+  /// A line whose bundle got no answer.
+  /// - Parameter wasSent: whether execution may have got it.
+  public init(id: String, _ failure: ClientFailure, wasSent: Bool) {
+    self.init(
+      id: id, status: wasSent ? .unknown : .refused, code: Refusal.degraded.rawValue,
+      message: wasSent ? "\(failure); it may be in the log" : "not sent: \(failure)")
   }
 
   /// An action in the log.
