@@ -1,6 +1,10 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
+/// `make test` alone sets it: internal names become visible to the tests of a release build.
+let testing: [SwiftSetting] =
+  Context.environment["NOVATE_TESTING"] == nil ? [] : [.unsafeFlags(["-enable-testing"])]
+
 /// One language mode for the whole house: Swift 6, strict memory safety, every warning an error.
 let settings: [SwiftSetting] = [
   .strictMemorySafety(),
@@ -9,7 +13,7 @@ let settings: [SwiftSetting] = [
   .enableUpcomingFeature("ExistentialAny"),
   .enableUpcomingFeature("MemberImportVisibility"),
   .enableExperimentalFeature("Lifetimes"),
-]
+] + testing
 
 func room(_ name: String, in folder: String, _ dependencies: [Target.Dependency] = []) -> Target {
   .target(
@@ -87,21 +91,27 @@ let package = Package(
     program("SettlementNode", in: "Layers", ["Primitives", "Instruments", "Commitments", "Wire", "Execution", "Clearing", "Settlement", "Storage", "Node", "Client", log, arguments]),
     program("CLI", in: "Interfaces", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire", "Execution", "Clearing", "Settlement", "Storage", "Client", "CZlib", arguments]),
 
+    // What tests and benchmarks share.
+    room("Benchmarks", in: "Tests", ["Primitives", "Commitments"]),
+    .target(
+      name: "TestSupport", dependencies: ["Primitives", "Instruments", "Commitments", "Wire"],
+      path: "Tests/Support", swiftSettings: settings),
+
     tests("PrimitivesTests", ["Primitives"]),
     tests("CommitmentsTests", ["Primitives", "Commitments"]),
     tests("InstrumentsTests", ["Primitives", "Instruments"]),
     tests("PricingTests", ["Primitives", "Instruments", "Pricing"]),
     tests("MarginTests", ["Primitives", "Instruments", "Pricing", "Margin"]),
     tests("ClientTests", ["Primitives", "Instruments", "Commitments", "Wire", "Client"]),
-    tests("WireTests", ["Primitives", "Instruments", "Commitments", "Wire"]),
+    tests("WireTests", ["Primitives", "Instruments", "Commitments", "Wire", "TestSupport"]),
     tests("StorageTests", ["Primitives", "Commitments", "Storage"]),
     tests("NodeTests", ["Primitives", "Commitments", "Wire", "Node", "Client"]),
-    tests("ExecutionTests", ["Primitives", "Instruments", "Commitments", "Wire", "Execution"]),
-    tests("ClearingTests", ["Primitives", "Instruments", "Commitments", "Wire", "Clearing", "Execution"]),
-    tests("SettlementTests", ["Primitives", "Instruments", "Commitments", "Wire", "Execution", "Clearing", "Settlement"]),
+    tests("ExecutionTests", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire", "Execution", "Benchmarks", "TestSupport"]),
+    tests("ClearingTests", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire", "Clearing", "Execution", "TestSupport"]),
+    tests("SettlementTests", ["Primitives", "Instruments", "Commitments", "Wire", "Execution", "Clearing", "Settlement", "TestSupport"]),
     tests("CLITests", ["Primitives", "Instruments", "Wire", "Client", "CLI", arguments]),
     tests("LayeringTests", []),
-    tests("EndToEndTests", []),
+    tests("EndToEndTests", ["Primitives", "Instruments", "Commitments", "Wire", "Client", "CLI"]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -87,7 +87,7 @@ struct StatusCommand: ParsableCommand {
     var table = TextTable(right: [2])
     table.add("layer", "state", "batch", "root")
     var more = TextTable()
-    for (role, address, answer) in answers {
+    for (role, _, answer) in answers {
       switch answer {
       case .success(let status):
         table.add("\(role)", status.word("state"), status.word("batch"), status.word("root"))

@@ -12,7 +12,7 @@ public struct Replay: ~Copyable {
   public var execution: ExecutionMachine
   public var clearing: ClearingMachine
   /// Clearances replayed and not yet adopted by a batch.
-  private var grants: [(header: ClearingHeader, body: ClearanceBody)] = []
+  var grants: [(header: ClearingHeader, body: ClearanceBody)] = []
   /// Receipts of the last batch, 128 bytes each.
   public private(set) var receipts: [UInt8] = []
   /// Client transactions replayed.

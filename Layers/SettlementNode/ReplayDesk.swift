@@ -232,12 +232,23 @@ final class ReplayDesk: @unchecked Sendable {
     let logProof = LogProof(index: number, size: UInt64(log.count), path: path)
     let batch = try SignedBatch(encoded: batchBytes.rawSpan)
     let clearance = try SignedClearance(encoded: clearanceBytes.rawSpan)
-    return try ProofFile.make(
-      question, genesis: service.context.genesis, batch: batch, clearance: clearance,
-      receipts: try stored(.receipts, number) ?? [], logProof: logProof,
-      checkpoint: note + cosignatures,
-      account: question.kind == .account
-        ? replay.clearing.accountProof(AccountID(UInt32(clamping: question.subject))) : nil)
+    let text = note + cosignatures
+    let checkpoint = try SignedNote(parsing: text)
+    let genesis = service.context.genesis
+    if question.kind == .account {
+      let proof = replay.clearing.accountProof(AccountID(UInt32(clamping: question.subject)))
+      return BundleFileBuilder.account(
+        genesis: genesis, proof: proof, clearance: clearance, log: logProof,
+        checkpoint: checkpoint)
+    }
+    let receipts = try stored(.receipts, number) ?? []
+    guard
+      let proof = TradeProof(
+        of: TradeID(question.subject), in: try BatchBody(batch.body), receipts: receipts)
+    else { return nil }
+    return BundleFileBuilder.trade(
+      genesis: genesis, proof: proof, batch: batch, clearance: clearance, log: logProof,
+      checkpoint: checkpoint)
   }
 
   /// A stored value; the newest batches may still be on their way to the database.

@@ -7,20 +7,22 @@ import Testing
     var generator = Generator(seed: seed)
     var bitmap = SlotBitmap()
     var used: Set<Int> = []
-    // Grow past one, two and three levels, then shrink, so that every level fills and empties.
-    for step in 0..<60_000 {
-      let grows = (step / 15_000) % 2 == 0
-      if used.isEmpty || generator.below(10) < (grows ? 8 : 2) {
-        let expected = firstFree(used, from: 0)
+    var list: [Int] = []
+    // Grow past one and two levels, then shrink, so that words fill and empty.
+    for step in 0..<40_000 {
+      let grows = (step / 10_000) % 2 == 0
+      if used.isEmpty || generator.below(10) < (grows ? 9 : 2) {
+        let expected = step % 16 == 0 ? firstFree(used, from: 0) : nil
         let slot = bitmap.take()
-        if slot != expected {
-          Issue.record("seed \(seed), step \(step): expected slot \(expected), found \(slot)")
+        if slot != expected ?? slot || used.contains(slot) || slot > used.count {
+          Issue.record("seed \(seed), step \(step): found slot \(slot), expected the lowest")
           return
         }
         used.insert(slot)
+        list.append(slot)
       } else {
-        var slot = generator.below(used.count * 2)
-        while !used.contains(slot) { slot = slot == 0 ? 2 * used.count : slot - 1 }
+        list.swapAt(generator.below(list.count), list.count - 1)
+        let slot = list.removeLast()
         bitmap.free(slot)
         used.remove(slot)
       }

@@ -1,0 +1,408 @@
+import Instruments
+import Margin
+import Pricing
+import Primitives
+import TestSupport
+import Wire
+
+/// The execution rules by arrays and linear search: slow, and plain to read beside the protocol.
+///
+/// It takes marks and unit vectors from a risk table of its own; equity, sums and room are summed
+/// from scratch at every question.
+struct BookTwin: ~Copyable {
+  struct Order: Equatable {
+    var id: UInt64
+    var clientID: UInt64
+    var account: Int
+    var instrument: Int
+    var side: Side
+    var price: Int64
+    var remaining: Int64
+    var isReduceOnly: Bool
+  }
+
+  struct Trade: Equatable {
+    var batch: UInt64
+    var instrument: Int
+    var maker: Int
+    var taker: Int
+    var takerSide: Side
+    var price: Int64
+    var quantity: Int64
+    var makerOrder: UInt64
+    var takerOrder: UInt64
+    var makerFee: Int64
+    var takerFee: Int64
+  }
+
+  /// What clearing has granted, in money and contracts.
+  struct Account {
+    var cash: Int64 = 0
+    var isRestricted = false
+    var granted: [Int: (quantity: Int64, cost: Int64)] = [:]
+    /// Withdrawals not yet adopted.
+    var outflows: [(batch: UInt64, amount: Int64)] = []
+  }
+
+  let constants: Constants
+  var instruments: [Instrument]
+  var accounts: [Account]
+  /// In order of arrival.
+  var orders: [Order] = []
+  /// Trades no adopted Clearance holds.
+  var since: [Trade] = []
+  var trades: [Trade] = []
+  var time: Int64
+  var oracleTime: Int64 = 0
+  var batch: UInt64 = 0
+  var nextOrder: UInt64 = 1
+  var table = RiskTable()
+  var market: [UnderlyingMarket]
+
+  init(genesis: Genesis) {
+    constants = genesis.constants
+    instruments = genesis.instruments
+    accounts = Array(repeating: Account(), count: genesis.accounts.count)
+    time = genesis.startTime.raw
+    market = genesis.underlyings.map { _ in UnderlyingMarket(index: .zero, time: .zero) }
+  }
+
+  mutating func reprice() {
+    for instrument in instruments {
+      table.update(instrument, market: market[instrument.underlying.index])
+    }
+  }
+
+  // MARK: - Sums from scratch
+
+  func position(_ account: Int, _ instrument: Int) -> Int64 {
+    var total = accounts[account].granted[instrument]?.quantity ?? 0
+    for trade in since where trade.instrument == instrument {
+      if trade.taker == account { total += trade.takerSide.sign * trade.quantity }
+      if trade.maker == account { total -= trade.takerSide.sign * trade.quantity }
+    }
+    return total
+  }
+
+  private func mark(_ instrument: Int) -> Int64 {
+    table.mark(InstrumentID(UInt32(instrument))).raw
+  }
+
+  /// min(0, what a fill won or lost against the mark, less its fee).
+  private func loss(_ trade: Trade, _ account: Int) -> Int128 {
+    let isTaker = trade.taker == account
+    let sign = isTaker ? trade.takerSide.sign : -trade.takerSide.sign
+    let gain = Int128(sign) * Int128(trade.quantity) * Int128(mark(trade.instrument) - trade.price)
+    let fee = Int128(isTaker ? trade.takerFee : trade.makerFee) * Notional.perMoney
+    return min(0, gain - fee)
+  }
+
+  func equity(_ account: Int) -> Int128 {
+    let record = accounts[account]
+    var total = Int128(record.cash) * Notional.perMoney
+    for outflow in record.outflows { total -= Int128(outflow.amount) * Notional.perMoney }
+    for (instrument, entry) in record.granted {
+      total += Int128(entry.quantity) * Int128(mark(instrument))
+      total -= Int128(entry.cost) * Notional.perMoney
+    }
+    for trade in since where trade.maker == account || trade.taker == account {
+      total += loss(trade, account)
+    }
+    return total
+  }
+
+  /// What an order sets aside when it trades at its limit: the loss against the mark, the highest
+  /// fee, and three money units for roundings.
+  func entry(_ order: Order) -> Int128 {
+    let instrument = instruments[order.instrument]
+    let quantity = Int128(order.side.sign) * Int128(order.remaining)
+    let gap = quantity * Int128(mark(order.instrument) - order.price)
+    let rate = Int128(max(instrument.makerFee.raw, instrument.takerFee.raw))
+    let notional = Int128(order.remaining) * Int128(order.price)
+    let fee = (notional * rate + 999_999_999) / 1_000_000_000
+    return min(0, gap) - fee - 3 * Notional.perMoney
+  }
+
+  /// Equity and the worst of each underlying, over 32 scenarios and the market standing still.
+  func room(_ account: Int, with extra: Order? = nil) -> Int128 {
+    var total = equity(account)
+    var open = orders.filter { $0.account == account }
+    if let extra { open.append(extra) }
+    for underlying in market.indices {
+      let mine = instruments.indices.filter {
+        instruments[$0].underlying.index == underlying
+      }
+      let entries = open.filter { mine.contains($0.instrument) }.map { ($0, entry($0)) }
+      var worst = entries.reduce(Int128(0)) { $0 + $1.1 }
+      let held = mine.map { ($0, position(account, $0)) }.filter { $0.1 != 0 }
+      if held.isEmpty && entries.isEmpty { continue }
+      for scenario in 0..<32 {
+        var sum: Int128 = 0
+        for (instrument, quantity) in held { sum += Int128(quantity) * unit(instrument, scenario) }
+        for (order, entry) in entries {
+          let quantity = Int128(order.side.sign) * Int128(order.remaining)
+          sum += min(0, quantity * unit(order.instrument, scenario) + entry)
+        }
+        worst = min(worst, sum)
+      }
+      total += worst
+    }
+    return total
+  }
+
+  private func unit(_ instrument: Int, _ scenario: Int) -> Int128 {
+    Int128(table.unit(InstrumentID(UInt32(instrument)), scenario).raw)
+  }
+
+  private func money(_ notional: Int128) -> Int64 {
+    Int64(clamping: notional.divided(by: Notional.perMoney, rounding: .down))
+  }
+
+  // MARK: - Orders
+
+  mutating func place(_ record: ActionRecord, _ account: Int) -> Outcome {
+    if let refusal = terms(record) { return refusal }
+    let instrument = Int(record.id)
+    if record.z != 0, orders.contains(where: { $0.account == account && $0.clientID == record.z }) {
+      return .rejected(.duplicateClientID)
+    }
+    if record.isPostOnly, let best = best(instrument, against: record.side),
+      crosses(best.price, record.side, record.x)
+    {
+      return .rejected(.wouldCross, record.x, best.price)
+    }
+    if let refusal = credit(record, account) { return refusal }
+    if record.timeInForce == .fok {
+      var available: Int64 = 0
+      for order in orders
+      where order.instrument == instrument && order.side != record.side
+        && order.account != account && !order.isReduceOnly
+        && crosses(order.price, record.side, record.x)
+      { available += order.remaining }
+      // The first orders that suffice are all execution counts.
+      if available < record.y { return .rejected(.notFillable, record.y, available) }
+    }
+    let id = nextOrder
+    nextOrder += 1
+    let isReduceOnly = record.isReduceOnly || accounts[account].isRestricted
+    let left = match(
+      account, instrument, record.side, record.x, record.y, order: id)
+    let filled = record.y - left
+    if left == 0 { return Outcome(.filled, .done, filled, 0, order: OrderID(id)) }
+    if record.timeInForce != .gtc {
+      return Outcome(filled > 0 ? .filled : .accepted, .done, filled, 0, order: OrderID(id))
+    }
+    orders.append(
+      Order(
+        id: id, clientID: record.z, account: account, instrument: instrument, side: record.side,
+        price: record.x, remaining: left, isReduceOnly: isReduceOnly))
+    return Outcome(.accepted, .done, filled, left, order: OrderID(id))
+  }
+
+  func terms(_ record: ActionRecord) -> Outcome? {
+    guard Int(record.id) < instruments.count else { return .rejected(.unknownInstrument) }
+    let instrument = instruments[Int(record.id)]
+    if instrument.expires && instrument.expiry.raw <= time || instrument.status == .settled {
+      return .rejected(.instrumentExpired)
+    }
+    if instrument.status != .active { return .rejected(.instrumentHalted) }
+    if record.x % instrument.tick.raw != 0 {
+      return .rejected(.priceOffTick, record.x, instrument.tick.raw)
+    }
+    if record.x > instrument.priceMax.raw {
+      return .rejected(.priceTooHigh, record.x, instrument.priceMax.raw)
+    }
+    if record.y % instrument.lot.raw != 0 {
+      return .rejected(.quantityOffLot, record.y, instrument.lot.raw)
+    }
+    if record.y > instrument.orderQuantityMax.raw {
+      return .rejected(.quantityTooLarge, record.y, instrument.orderQuantityMax.raw)
+    }
+    if !table.isPriced(record.instrument) { return .rejected(.noMarketData) }
+    return nil
+  }
+
+  func credit(_ record: ActionRecord, _ account: Int) -> Outcome? {
+    let instrument = Int(record.id)
+    let open = Int64(orders.count { $0.account == account })
+    if open >= constants.openOrdersPerAccountMax {
+      return .rejected(.tooManyOrders, open, constants.openOrdersPerAccountMax)
+    }
+    if record.isReduceOnly || accounts[account].isRestricted {
+      let held = position(account, instrument)
+      var reducible: Int64 = 0
+      if held != 0, (held > 0) == (record.side == .sell) {
+        reducible = Int64(held.magnitude)
+        for order in orders
+        where order.account == account && order.instrument == instrument
+          && order.side == record.side
+        { reducible -= order.remaining }
+      }
+      reducible = max(0, reducible)
+      if record.y > reducible { return .rejected(.notReducing, reducible, record.y) }
+    }
+    let before = room(account)
+    let after = room(
+      account,
+      with: Order(
+        id: 0, clientID: 0, account: account, instrument: instrument, side: record.side,
+        price: record.x, remaining: record.y, isReduceOnly: false))
+    if after >= before { return nil }
+    if time - oracleTime > constants.grantAgeMax {
+      return .rejected(.marketDataStale, time - oracleTime, constants.grantAgeMax)
+    }
+    if after < 0 { return .rejected(.insufficientMargin, money(after), money(before)) }
+    return nil
+  }
+
+  private func crosses(_ price: Int64, _ side: Side, _ limit: Int64) -> Bool {
+    side == .buy ? price <= limit : price >= limit
+  }
+
+  /// The first order a taker on `side` would meet: best price, then oldest.
+  private func best(_ instrument: Int, against side: Side) -> Order? {
+    var best: Order?
+    for order in orders where order.instrument == instrument && order.side != side {
+      guard let known = best else {
+        best = order
+        continue
+      }
+      if side == .buy ? order.price < known.price : order.price > known.price { best = order }
+    }
+    return best
+  }
+
+  private mutating func match(
+    _ account: Int, _ instrument: Int, _ side: Side, _ limit: Int64, _ quantity: Int64,
+    order: UInt64
+  ) -> Int64 {
+    var left = quantity
+    while left > 0, let maker = best(instrument, against: side), crosses(maker.price, side, limit) {
+      guard let place = orders.firstIndex(of: maker) else { return left }
+      if maker.account == account {
+        orders.remove(at: place)
+        continue
+      }
+      var size = min(left, maker.remaining)
+      if maker.isReduceOnly {
+        let held = position(maker.account, instrument)
+        size = (held > 0) == (maker.side == .sell) ? min(size, Int64(held.magnitude)) : 0
+        if size == 0 {
+          orders.remove(at: place)
+          continue
+        }
+      }
+      let terms = instruments[instrument]
+      func fee(_ rate: Ratio) -> Int64 {
+        Fees.fee(Price(raw: maker.price), Quantity(raw: size), rate: rate).raw
+      }
+      let trade = Trade(
+        batch: batch, instrument: instrument, maker: maker.account, taker: account,
+        takerSide: side, price: maker.price, quantity: size, makerOrder: maker.id,
+        takerOrder: order, makerFee: fee(terms.makerFee), takerFee: fee(terms.takerFee))
+      trades.append(trade)
+      since.append(trade)
+      left -= size
+      orders[place].remaining -= size
+      if orders[place].remaining == 0 { orders.remove(at: place) }
+    }
+    return left
+  }
+
+  mutating func cancel(_ record: ActionRecord, _ account: Int) -> Outcome {
+    let place = orders.firstIndex {
+      $0.account == account && $0.instrument == Int(record.id)
+        && (record.a == 0 ? $0.id == record.z : $0.clientID == record.z && record.z != 0)
+    }
+    guard let place else { return .rejected(.unknownOrder) }
+    let order = orders.remove(at: place)
+    return Outcome(.accepted, .done, 0, order.remaining, order: OrderID(order.id))
+  }
+
+  mutating func cancelAll(_ account: Int, _ instrument: InstrumentID) -> Outcome {
+    let count = orders.count
+    orders.removeAll {
+      $0.account == account && (instrument == .all || $0.instrument == instrument.index)
+    }
+    return Outcome(.accepted, .done, Int64(count - orders.count), 0)
+  }
+
+  mutating func withdraw(_ record: ActionRecord, _ account: Int) -> Outcome {
+    let free = accounts[account].cash - accounts[account].outflows.reduce(0) { $0 + $1.amount }
+    if record.x > free { return .rejected(.insufficientBalance, record.x, max(0, free)) }
+    let room = room(account)
+    let debited = Int128(record.x) * Notional.perMoney
+    if room < debited {
+      return .rejected(.insufficientMargin, money(room - debited), money(room))
+    }
+    accounts[account].outflows.append((batch, record.x))
+    return Outcome(.accepted)
+  }
+
+  mutating func apply(_ record: ActionRecord, _ account: Int) -> Outcome {
+    switch record.kind {
+    case .place: place(record, account)
+    case .cancel: cancel(record, account)
+    case .cancelAll: cancelAll(account, record.instrument)
+    case .withdraw: withdraw(record, account)
+    default: preconditionFailure("the twin knows orders and withdrawals")
+    }
+  }
+
+  // MARK: - Batches
+
+  /// Opens a batch: adopts, then cancels what has expired, then carries directives out.
+  mutating func open(time: Int64, adopting bodies: [(batch: UInt64, body: ClearanceBody)]) {
+    self.time = time
+    for (number, body) in bodies {
+      since.removeAll { $0.batch <= number }
+      for account in accounts.indices {
+        accounts[account].outflows.removeAll { $0.batch <= number }
+      }
+      for entry in body.positions {
+        accounts[entry.account.index].granted[entry.instrument.index] =
+          entry.quantity.raw == 0 ? nil : (entry.quantity.raw, entry.cost.raw)
+      }
+      for entry in body.accounts {
+        accounts[entry.account.index].cash = entry.cash.raw
+        accounts[entry.account.index].isRestricted = entry.flags & 1 != 0
+      }
+      for entry in body.indices {
+        market[entry.underlying.index].index = entry.price
+        market[entry.underlying.index].time = entry.time
+        oracleTime = max(oracleTime, entry.time.raw)
+      }
+      for entry in body.slices {
+        let slice = ExpirySlice(
+          expiry: entry.expiry, forward: entry.forward,
+          surface: .init(
+            a: entry.parameters.a, b: entry.parameters.b, rho: entry.parameters.rho,
+            m: entry.parameters.m, sigma: entry.parameters.sigma), time: entry.time)
+        market[entry.underlying.index].slices.removeAll { $0.expiry == entry.expiry }
+        market[entry.underlying.index].slices.append(slice)
+      }
+      for instrument in body.instruments { instruments[instrument.id.index] = instrument }
+      if !body.indices.isEmpty || !body.slices.isEmpty || !body.instruments.isEmpty { reprice() }
+    }
+    orders.removeAll {
+      instruments[$0.instrument].expires && instruments[$0.instrument].expiry.raw <= time
+    }
+    for (_, body) in bodies {
+      for directive in body.directives { carryOut(directive) }
+    }
+  }
+
+  private mutating func carryOut(_ directive: Directive) {
+    let account = directive.account.index
+    guard directive.kindCode == DirectiveKind.close.rawValue else {
+      _ = cancelAll(account, .all)
+      return
+    }
+    let instrument = directive.instrument.index
+    guard instruments[instrument].trades(at: Timestamp(raw: time)) else { return }
+    _ = cancelAll(account, directive.instrument)
+    _ = match(
+      account, instrument, directive.sideCode == 0 ? .buy : .sell, directive.price.raw,
+      directive.quantity.raw, order: 0)
+  }
+}

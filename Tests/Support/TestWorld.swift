@@ -1,0 +1,144 @@
+public import Commitments
+public import Instruments
+public import Primitives
+public import Wire
+
+/// SplitMix64 (Steele, Lea, Flood 2014): ours, so that a seed means the same for ever.
+public struct Generator: Sendable {
+  public var state: UInt64
+  public init(seed: UInt64) { state = seed }
+
+  public mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+    return z ^ (z >> 31)
+  }
+
+  /// A number from 0 up to `bound`.
+  public mutating func below(_ bound: Int) -> Int {
+    Int(next().multipliedFullWidth(by: UInt64(bound)).high)
+  }
+
+  public mutating func within(_ range: ClosedRange<Int64>) -> Int64 {
+    range.lowerBound + Int64(below(Int(range.upperBound - range.lowerBound) + 1))
+  }
+
+  /// True in `percent` of a hundred calls.
+  public mutating func chance(_ percent: Int) -> Bool { below(100) < percent }
+
+  public mutating func pick<Element>(_ items: [Element]) -> Element { items[below(items.count)] }
+}
+
+/// A small network to test with: fixed keys, two underlyings, a perpetual, a future, two options
+/// and a perpetual on the second underlying.
+public enum TestWorld {
+  public static let start = Timestamp(raw: 1_700_000_000_000)
+  public static let day: Int64 = 86_400_000
+  /// Account 0 is the custodian, 1…3 publish, 4…6 govern, clients follow.
+  public static let custodian = AccountID(0)
+  public static let publishers = [AccountID(1), AccountID(2), AccountID(3)]
+  public static let governance = [AccountID(4), AccountID(5), AccountID(6)]
+  public static let firstClient = 7
+
+  public static func key(_ number: Int) -> SigningKey {
+    var seed = [UInt8](repeating: 0, count: 32)
+    for place in 0..<8 { seed[place] = UInt8(truncatingIfNeeded: number >> (8 * place)) }
+    seed[31] = 0x4E
+    do { return try SigningKey(seed: seed) } catch { preconditionFailure("\(error)") }
+  }
+
+  /// The owner key of a genesis account.
+  public static func ownerKey(_ account: AccountID) -> SigningKey { key(1_000 + account.index) }
+
+  public static let tick: Int64 = 1_000_000
+  public static let lot: Int64 = 1_000_000
+
+  /// - Parameter expiry: of the future and the options, after the start.
+  public static func instruments(expiry: Int64 = 10 * day, fees: Bool = true) -> [Instrument] {
+    func make(
+      _ id: UInt32, _ underlying: UInt16, _ kind: InstrumentKind, _ type: UInt8 = 0,
+      strike: Int64 = 0
+    ) -> Instrument {
+      Instrument(
+        id: InstrumentID(id), underlying: UnderlyingID(underlying), kind: kind,
+        optionTypeCode: type, strike: Price(raw: strike * Price.scale),
+        expiry: kind == .perpetual ? .zero : Timestamp(raw: start.raw + expiry),
+        tick: Price(raw: tick), lot: Quantity(raw: lot),
+        orderQuantityMax: Quantity(raw: 1_000 * Quantity.scale),
+        priceMax: Price(raw: 100_000 * Price.scale),
+        makerFee: Ratio(raw: fees ? 100_000 : 0), takerFee: Ratio(raw: fees ? 500_000 : 0))
+    }
+    return [
+      make(0, 0, .perpetual), make(1, 0, .future), make(2, 0, .option, 1, strike: 1_000),
+      make(3, 0, .option, 2, strike: 950), make(4, 1, .perpetual),
+    ]
+  }
+
+  public static func genesis(
+    clients: Int, instruments: [Instrument] = instruments(), constants: Constants = Constants(),
+    assets: [(name: String, scale: UInt8)] = [("USDC", 6), ("BTC", 8)]
+  ) -> Genesis {
+    let owners = (0..<(firstClient + clients)).map {
+      ownerKey(AccountID(UInt32($0))).publicKey
+    }
+    func role(_ number: Int) -> Genesis.RoleKeys {
+      Genesis.RoleKeys(object: key(number).publicKey, handshake: key(number + 100).publicKey)
+    }
+    let genesis = Genesis(
+      name: "test", startTime: start, execution: role(1), clearing: role(2), settlement: role(3),
+      settlementNote: Genesis.NoteKey(name: "test/log", key: key(4).publicKey), witnesses: [],
+      accounts: owners,
+      assets: assets.map { Genesis.Asset(name: $0.name, scale: $0.scale, custodian: custodian) },
+      underlyings: ["BTC", "ETH"], publishers: publishers, governance: governance,
+      governanceThreshold: 2, instruments: instruments, constants: constants)
+    precondition(genesis.fault == nil, "the test network is well-formed: \(genesis.fault!)")
+    return genesis
+  }
+
+  /// A bundle with a zero signature: machines take bundles whose signature has been checked.
+  public static func bundle(
+    _ actions: [Action], account: AccountID, key: PublicKey, nonce: UInt64, expiry: Timestamp
+  ) -> Bundle {
+    var records = ByteWriter(capacity: actions.count * ActionRecord.byteCount)
+    for action in actions { action.write(to: &records) }
+    let header = BundleHeader(
+      account: account, key: key, nonce: nonce, expiry: expiry,
+      actionCount: UInt16(actions.count),
+      recordCount: UInt16(records.bytes.count / ActionRecord.byteCount),
+      actionsHash: SHA256.digest(records.bytes))
+    var out = ByteWriter(capacity: 160 + records.bytes.count)
+    header.write(to: &out)
+    out.write(records.bytes)
+    out.write(Signature.zero)
+    do { return try Bundle(out.bytes) } catch { preconditionFailure("\(error)") }
+  }
+
+  /// A flat smile of 60 %, in the domain publishers may sign.
+  public static func smile(time: Int64) -> SurfaceParameters {
+    let flat = 360_000_000_000 * Int128(max(time, 60_000)) / Int128(Timestamp.millisecondsPerYear)
+    return SurfaceParameters(
+      a: Int64(flat), b: 1_000_000_000, rho: -100_000_000_000, m: 0, sigma: 50_000_000_000)
+  }
+}
+
+/// Makes bundles of genesis accounts, numbering their nonces.
+public struct BundleMaker: Sendable {
+  public let genesis: Genesis
+  private var nonces: [UInt64]
+
+  public init(genesis: Genesis) {
+    self.genesis = genesis
+    nonces = Array(repeating: 0, count: genesis.accounts.count)
+  }
+
+  public mutating func bundle(_ account: AccountID, _ actions: [Action], at time: Timestamp)
+    -> Bundle
+  {
+    nonces[account.index] += 1
+    return TestWorld.bundle(
+      actions, account: account, key: genesis.accounts[account.index],
+      nonce: nonces[account.index], expiry: Timestamp(raw: time.raw + 60_000))
+  }
+}
