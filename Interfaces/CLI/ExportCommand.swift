@@ -2,6 +2,7 @@ import ArgumentParser
 import Client
 import Commitments
 import Primitives
+import Settlement
 import Wire
 
 /// `novate export --out FILE`: a range of settled batches in one file.
@@ -10,8 +11,9 @@ struct ExportCommand: ParsableCommand {
     commandName: "export",
     abstract: "Write settled batches, their Clearances and checkpoint into one offline file.",
     discussion: """
-      Without --to the file ends at settlement's newest checkpoint. 'novate verify FILE --genesis \
-      HASH' judges it offline.
+      Without --to the file ends at settlement's newest checkpoint. With --from, the batches before \
+      are replayed here, so that the file holds the state to begin from. 'novate verify FILE \
+      --genesis HASH' judges it offline.
       """)
 
   @Option(help: ArgumentHelp("The file to write.", valueName: "file"))
@@ -44,9 +46,6 @@ struct ExportCommand: ParsableCommand {
     if account != nil, from != 0 || to != nil {
       throw ValidationError("--account: expected no --from and no --to beside it")
     }
-    guard from == 0 else {
-      throw ValidationError("--from: expected 0, the only first batch this build can export")
-    }
   }
 
   func run() throws {
@@ -59,7 +58,7 @@ struct ExportCommand: ParsableCommand {
     let last = try lastBatch(client)
     var range = SettledRange(client, first: from, last: last)
     try range.read(patienceMilliseconds: ExportCommand.patienceMilliseconds)
-    let file = range.file(genesis)
+    let file = try range.file()
     try Files.replace(out, file)
     Screen.say("\(out): batches \(from) to \(last), \(file.count) bytes, network \(client.network)")
   }
@@ -92,8 +91,10 @@ struct SettledRange {
   private let last: UInt64
   private var batches: [SignedBatch] = []
   private var clearances: [SignedClearance] = []
-  /// The note over all batches up to the last.
-  private var note: [UInt8] = []
+  /// The note over all batches up to the last; nil before it has been read.
+  private var note: SignedNote?
+  /// The state before the first batch; nil when that is batch 0.
+  private var preState: [UInt8]?
 
   init(_ client: LayerClient, first: UInt64, last: UInt64) {
     self.client = client
@@ -101,27 +102,26 @@ struct SettledRange {
     self.last = last
   }
 
+  /// Reads the range, and replays what comes before it.
   mutating func read(patienceMilliseconds: Int) throws {
-    let (from, through) = (BatchNumber(first), BatchNumber(last))
+    if first > 0 { preState = try replayed(patienceMilliseconds) }
+    var batches: [SignedBatch] = []
+    var clearances: [SignedClearance] = []
+    var note: [UInt8] = []
     let progress = Screen.isTerminal ? Progress("export", total: Int(last - first) + 1) : nil
-    var (batches, clearances, note) = (batches, clearances, note)
-    let (client, first) = (client, first)
     try client.follow(
-      [
-        FollowMessage(.batches, from: from, through: through),
-        FollowMessage(.clearances, from: from, through: through),
-        FollowMessage(.checkpoints, from: through, through: through),
-      ], patienceMilliseconds: patienceMilliseconds
+      pairs(from: first, through: last)
+        + [FollowMessage(.checkpoints, from: BatchNumber(last), through: BatchNumber(last))],
+      patienceMilliseconds: patienceMilliseconds
     ) { log, bytes in
       switch log {
       case .batches:
-        let batch = try client.batch(bytes)
-        try expect(batch.header.batch, first + UInt64(batches.count))
-        batches.append(batch)
+        batches.append(try client.batch(bytes))
+        try expect(batches[batches.count - 1].header.batch, first + UInt64(batches.count) - 1)
       case .clearances:
-        let clearance = try client.clearance(bytes)
-        try expect(clearance.header.batch, first + UInt64(clearances.count))
-        clearances.append(clearance)
+        clearances.append(try client.clearance(bytes))
+        try expect(
+          clearances[clearances.count - 1].header.batch, first + UInt64(clearances.count) - 1)
         progress?.show(clearances.count)
       case .checkpoints: note = bytes
       }
@@ -130,8 +130,57 @@ struct SettledRange {
     progress?.finish()
     self.batches = batches
     self.clearances = clearances
-    self.note = note
-    try check()
+    self.note = try checked(note)
+    for (batch, clearance) in zip(batches, clearances)
+    where clearance.header.execution != batch.header.id {
+      throw ClientFailure.answer(
+        client.address, expected: "the Clearance of batch \(batch.header.batch)",
+        found: "one of another batch of that number")
+    }
+  }
+
+  private func pairs(from: UInt64, through: UInt64) -> [FollowMessage] {
+    [.batches, .clearances].map {
+      FollowMessage($0, from: BatchNumber(from), through: BatchNumber(through))
+    }
+  }
+
+  /// The state after the batches before the range.
+  private func replayed(_ patienceMilliseconds: Int) throws -> [UInt8] {
+    var replay = Replay(genesis: client.genesis)
+    // The two logs come side by side: what is ahead waits.
+    var batches: [UInt64: SignedBatch] = [:]
+    var clearances: [UInt64: SignedClearance] = [:]
+    let progress = Screen.isTerminal ? Progress("replay", total: Int(first)) : nil
+    try client.follow(
+      pairs(from: 0, through: first - 1), patienceMilliseconds: patienceMilliseconds
+    ) { log, bytes in
+      switch log {
+      case .batches:
+        let batch = try client.batch(bytes)
+        batches[batch.header.batch.raw] = batch
+      case .clearances:
+        let clearance = try client.clearance(bytes)
+        clearances[clearance.header.batch.raw] = clearance
+      case .checkpoints: break
+      }
+      while let batch = batches.removeValue(forKey: replay.batch.raw) {
+        guard let clearance = clearances.removeValue(forKey: replay.batch.raw) else {
+          batches[replay.batch.raw] = batch
+          break
+        }
+        do throws(Difference) {
+          try replay.apply(batch, clearance)
+        } catch {
+          throw CommandFailure("\(client.address): replay: \(error)")
+        }
+        progress?.show(Int(replay.batch.raw))
+      }
+      return true
+    }
+    progress?.finish()
+    try expect(replay.batch, first)
+    return replay.snapshot()
   }
 
   private func expect(_ found: BatchNumber, _ expected: UInt64) throws {
@@ -141,23 +190,17 @@ struct SettledRange {
     }
   }
 
-  /// The pairs belong together, and the checkpoint is settlement's, over exactly these.
-  private func check() throws {
-    for (batch, clearance) in zip(batches, clearances)
-    where clearance.header.execution != batch.header.id {
-      throw ClientFailure.answer(
-        client.address, expected: "the Clearance of batch \(batch.header.batch)",
-        found: "one of another batch of that number")
-    }
+  /// The note, if it is settlement's checkpoint over exactly the batches up to the last.
+  private func checked(_ bytes: [UInt8]) throws -> SignedNote {
     let genesis = client.genesis
-    let signed: SignedNote
+    let note: SignedNote
     let checkpoint: Checkpoint
     do throws(NoteFailure) {
-      signed = try SignedNote(parsing: note)
-      checkpoint = try Checkpoint(parsing: signed.text)
+      note = try SignedNote(parsing: bytes)
+      checkpoint = try Checkpoint(parsing: note.text)
       let verifier = try NoteVerifier(
         name: genesis.settlementNote.name, key: genesis.settlementNote.key)
-      _ = try signed.verified(by: [verifier])
+      _ = try note.verified(by: [verifier])
     } catch {
       throw ClientFailure.answer(
         client.address, expected: "a checkpoint that settlement signed", found: "\(error)")
@@ -167,20 +210,14 @@ struct SettledRange {
         client.address, expected: "the checkpoint of \(last + 1) batches",
         found: "that of \(checkpoint.size)")
     }
+    return note
   }
 
-  func file(_ genesis: Genesis) -> [UInt8] {
-    func list(_ objects: [[UInt8]]) -> [UInt8] {
-      var out = ByteWriter(capacity: objects.reduce(0) { $0 + $1.count + 4 })
-      for object in objects { ObjectList.append(object, to: &out) }
-      return out.bytes
-    }
-    return BundleFile.encoded(
-      BundleFile.Manifest(
-        kind: .range, network: client.network, first: BatchNumber(first), last: BatchNumber(last)),
-      [
-        (.genesis, genesis.encoded), (.batches, list(batches.map(\.encoded))),
-        (.clearances, list(clearances.map(\.encoded))), (.checkpoints, list([note])),
-      ])
+  /// The bundle file.
+  func file() throws -> [UInt8] {
+    guard let note else { throw CommandFailure("the range has not been read") }
+    return BundleFileBuilder.range(
+      genesis: client.genesis, preState: preState, batches: batches, clearances: clearances,
+      checkpoints: [note])
   }
 }
