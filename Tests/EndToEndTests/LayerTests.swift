@@ -194,6 +194,11 @@ struct LayerTests {
   }
 }
 
+/// The recorded crash stands beside the project where it is developed; nowhere else.
+private let recordedCrash =
+  Files.parent(of: Files.parent(of: Files.parent(of: Files.parent(of: #filePath))))
+  + "/shared/data/deribit_option_chain_2026-02_crash.csv.gz"
+
 @Suite("the demo", .serialized)
 struct DemoTests {
   private func demo(_ name: String, _ more: [String]) throws -> Int32 {
@@ -205,11 +210,6 @@ struct DemoTests {
   @Test("the demo ends verified")
   func demo() throws { #expect(try demo("demo", []) == 0) }
 
-  /// The recorded crash stands beside the project where it is developed; nowhere else.
-  static let chain =
-    Files.parent(of: Files.parent(of: Files.parent(of: Files.parent(of: #filePath))))
-    + "/shared/data/deribit_option_chain_2026-02_crash.csv.gz"
-
-  @Test("a recorded crash ends verified", .enabled(if: Files.exists(chain)))
-  func chain() throws { #expect(try demo("chain", ["--chain", DemoTests.chain]) == 0) }
+  @Test("a recorded crash ends verified", .enabled(if: Files.exists(recordedCrash)))
+  func chain() throws { #expect(try demo("chain", ["--chain", recordedCrash]) == 0) }
 }
