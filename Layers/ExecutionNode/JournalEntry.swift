@@ -26,9 +26,6 @@ enum JournalEntry {
     }
   }
 
-  /// Whether a group begins by opening a batch.
-  static func opens(_ entries: [UInt8]) -> Bool { entries.first == 1 }
-
   /// The entries of a group.
   static func entries(_ bytes: RawSpan) throws(DecodingFailure) -> [JournalEntry] {
     var reader = ByteReader(bytes)

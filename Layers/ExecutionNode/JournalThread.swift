@@ -8,6 +8,8 @@ import Wire
 /// What the apply thread hands over in one go: journal entries, answers that may leave once the
 /// entries are durable, and a closed batch if one was closed.
 struct JournalGroup: Sendable {
+  /// The batch the first entry opens, if it opens one.
+  var opens: BatchNumber?
   var entries: [UInt8] = []
   var accepted: [(ticket: Ticket, place: UInt32, leaf: Acknowledgement)] = []
   var refused: [(ticket: Ticket, item: SubmittedMessage.Refused)] = []
@@ -41,17 +43,18 @@ final class JournalThread: @unchecked Sendable {
   private let log: Logger
   let degraded: DegradedFlag
   private var thread: NamedThread?
-  /// The group that opened the batch being made.
-  private var openingIndex: UInt64
+  /// The group that opened each batch not yet closed.
+  private var openings: [BatchNumber: UInt64]
 
   init(
-    journal: Journal, network: Digest, key: consuming SigningKey, openingIndex: UInt64,
+    journal: Journal, network: Digest, key: consuming SigningKey,
+    openings: [BatchNumber: UInt64],
     commits: MailBox<ClosedBatch>, degraded: DegradedFlag, log: Logger
   ) {
     self.journal = journal
     self.network = network
     self.key = key
-    self.openingIndex = openingIndex
+    self.openings = openings
     self.commits = commits
     self.degraded = degraded
     self.log = log
@@ -74,27 +77,19 @@ final class JournalThread: @unchecked Sendable {
       var number: UInt64 = 0
       for group in groups where !group.entries.isEmpty || !group.accepted.isEmpty {
         number = append(group.entries)
-        if JournalEntry.opens(group.entries) { openingIndex = number }
+        if let batch = group.opens { openings[batch] = number }
       }
       sync()
       answer(groups, number: number)
-      for var group in groups {
+      for group in groups {
         if let index = group.trimBefore { trim(index) }
         guard var closed = group.closed else { continue }
-        closed.journalIndex = openingIndexOfClosed(groups)
-        closed.durable.head.extra += Array(closed.journalIndex.littleEndianBytes)
-        group.closed = nil
+        closed.journalIndex = openings.removeValue(forKey: closed.header.batch) ?? 0
+        closed.durable.head.extra += closed.journalIndex.littleEndianBytes
         commits.put(closed)
       }
     }
   }
-
-  /// The opening of a closed batch lies at or before the last opening seen; the earlier is safe.
-  private func openingIndexOfClosed(_ groups: [JournalGroup]) -> UInt64 {
-    defer { lastClosedOpening = openingIndex }
-    return lastClosedOpening ?? 0
-  }
-  private var lastClosedOpening: UInt64?
 
   private func append(_ entries: [UInt8]) -> UInt64 {
     while true {

@@ -38,10 +38,13 @@ public struct Replay: ~Copyable {
     throws(Difference) -> Digest
   {
     let body = try replayExecution(batch)
-    return try replayClearing(batch, body, clearance)
+    let id = try replayClearing(batch, body, clearance)
+    seal()
+    return id
   }
 
-  /// Replays execution's half.
+  /// Replays execution's half. Like the other half it leaves the pools unsealed, so that the
+  /// caller can take the delta; `seal` ends the batch.
   public mutating func replayExecution(_ batch: SignedBatch) throws(Difference) -> BatchBody {
     let header = batch.header
     guard header.batch == execution.batch else {
@@ -70,7 +73,6 @@ public struct Replay: ~Copyable {
     }
     bundleCount += UInt64(body.bundles.count)
     let computed = execution.closeBatch()
-    execution.seal()
     if let difference = HeaderFields.difference(
       header.batch, expected: computed.body, found: body)
     {
@@ -110,7 +112,6 @@ public struct Replay: ~Copyable {
         .clearing, batch.header.batch, field: "batch", expected: "a batch that clears",
         found: "\(error)")
     }
-    clearing.seal()
     if result.bodyBytes != clearance.body {
       throw bodyDifference(header.batch, result, clearance.body)
     }
@@ -178,5 +179,20 @@ public enum Signatures {
         found: "\(clearance.signature.r)…")
     }
     return nil
+  }
+}
+
+extension Replay: PooledState {
+  /// The pools of both machines, execution's first.
+  public mutating func visitPools<Visitor: PoolVisitor>(_ visitor: inout Visitor)
+    throws(Visitor.Failure)
+  {
+    try execution.visitPools(&visitor)
+    try clearing.visitPools(&visitor)
+  }
+
+  /// Clearances replayed and not yet adopted, as they have to be known after loading.
+  public mutating func restore(grants: [(header: ClearingHeader, body: ClearanceBody)]) {
+    self.grants = grants
   }
 }

@@ -1,6 +1,6 @@
 public import Logging
 import Primitives
-public import Storage
+import Storage
 
 /// Makes batches durable, gathered ones in one transaction; then raises the highwater mark; only
 /// then calls `publish`, which signs and sends.

@@ -1,9 +1,9 @@
-public import Client
+import Client
 public import Commitments
 import Glibc
 public import Logging
 public import Primitives
-public import Storage
+import Storage
 public import Wire
 
 /// What an operator may set beside the command line.
@@ -86,15 +86,11 @@ public struct LayerContext: Sendable {
     }
     JSONLogHandler.install(format: format)
     self.role = role
-    do {
-      genesis = try Genesis(json: try FileBytes.read(options.genesis))
-    } catch {
-      throw NodeFailure.configuration("\(options.genesis): \(error)")
-    }
+    genesis = try NetworkFolder.genesis(at: options.genesis)
     network = genesis.networkID
     if let path = options.config {
       do {
-        settings = try OperatorSettings(json: try FileBytes.read(path))
+        settings = try OperatorSettings(json: try Files.read(path, byteCountMax: 1 << 20))
       } catch {
         throw NodeFailure.configuration("\(path): \(error)")
       }
@@ -107,10 +103,7 @@ public struct LayerContext: Sendable {
       options.peer.isEmpty
       ? defaultPeers.map { .tcp(host: "127.0.0.1", port: $0) }
       : try options.peer.map { try Address($0) }
-    let parent =
-      options.genesis.contains("/")
-      ? String(options.genesis[..<options.genesis.lastIndex(of: "/")!]) : "."
-    keyFolder = settings.keys ?? parent + "/keys"
+    keyFolder = settings.keys ?? Files.parent(of: options.genesis) + "/keys"
     log = Logger(label: "novate-\(role)")
   }
 
@@ -171,8 +164,9 @@ public struct LayerContext: Sendable {
 
   /// Says on stdout that the layer serves.
   public static func announce(_ address: Address) {
-    print("ready \(address)")
-    unsafe fflush(stdout)
+    // Unbuffered: whoever started the layer waits for this line.
+    let line = Array("ready \(address)\n".utf8)
+    _ = unsafe line.withUnsafeBytes { unsafe write(1, $0.baseAddress, $0.count) }
   }
 }
 

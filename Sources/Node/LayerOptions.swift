@@ -1,5 +1,4 @@
 public import ArgumentParser
-public import Wire
 
 /// The command line every layer shares.
 public struct LayerOptions: ParsableArguments {

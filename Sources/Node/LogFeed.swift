@@ -18,6 +18,8 @@ public final class LogFeed: @unchecked Sendable {
   private let messageType: UInt16
   private let read: @Sendable (UInt64) -> [UInt8]?
   private var followers: [Follower] = []
+  /// False where an object may still grow after it was published.
+  private let keepsRecent: Bool
   private var recent: [UInt64: [UInt8]] = [:]
   /// The next batch to be published: all before it can be read.
   private var end: UInt64
@@ -30,12 +32,13 @@ public final class LogFeed: @unchecked Sendable {
   ///   - end: the first batch not yet published.
   ///   - read: the encoded object of a published batch.
   public init(
-    _ name: String, messageType: UInt16, end: UInt64,
+    _ name: String, messageType: UInt16, end: UInt64, keepsRecent: Bool = true,
     read: @escaping @Sendable (UInt64) -> [UInt8]?
   ) {
     self.messageType = messageType
     self.read = read
     self.end = end
+    self.keepsRecent = keepsRecent
     thread = NamedThread(name) { [unowned self] in self.run() }
   }
 
@@ -59,7 +62,7 @@ public final class LogFeed: @unchecked Sendable {
   public func publish(_ batch: UInt64, _ object: [UInt8]) {
     monitor.locked {
       precondition(batch == end, "batches are published in order")
-      recent[batch] = object
+      if keepsRecent { recent[batch] = object }
       if batch >= LogFeed.recentCount { recent[batch - LogFeed.recentCount] = nil }
       end = batch + 1
       monitor.signal()
