@@ -31,7 +31,7 @@ struct CompareCommand: ParsableCommand {
       second = try Files.read(b, byteCountMax: VerifyCommand.byteCountMax)
     } catch {
       Screen.error("\(error)")
-      exit(Exit.inputOutput)
+      Glibc.exit(Exit.inputOutput)
     }
     let outcome = Comparison.compare(first, second)
     switch outcome {
@@ -49,6 +49,6 @@ struct CompareCommand: ParsableCommand {
         Screen.error("\(error)")
       }
     }
-    exit(outcome.exitCode)
+    Glibc.exit(outcome.exitCode)
   }
 }

@@ -66,14 +66,14 @@ struct VerifyCommand: ParsableCommand {
       verifier = try makeVerifier()
     } catch let failure as FileFailure {
       Screen.error("\(failure)")
-      exit(Exit.inputOutput)
+      Glibc.exit(Exit.inputOutput)
     } catch {
       Screen.error("\(error)")
-      exit(Exit.usage)
+      Glibc.exit(Exit.usage)
     }
     var codes: [Int32] = []
     for file in files { codes.append(verify(file, verifier)) }
-    exit(Verdict.worst(codes))
+    Glibc.exit(Verdict.worst(codes))
   }
 
   private func makeVerifier() throws -> FileVerifier {
