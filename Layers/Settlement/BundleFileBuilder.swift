@@ -9,7 +9,7 @@ public enum BundleFileBuilder {
   /// Batches one after the other, whole, with their Clearances and the checkpoints over them.
   ///
   /// - Parameters:
-  ///   - preState: `Replay.snapshot()` before the first batch; needed unless that is batch 0.
+  ///   - preState: `Replay.preState()` before the first batch; needed unless that is batch 0.
   ///   - checkpoints: serialized notes.
   /// - Precondition: as many Clearances as batches, at least one.
   public static func range(

@@ -148,7 +148,9 @@ public struct FileVerifier: Sendable {
     switch file.manifest.kind {
     case .range: allowed = [.manifest, .genesis, .preState, .batches, .clearances, .checkpoints]
     case .account:
-      allowed = [.manifest, .genesis, .clearances, .checkpoints, .accountProof, .logProof]
+      allowed = [
+        .manifest, .genesis, .batches, .clearances, .checkpoints, .accountProof, .logProof,
+      ]
     case .trade:
       allowed = [
         .manifest, .genesis, .batches, .clearances, .checkpoints, .tradeProof, .logProof,

@@ -55,7 +55,7 @@ public struct SnapshotHead: Sendable, Equatable {
 
 extension Replay {
   /// Both machines, the log's edge and the Clearances not yet adopted, between two batches.
-  public mutating func snapshot() -> [UInt8] {
+  public mutating func preState() -> [UInt8] {
     var out = ByteWriter(capacity: 1 << 16)
     out.write(SnapshotHead.version)
     out.write(UInt16(0))

@@ -32,6 +32,7 @@ extension VerificationRun {
         let body = try replay.replayExecution(signedBatch)
         pending.append(body.bundles, index)
         _ = try replay.replayClearing(signedBatch, body, signedClearance)
+        replay.seal()
         look(in: body, index)
       } catch {
         // An earlier forged signature is the first fault.

@@ -92,7 +92,7 @@ struct FileVerifierTests {
       #expect(world.hash.verify(changed).exitCode == 1, "bit \(bit) of the snapshot")
     }
     #expect(
-      world.hash.verify(try world.range(6, preState: world.withReplay(7) { $0.snapshot() }))
+      world.hash.verify(try world.range(6, preState: world.withReplay(7) { $0.preState() }))
         .exitCode == 1)
     let none = world.hash.verify(parsed.without(.preState))
     #expect(none.exitCode == 3 && none[.chain]?.status == .pass)

@@ -173,7 +173,7 @@ struct World {
     _ first: Int = 0, checkpoints: [SignedNote]? = nil, preState: [UInt8]? = nil,
     batches: [SignedBatch]? = nil, clearances: [SignedClearance]? = nil
   ) throws -> [UInt8] {
-    let state = try preState ?? (first > 0 ? withReplay(first) { $0.snapshot() } : nil)
+    let state = try preState ?? (first > 0 ? withReplay(first) { $0.preState() } : nil)
     return BundleFileBuilder.range(
       genesis: genesis, preState: state, batches: batches ?? Array(self.batches[first...]),
       clearances: clearances ?? Array(self.clearances[first...]),
