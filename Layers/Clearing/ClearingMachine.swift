@@ -83,6 +83,7 @@ public struct ClearingMachine: ~Copyable {
         IndexEntry(
           underlying: UnderlyingID(UInt16(underlying)), price: .zero, time: .zero))
     }
+    reprice()
     rebuildTrees()
     seal()
     touched = Touched()

@@ -64,6 +64,7 @@ public struct ExecutionMachine: ~Copyable {
     status[0].time = genesis.startTime
     for owner in genesis.accounts { open(owner: owner, at: 0) }
     for instrument in genesis.instruments { list(instrument) }
+    reprice()
     root = trees.rebuiltRoot(
       keys, credits, holdings, balances, since, orders, instruments, indices, slices, status)
     seal()
