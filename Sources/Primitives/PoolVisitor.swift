@@ -31,13 +31,23 @@ extension PooledState where Self: ~Copyable {
     visitPools(&visitor)
   }
 
-  /// Applies one batch's delta to every pool. Derived state is the machine's to rebuild.
+  /// Applies one batch's delta to every pool and seals it. Derived state is the machine's to
+  /// rebuild.
+  /// - Precondition: no batch is open.
+  /// - Throws: when the delta does not continue what stands here; no pool has changed then.
   public mutating func applyDelta(_ bytes: [UInt8]) throws(DecodingFailure) {
     var visitor = DeltaApplier(bytes: bytes)
-    try visitPools(&visitor)
-    guard visitor.offset == bytes.count else {
-      throw .trailing(offset: visitor.offset, count: bytes.count - visitor.offset)
+    do throws(DecodingFailure) {
+      try visitPools(&visitor)
+      guard visitor.offset == bytes.count else {
+        throw DecodingFailure.trailing(
+          offset: visitor.offset, count: bytes.count - visitor.offset)
+      }
+    } catch {
+      rollback()
+      throw error
     }
+    seal()
   }
 
   /// Every record of every pool: for each pool a u32 count, then the records.
