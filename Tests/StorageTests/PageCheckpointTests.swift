@@ -24,8 +24,10 @@ private struct Account: FlatRecord {
     var checkpoint = PageCheckpoint()
     var checkpoints = 0
     for seq in 0..<60 as Range<UInt64> {
-      // Now and then a slot far out: those between exist untouched.
-      if random.below(4) == 0 { pool.reserve(through: pool.count + random.below(20)) }
+      // Now and then many slots at once; each is touched, as a delta counts on it.
+      if random.below(4) == 0 {
+        for _ in 0...random.below(20) { pool.append(.empty) }
+      }
       for _ in 0..<random.below(6) where pool.count > 0 {
         pool[random.below(pool.count)].cash &+= Int64(random.below(1000))
       }

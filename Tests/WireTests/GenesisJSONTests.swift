@@ -245,7 +245,8 @@ import Wire
     #expect(genesis.fault?.description == "instrument")
     genesis = try Self.sample()
     genesis.instruments[1].expiry = Timestamp(raw: genesis.instruments[1].expiry.raw + 1)
-    #expect(genesis.fault?.description == "instrument without a name")
+    // Such a contract has no name, and so no place in the JSON; the bytes may hold it.
+    #expect(genesis.fault == nil)
   }
 
   @Test("instruments, underlyings and assets are found by name")
