@@ -12,7 +12,7 @@ SOURCES := Package.swift Sources Layers Interfaces Tests
 # nothing of SwiftNIO is compiled twice. The programs under test are built in the same pass.
 TESTING := NOVATE_TESTING=1
 # More for the runner, such as TESTFLAGS='--filter WireTests'.
-TESTFLAGS ?=
+TESTFLAGS ?= --skip EndToEndTests
 
 .PHONY: help deps build demo test check bench lint clean
 
