@@ -40,7 +40,9 @@ final class LayerProcess {
     unsafe words.append(nil)
     defer { unsafe words.forEach { unsafe free($0) } }
     var child: pid_t = 0
-    let code = unsafe posix_spawn(&child, path, &actions, nil, words, environ)
+    var attributes = CleanSignals.attributes()
+    defer { unsafe posix_spawnattr_destroy(&attributes) }
+    let code = unsafe posix_spawn(&child, path, &actions, &attributes, words, environ)
     close(pipes[1])
     guard code == 0 else {
       close(pipes[0])
@@ -91,6 +93,23 @@ final class LayerProcess {
       var status: Int32 = 0
       _ = unsafe waitpid(pid, &status, 0)
     }
+  }
+}
+
+/// A child begins with no signal blocked and none ignored, whatever the thread that starts it has.
+enum CleanSignals {
+  static func attributes() -> posix_spawnattr_t {
+    var attributes = posix_spawnattr_t()
+    unsafe posix_spawnattr_init(&attributes)
+    var none = sigset_t()
+    unsafe sigemptyset(&none)
+    var all = sigset_t()
+    unsafe sigfillset(&all)
+    unsafe posix_spawnattr_setsigmask(&attributes, &none)
+    unsafe posix_spawnattr_setsigdefault(&attributes, &all)
+    unsafe posix_spawnattr_setflags(
+      &attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
+    return attributes
   }
 }
 

@@ -163,7 +163,9 @@ enum Command {
     unsafe words.append(nil)
     defer { unsafe words.forEach { unsafe free($0) } }
     var child: pid_t = 0
-    let code = unsafe posix_spawn(&child, path, nil, nil, words, environ)
+    var attributes = CleanSignals.attributes()
+    defer { unsafe posix_spawnattr_destroy(&attributes) }
+    let code = unsafe posix_spawn(&child, path, nil, &attributes, words, environ)
     guard code == 0 else { throw ProcessFailure.spawn(program: path, code: code) }
     var status: Int32 = 0
     _ = unsafe waitpid(child, &status, 0)
