@@ -1,6 +1,10 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
+/// `make test` alone sets it: internal names become visible to the tests of a release build.
+let testing: [SwiftSetting] =
+  Context.environment["NOVATE_TESTING"] == nil ? [] : [.unsafeFlags(["-enable-testing"])]
+
 /// One language mode for the whole house: Swift 6, strict memory safety, every warning an error.
 let settings: [SwiftSetting] = [
   .strictMemorySafety(),
@@ -9,7 +13,7 @@ let settings: [SwiftSetting] = [
   .enableUpcomingFeature("ExistentialAny"),
   .enableUpcomingFeature("MemberImportVisibility"),
   .enableExperimentalFeature("Lifetimes"),
-]
+] + testing
 
 func room(_ name: String, in folder: String, _ dependencies: [Target.Dependency] = []) -> Target {
   .target(
@@ -70,6 +74,7 @@ let package = Package(
 
     // What is said.
     room("Wire", in: "Interfaces", ["Primitives", "Instruments", "Commitments"]),
+    room("Calculators", in: "Interfaces", ["Primitives", "Pricing", "Wire"]),
 
     // What decides.
     room("Execution", in: "Layers", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire"]),
@@ -78,17 +83,21 @@ let package = Package(
 
     // The outside world.
     room("Storage", in: "Sources", ["Primitives", "Commitments", "CLMDB"]),
-    room("Node", in: "Sources", ["Primitives", "Commitments", "Wire", "Storage", log] + nio),
+    room("Node", in: "Sources", ["Primitives", "Commitments", "Wire", "Storage", "Client", log, arguments] + nio),
     room("Client", in: "Interfaces", ["Primitives", "Instruments", "Commitments", "Wire"]),
 
     // What runs.
-    program("ExecutionNode", in: "Layers", ["Primitives", "Commitments", "Wire", "Execution", "Storage", "Node", arguments]),
-    program("ClearingNode", in: "Layers", ["Primitives", "Commitments", "Wire", "Clearing", "Storage", "Node", arguments]),
-    program("SettlementNode", in: "Layers", ["Primitives", "Commitments", "Wire", "Settlement", "Storage", "Node", arguments]),
-    program("CLI", in: "Interfaces", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire", "Execution", "Clearing", "Settlement", "Storage", "Client", "CZlib", arguments]),
+    program("ExecutionNode", in: "Layers", ["Primitives", "Instruments", "Commitments", "Wire", "Execution", "Storage", "Node", "Client", log, arguments]),
+    program("ClearingNode", in: "Layers", ["Primitives", "Instruments", "Commitments", "Wire", "Clearing", "Storage", "Node", "Client", log, arguments]),
+    program("SettlementNode", in: "Layers", ["Primitives", "Instruments", "Commitments", "Wire", "Execution", "Clearing", "Settlement", "Storage", "Node", "Client", log, arguments]),
+    program("CLI", in: "Interfaces", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire", "Execution", "Clearing", "Settlement", "Storage", "Client", "Calculators", "CZlib", arguments]),
 
-    // What tests and benchmarks share.
-    room("Benchmarks", in: "Tests", ["Primitives", "Commitments"]),
+    // What tests and benchmarks share, and the plain C that benchmarks divide by.
+    .target(
+      name: "CReference", path: "Tests/CReference", linkerSettings: [.linkedLibrary("m")]),
+    .target(
+      name: "Benchmarks", dependencies: ["Primitives", "Commitments", "Pricing", "CReference"],
+      path: "Tests/Benchmarks", swiftSettings: settings),
     .target(
       name: "TestSupport", dependencies: ["Primitives", "Instruments", "Commitments", "Wire"],
       path: "Tests/Support", swiftSettings: settings),
@@ -97,16 +106,18 @@ let package = Package(
     tests("CommitmentsTests", ["Primitives", "Commitments"]),
     tests("InstrumentsTests", ["Primitives", "Instruments"]),
     tests("PricingTests", ["Primitives", "Instruments", "Pricing"]),
+    tests("CalculatorsTests", ["Primitives", "Pricing", "Wire", "Calculators"]),
     tests("MarginTests", ["Primitives", "Instruments", "Pricing", "Margin"]),
+    tests("ClientTests", ["Primitives", "Instruments", "Commitments", "Wire", "Client"]),
     tests("WireTests", ["Primitives", "Instruments", "Commitments", "Wire", "TestSupport"]),
     tests("StorageTests", ["Primitives", "Commitments", "Storage"]),
-    tests("NodeTests", ["Primitives", "Commitments", "Wire", "Node"]),
+    tests("NodeTests", ["Primitives", "Commitments", "Wire", "Node", "Client"]),
     tests("ExecutionTests", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire", "Execution", "Benchmarks", "TestSupport"]),
     tests("ClearingTests", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire", "Clearing", "Execution", "TestSupport"]),
-    tests("SettlementTests", ["Primitives", "Instruments", "Commitments", "Wire", "Execution", "Clearing", "Settlement"]),
-    tests("CLITests", ["Primitives", "Instruments", "CLI"]),
+    tests("SettlementTests", ["Primitives", "Instruments", "Commitments", "Wire", "Execution", "Clearing", "Settlement", "TestSupport"]),
+    tests("CLITests", ["Primitives", "Instruments", "Wire", "Client", "CLI", arguments]),
     tests("LayeringTests", []),
-    tests("EndToEndTests", []),
+    tests("EndToEndTests", ["Primitives", "Instruments", "Commitments", "Wire", "Client", "CLI"]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -29,6 +29,8 @@ public struct AccountProof: Sendable, Equatable {
   /// The state root the proof leads to; nil when its parts contradict each other.
   public var stateRoot: Digest? {
     guard fields.isEmpty || fields.count == 8, roots.count == 16 else { return nil }
+    // An absent account has nothing to disclose.
+    guard !fields.isEmpty || positions.isEmpty && balances.isEmpty else { return nil }
     if !fields.isEmpty {
       let disclosed = [balances, positions].map { $0.isEmpty ? .zero : SHA256.digest($0) }
       guard fields[1] == disclosed[0], fields[2] == disclosed[1],

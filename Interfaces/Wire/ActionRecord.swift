@@ -237,6 +237,15 @@ extension Action {
     }
   }
 
+  /// Refuses an action that no bundle may hold, before it is signed.
+  /// - Throws: the field outside its domain, with its offset in the action's records.
+  public func validate() throws(DecodingFailure) {
+    var records = ByteWriter(capacity: 4 * ActionRecord.byteCount)
+    write(to: &records)
+    let count = records.bytes.count / ActionRecord.byteCount
+    try Action.check(records.bytes.rawSpan, at: 0, records: count, actions: 1)
+  }
+
   /// Appends the action's records.
   public func write(to out: inout ByteWriter) {
     switch self {

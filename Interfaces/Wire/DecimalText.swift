@@ -8,6 +8,8 @@ public enum DecimalFailure: Error, Hashable, Sendable {
   case malformed(offset: Int)
   /// The number is well formed and does not fit the integer.
   case overflow
+  /// The number has digits beyond its unit, where none may be lost.
+  case inexact
 }
 
 extension DecimalFailure: CustomStringConvertible {
@@ -16,6 +18,7 @@ extension DecimalFailure: CustomStringConvertible {
     case .empty: "expected a decimal number, found an empty text"
     case .malformed(let offset): "expected a decimal number, found a fault at byte \(offset)"
     case .overflow: "the number does not fit its unit"
+    case .inexact: "the number has more digits than its unit"
     }
   }
 }
@@ -32,6 +35,17 @@ public enum DecimalText {
     _ text: String, digits: Int, as: Raw.Type = Raw.self
   ) throws(DecimalFailure) -> Raw {
     try parse(Array(text.utf8), digits: digits)
+  }
+
+  /// The text times 10^`digits`, which must be an integer: nothing is rounded.
+  /// - Throws: `.empty`, `.malformed`, `.overflow`, `.inexact`.
+  public static func parse<Raw: FixedWidthInteger & SignedInteger>(
+    exactly text: String, digits: Int, as: Raw.Type = Raw.self
+  ) throws(DecimalFailure) -> Raw {
+    precondition(digits >= 0 && digits <= digitsMax)
+    let parts = try Parts(Array(text.utf8))
+    guard parts.isExact(digits: digits) else { throw .inexact }
+    return try parts.rounded(digits: digits)
   }
 
   /// As `parse(_:digits:as:)`, from ASCII bytes.
@@ -138,6 +152,11 @@ extension DecimalText {
 
     private static func figure(_ byte: UInt8) -> UInt8? {
       byte >= UInt8(ascii: "0") && byte <= UInt8(ascii: "9") ? byte - UInt8(ascii: "0") : nil
+    }
+
+    /// Whether no figure stands beyond `digits` digits behind the point.
+    func isExact(digits: Int) -> Bool {
+      figures.dropFirst(max(0, point + digits)).allSatisfy { $0 == 0 }
     }
 
     /// The number times 10^`digits`, to nearest-even.

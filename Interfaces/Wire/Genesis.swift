@@ -46,6 +46,9 @@ public struct Genesis: Sendable, Equatable {
   }
 
   public static let formatVersion: UInt16 = 1
+  /// Accounts and instruments that may exist from the start.
+  public static let accountsMax = 65_536
+  public static let instrumentsMax = 4_096
 
   public var name: String
   public var startTime: Timestamp
@@ -190,7 +193,7 @@ extension Genesis {
     witnesses = try reader.list("witnesses", maximum: Limits.witnessesMax) {
       (reader) throws(DecodingFailure) in try reader.noteKey()
     }
-    accounts = try reader.list("accounts", maximum: 65_536) {
+    accounts = try reader.list("accounts", maximum: Genesis.accountsMax) {
       (reader) throws(DecodingFailure) in try reader.read()
     }
     assets = try reader.list("assets", maximum: Limits.assetsMax) {
@@ -210,7 +213,7 @@ extension Genesis {
     governance = try reader.list("governance", maximum: Limits.governanceMembersMax) {
       (reader) throws(DecodingFailure) in try reader.read()
     }
-    instruments = try reader.list("instruments", maximum: 4_096) {
+    instruments = try reader.list("instruments", maximum: Genesis.instrumentsMax) {
       (reader) throws(DecodingFailure) in try reader.read(record: Instrument.self)
     }
     constants = try reader.read(record: Constants.self)
@@ -229,6 +232,7 @@ extension Genesis {
     }
     guard isName(name, 32) else { return "network name" }
     guard startTime.raw > 0, startTime <= .latest else { return "start time" }
+    if let fault = countFault { return fault }
     guard isName(settlementNote.name, 32), witnesses.allSatisfy({ isName($0.name, 32) }) else {
       return "note key name"
     }
@@ -256,12 +260,40 @@ extension Genesis {
     guard constants.witnessQuorum >= 0, constants.witnessQuorum <= witnesses.count else {
       return "witness quorum"
     }
+    if let fault = instrumentFault { return fault }
+    return constants.fault
+  }
+}
+
+extension Genesis {
+  private var countFault: StaticString? {
+    guard witnesses.count <= Limits.witnessesMax else { return "too many witnesses" }
+    guard accounts.count <= Genesis.accountsMax else { return "too many accounts" }
+    guard assets.count <= Limits.assetsMax else { return "too many assets" }
+    guard underlyings.count <= Limits.underlyingsMax else { return "too many underlyings" }
+    guard publishers.count <= Limits.publishersMax else { return "too many publishers" }
+    guard governance.count <= Limits.governanceMembersMax else {
+      return "too many governance members"
+    }
+    guard instruments.count <= Genesis.instrumentsMax else { return "too many instruments" }
+    return nil
+  }
+
+  /// Instruments stand in the order of their ids, as freshly listed, each with a name of its own.
+  private var instrumentFault: StaticString? {
+    var names: Set<InstrumentName> = []
     for (place, instrument) in instruments.enumerated() {
       guard instrument.id.index == place, instrument.underlying.index < underlyings.count,
         instrument.fault == nil, instrument.isProposal
       else { return "instrument" }
+      // A contract that expires inside a minute has no name; machines need none.
+      if let name = InstrumentName(instrument, underlyings: underlyings),
+        !names.insert(name).inserted
+      {
+        return "an instrument stands twice"
+      }
     }
-    return constants.fault
+    return nil
   }
 }
 

@@ -13,6 +13,45 @@ extension JSONValue {
     return out
   }
 
+  /// The text as people read it: two spaces a level, one member or element a line, a newline at
+  /// the end. Strings and numbers are written as in `text()`; empty arrays and objects stay closed.
+  public func prettyText() -> String {
+    var out: [UInt8] = []
+    write(into: &out, level: 0)
+    out.append(UInt8(ascii: "\n"))
+    return String(decoding: out, as: UTF8.self)
+  }
+
+  private func write(into out: inout [UInt8], level: Int) {
+    func line(_ level: Int) {
+      out.append(UInt8(ascii: "\n"))
+      out.append(contentsOf: repeatElement(UInt8(ascii: " "), count: 2 * level))
+    }
+    switch self {
+    case .array(let elements) where !elements.isEmpty:
+      out.append(UInt8(ascii: "["))
+      for (index, element) in elements.enumerated() {
+        if index > 0 { out.append(UInt8(ascii: ",")) }
+        line(level + 1)
+        element.write(into: &out, level: level + 1)
+      }
+      line(level)
+      out.append(UInt8(ascii: "]"))
+    case .object(let members) where !members.isEmpty:
+      out.append(UInt8(ascii: "{"))
+      for (index, member) in members.enumerated() {
+        if index > 0 { out.append(UInt8(ascii: ",")) }
+        line(level + 1)
+        JSONValue.write(member.key, into: &out)
+        out.append(contentsOf: ": ".utf8)
+        member.value.write(into: &out, level: level + 1)
+      }
+      line(level)
+      out.append(UInt8(ascii: "}"))
+    case .null, .bool, .number, .string, .array, .object: write(into: &out)
+    }
+  }
+
   private func write(into out: inout [UInt8]) {
     switch self {
     case .null: out.append(contentsOf: "null".utf8)

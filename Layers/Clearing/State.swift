@@ -28,11 +28,13 @@ extension ClearingMachine: PooledState {
   public mutating func rebuild(
     expecting expected: Digest, previous: Digest, previousExecution: Digest, log: LogFrontier
   ) throws(ClearingFailure) {
-    rebuildDerived()
+    if let fault = structureFault() { throw .state("stored state is out of shape: \(fault)") }
     rebuildTrees()
     guard root == expected else {
       throw .state("stored state has root \(root), expected \(expected)")
     }
+    // What the root vouches for may be walked without further questions.
+    rebuildDerived()
     previousID = previous
     previousExecutionID = previousExecution
     self.log = log

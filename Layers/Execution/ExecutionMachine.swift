@@ -82,6 +82,8 @@ public struct ExecutionMachine: ~Copyable {
   public var creditBatch: BatchNumber? {
     status[0].creditBatch == .max ? nil : BatchNumber(status[0].creditBatch)
   }
+  /// Its id, zero before the first.
+  public var creditID: Digest { status[0].creditID }
   /// Newest quorum oracle time adopted.
   public var oracleTime: Timestamp { status[0].oracleTime }
   public func instrument(_ id: InstrumentID) -> Instrument? {

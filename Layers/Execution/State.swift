@@ -116,3 +116,55 @@ extension SliceEntry {
         sigma: parameters.sigma), time: time)
   }
 }
+
+/// A resting order as its owner sees it.
+public struct OpenOrder: Sendable {
+  public var id: OrderID
+  public var clientID: UInt64
+  public var instrument: InstrumentID
+  public var side: Side
+  public var price: Price
+  public var quantity: Quantity
+}
+
+extension ExecutionMachine {
+  /// Whether a batch is being made.
+  public var isBatchOpen: Bool { isOpen }
+
+  /// Highest nonce a key used and the window below it; nil for an unknown key.
+  public func nonces(of account: AccountID, _ key: PublicKey) -> (top: UInt64, bits: UInt64)? {
+    guard account.index < credits.count, let slot = anyKeySlot(account, key) else { return nil }
+    return (keys[slot].nonceTop, keys[slot].nonceBits)
+  }
+
+  /// Every key an account has or had.
+  public func keys(of account: AccountID) -> [PublicKey] {
+    var found: [PublicKey] = []
+    var next = credits[account.index].firstKey
+    while next != 0 {
+      found.append(keys[Int(next) - 1].key)
+      next = keys[Int(next) - 1].next
+    }
+    return found
+  }
+
+  /// An account's resting orders, oldest first.
+  public func openOrders(of account: AccountID) -> [OpenOrder] {
+    var found: [OpenOrder] = []
+    var slot = accountOrders[account.index].head
+    while slot >= 0 {
+      let record = orders[Int(slot)]
+      found.append(
+        OpenOrder(
+          id: record.id, clientID: record.clientID, instrument: record.instrument,
+          side: record.isBuy ? .buy : .sell, price: record.price, quantity: record.remaining))
+      slot = links[Int(slot)].accountNext
+    }
+    return found
+  }
+}
+
+extension ExecutionMachine {
+  /// The next trade's number.
+  public var nextTrade: TradeID { TradeID(status[0].nextTrade) }
+}

@@ -123,6 +123,16 @@ public enum Ed25519 {
   }
 }
 
+/// Memory that held a secret.
+public enum Secret {
+  /// Overwrites the bytes, whatever the optimiser thinks of it. Copies made before stay.
+  public static func wipe(_ bytes: inout [UInt8]) {
+    unsafe bytes.withUnsafeMutableBytes {
+      unsafe sodium_memzero($0.baseAddress, $0.count)
+    }
+  }
+}
+
 /// The linked libsodium.
 public enum Sodium {
   private static let isReady = sodium_init() >= 0

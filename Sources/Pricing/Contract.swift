@@ -57,22 +57,29 @@ struct Contract {
     return Int64(truncatingIfNeeded: ratio) &+ (deviation.s &>> 1)
   }
 
+  /// d for a call, -d for a put.
+  @inline(__always)
+  func own(_ d: Int64) -> Int64 {
+    let mask: Int64 = isCall ? 0 : -1
+    return (d ^ mask) &- mask
+  }
+
   /// F N(d1) - K N(d2), or the put's mirror from its own tails, in Q63 of 1e-8.
   @inline(__always)
   func value(_ n1: UInt64, _ n2: UInt64) -> UInt128 {
-    // Both factors are at most 2^63: products below 2^127.
-    let own = UInt128(forward) &* UInt128(n1)
-    let owed = UInt128(strike) &* UInt128(n2)
-    let (gain, cost) = isCall ? (own, owed) : (owed, own)
-    return gain > cost ? gain &- cost : 0
+    // Both factors are at most 2^63: products up to 2^126, differences fit.
+    let own = Int128(truncatingIfNeeded: UInt128(forward) &* UInt128(n1))
+    let owed = Int128(truncatingIfNeeded: UInt128(strike) &* UInt128(n2))
+    let mask: Int128 = isCall ? 0 : -1
+    let difference = ((own &- owed) ^ mask) &- mask
+    return UInt128(truncatingIfNeeded: max(difference, 0))
   }
 
   @inline(__always)
   func price(moneyness: Kernel.Logarithm, _ deviation: Deviation, _ discount: Discount) -> Price {
     let d1 = d1(moneyness, deviation)
-    let d2 = d1 &- deviation.s
-    let (n1, _) = Kernel.normal(isCall ? d1 : 0 &- d1)
-    let (n2, _) = Kernel.normal(isCall ? d2 : 0 &- d2)
+    let (n1, _) = Kernel.normal(own(d1))
+    let (n2, _) = Kernel.normal(own(d1 &- deviation.s))
     return Contract.rounded(value(n1, n2), discount)
   }
 
@@ -112,19 +119,18 @@ struct Contract {
     _ discount: Discount
   ) -> Greeks {
     let d1 = d1(moneyness, deviation)
-    let d2 = d1 &- deviation.s
-    let (n1, density) = Kernel.normal(isCall ? d1 : 0 &- d1)
-    let (n2, _) = Kernel.normal(isCall ? d2 : 0 &- d2)
+    let (n1, density) = Kernel.normal(own(d1))
+    let (n2, _) = Kernel.normal(own(d1 &- deviation.s))
     // The type's own probability, discounted, in Q62; a put's delta is its negative.
     let chance = Kernel.high(n1, discount.raw) &<< 1
     let scaled = (UInt128(chance) &* 1_000_000_000_000 &+ (1 &<< 61)) &>> 62
     let magnitude = Int64(truncatingIfNeeded: scaled)
 
     // D n(d1)/s carries the other three: gamma over F, vega by F σ T, theta by -F σ²/2.
-    let slope =
+    var slope =
       Real(density, exponent: -63)
       * Real(UInt64(bitPattern: deviation.reciprocal), exponent: deviation.half &- 77)
-      * Real(discount.raw, exponent: -62)
+    if discount != .one { slope = slope * Real(discount) }
     let future = Real(forward, exponent: 0)
     let sigma = Real(UInt64(bitPattern: volatility.raw), exponent: 0)
     let moved = slope * future * sigma

@@ -29,7 +29,7 @@ public import Primitives
       let unit = Int128(Ratio.scale) &* Int128(Timestamp.millisecondsPerYear)
       let (whole, part) = product.quotientAndRemainder(dividingBy: unit)
       // |part| < 2^65, so 62 further bits fit.
-      let q68 = (whole &<< 68) &+ ((part &<< 61) / unit &<< 7)
+      let q68 = (whole &<< 68) &+ (((part &<< 61) / unit) &<< 7)
       let x = 0 &- q68
       let power = Kernel.exponential(
         Int64(truncatingIfNeeded: x &>> 11), fine: Int64(truncatingIfNeeded: x & 2047))

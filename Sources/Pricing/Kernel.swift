@@ -14,63 +14,87 @@
     UInt64(truncatingIfNeeded: (UInt128(a) &* UInt128(b)) &>> 64)
   }
 
+  /// A product's bits from `bits` up, by words: an Int128 cut to Int64 and widened again hides from
+  /// the compiler that one multiplication is enough.
+  @inline(__always) static func middle(_ a: Int64, _ b: Int64, bits: UInt64) -> Int64 {
+    let (top, bottom) = a.multipliedFullWidth(by: b)
+    return Int64(
+      bitPattern: (UInt64(bitPattern: top) &<< (64 &- bits)) | (bottom &>> bits))
+  }
+
   // MARK: - Logarithm
 
   /// A logarithm whose step depends on its size.
   struct Logarithm {
     var mantissa: Int64
-    /// Fraction bits: 57, or 69 within 1/128 above zero, where a small deviation divides it.
+    /// Fraction bits: 57, or 71 around zero, where a small deviation divides it.
     var bits: Int
-    static let zero = Logarithm(mantissa: 0, bits: 57)
 
     /// In Q57.
-    @inline(__always) var q57: Int64 { bits == 57 ? mantissa : (mantissa &+ 2048) &>> 12 }
+    @inline(__always) var q57: Int64 { bits == 57 ? mantissa : (mantissa &+ 8192) &>> 14 }
   }
 
-  /// ln of a mantissa in [1,2), unsigned Q63, plus `exponent` ln 2, for `exponent` in 0...91.
-  ///
-  /// Absolute error 1.2e-17 (rounding of the Q57 result); relative error 1e-18 in the fine range.
+  /// ln m for m in [1,2), unsigned Q63, as `twos` ln 2 + `base` + `fine`: the fold at √2, the cell's
+  /// logarithm in Q62 and the logarithm of what the cell leaves in Q71.
   @inline(__always)
-  static func logarithm(mantissa: UInt64, exponent: Int) -> Logarithm {
-    let cell = Int(truncatingIfNeeded: (mantissa &>> 56) & 127)
+  static func logarithmParts(_ mantissa: UInt64) -> (twos: Int, base: Int64, fine: Int64) {
+    let cell = Int(truncatingIfNeeded: (mantissa &>> 54) & 511)
     let reciprocal = unsafe UInt64(
       truncatingIfNeeded: logarithmCells[unchecked: cell &* 2])
-    // m·c - 1 in Q79 has under 72 bits, so Q69 fits a word.
-    let product = UInt128(mantissa) &* UInt128(reciprocal)
-    let residue = Int64(truncatingIfNeeded: (product &- (1 &<< 79)) &>> 10)
-    var sum = logarithmSeries[6]
-    sum = logarithmSeries[5] &+ high(sum, residue)
-    sum = logarithmSeries[4] &+ high(sum, residue)
+    // m·c - 1 in Q79 has under 71 bits, so Q71 fits a word; its bits come from two word products that
+    // wrap, the one itself being a multiple of 2^64 there.
+    let residue = Int64(
+      bitPattern: (((mantissa &>> 16) &* reciprocal) &<< 8)
+        &+ (((mantissa & 0xFFFF) &* reciprocal) &>> 8))
+    var sum = logarithmSeries[4]
     sum = logarithmSeries[3] &+ high(sum, residue)
     sum = logarithmSeries[2] &+ high(sum, residue)
     sum = logarithmSeries[1] &+ high(sum, residue)
     sum = logarithmSeries[0] &+ high(sum, residue)
-    // |r| < 1/128, so the Q69 product fits a word.
-    let fine = Int64(truncatingIfNeeded: (Int128(residue) &* Int128(sum)) &>> 62)
-    if exponent | cell == 0 { return Logarithm(mantissa: fine, bits: 69) }
-    let inside = unsafe logarithmCells[unchecked: cell &* 2 &+ 1] &+ ((fine &+ 64) &>> 7)
-    let outside = high(UInt64(truncatingIfNeeded: exponent) &<< 57, ln2Q64)
-    return Logarithm(
-      mantissa: Int64(truncatingIfNeeded: outside) &+ ((inside &+ 16) &>> 5), bits: 57)
+    // |r| < 1/512, so the Q71 product fits a word.
+    let fine = middle(residue, sum, bits: 62)
+    let fold = Int(truncatingIfNeeded: (UInt64(truncatingIfNeeded: 211 &- cell)) &>> 63)
+    return (fold, unsafe logarithmCells[unchecked: cell &* 2 &+ 1], fine)
+  }
+
+  /// ln of a mantissa in [1,2), unsigned Q63, plus `exponent` ln 2, for |exponent| < 64.
+  ///
+  /// Absolute error 4e-18 (rounding of the Q57 result); relative error 1e-18 in the fine range.
+  @inline(__always)
+  static func logarithm(mantissa: UInt64, exponent: Int) -> Logarithm {
+    let (fold, base, fine) = logarithmParts(mantissa)
+    let twos = exponent &+ fold
+    if Int64(truncatingIfNeeded: twos) | base == 0 { return Logarithm(mantissa: fine, bits: 71) }
+    // Q63 of at most 45 needs 70 bits.
+    let sum =
+      Int128(truncatingIfNeeded: twos) &* Int128(ln2Q63)
+      &+ Int128(base &+ ((fine &+ 256) &>> 9)) &* 2
+    return Logarithm(mantissa: Int64(truncatingIfNeeded: (sum &+ 32) &>> 6), bits: 57)
+  }
+
+  /// ln of a positive integer in Q57.
+  @inline(__always)
+  static func logarithm(of value: UInt64) -> Int64 {
+    let zeros = value.leadingZeroBitCount
+    let mantissa = value &<< UInt64(truncatingIfNeeded: zeros)
+    return logarithm(mantissa: mantissa, exponent: 63 &- zeros).q57
   }
 
   /// ln(a/b) for positive integers; |ln| < 44.4.
   @inline(__always)
   static func logarithm(of a: UInt64, over b: UInt64) -> Logarithm {
-    let (top, bottom) = a >= b ? (a, b) : (b, a)
-    let topZeros = top.leadingZeroBitCount
-    let bottomZeros = bottom.leadingZeroBitCount
-    let numerator = top &<< UInt64(truncatingIfNeeded: topZeros)
-    let denominator = bottom &<< UInt64(truncatingIfNeeded: bottomZeros)
+    let topZeros = a.leadingZeroBitCount
+    let bottomZeros = b.leadingZeroBitCount
+    let numerator = a &<< UInt64(truncatingIfNeeded: topZeros)
+    let denominator = b &<< UInt64(truncatingIfNeeded: bottomZeros)
     // The quotient lies in [1/2,2); doubled when below 1, it is a Q63 mantissa of 64 bits.
-    let below = numerator < denominator
-    let upper = below ? numerator : numerator &>> 1
-    let lower = below ? 0 : numerator &<< 63
+    let below: UInt64 = numerator < denominator ? 1 : 0
+    let upper = numerator &>> (1 &- below)
+    let lower = (numerator &<< 63) & (below &- 1)
     let (mantissa, _) = denominator.dividingFullWidth((upper, lower))
-    let exponent = bottomZeros &- topZeros &- (below ? 1 : 0)
-    var result = logarithm(mantissa: mantissa, exponent: exponent)
-    if a < b { result.mantissa = 0 &- result.mantissa }
-    return result
+    return logarithm(
+      mantissa: mantissa,
+      exponent: bottomZeros &- topZeros &- Int(truncatingIfNeeded: below))
   }
 
   // MARK: - Exponential
@@ -97,7 +121,7 @@
     sum = exponentialSeries[2] &+ high(sum, residue)
     sum = exponentialSeries[1] &+ high(sum, residue)
     sum = exponentialSeries[0] &+ high(sum, residue)
-    let growth = Int64(truncatingIfNeeded: (Int128(residue) &* Int128(sum)) &>> 62)
+    let growth = middle(residue, sum, bits: 62)
     let base = unsafe exponentialCells[unchecked: Int(truncatingIfNeeded: step & 63)]
     let value = base &+ ((high(base, growth) &+ 8) &>> 4)
     let exponent = Int(truncatingIfNeeded: step &>> 6)
@@ -129,11 +153,13 @@
     let seed = unsafe rootCells[unchecked: cell &* 3] &+ high(slope, offset)
     // 24 good bits, kept in 31 so that the square is exact.
     let y = UInt64(truncatingIfNeeded: seed &>> 31)
-    let square = UInt128(v) &* UInt128(y &* y)
+    let (top, bottom) = v.multipliedFullWidth(by: y &* y)
     // 1 - v·y² is under 2^-22.7, so Q84 fits a word; y(1 + e/2 + 3e²/8) leaves 5e³/16 < 2^-69.
-    let e = Int64(truncatingIfNeeded: Int128(truncatingIfNeeded: (1 &<< 124) &- square) &>> 40)
+    let e = 0 &- Int64(bitPattern: ((top &- (1 &<< 60)) &<< 24) | (bottom &>> 40))
     let correction = (e &>> 1) &+ ((3 &* high(e, e)) &>> 23)
-    let fine = high(Int64(truncatingIfNeeded: y &<< 31), correction)  // Q62+84-64.
+    // Unsigned, with 2^62 added to the correction and taken off again: one multiplication.
+    let moved = UInt64(bitPattern: correction &+ (1 &<< 62))
+    let fine = Int64(bitPattern: high(y &<< 31, moved) &- (y &<< 29))  // Q62+84-64.
     let wide = (y &<< 32) &+ UInt64(bitPattern: (fine &+ (1 &<< 18)) &>> 19)
     // v = 1 gives 2^63 exactly, which an unsigned word holds.
     let root = UInt64(truncatingIfNeeded: (UInt128(v) &* UInt128(wide)) &>> 62)
@@ -147,15 +173,13 @@
 
   /// N(-z) and n(z) in Q63 for z in 0..<9, Q58.
   ///
-  /// Absolute error 5e-19 and 8e-18.
+  /// Absolute error 5e-19 and 1e-17.
   @inline(__always)
   static func tail(_ z: Int64) -> (probability: Int64, density: Int64) {
-    let cell = Int(truncatingIfNeeded: z &>> 54) &* 9
-    let t = (z &<< 10) ^ Int64.min  // [-1,1) in Q63.
-    var slope = unsafe tailCells[unchecked: cell &+ 8]
-    var value = unsafe tailCells[unchecked: cell &+ 7] &+ high(slope, t)
-    slope = value &+ high(slope, t)
-    value = unsafe tailCells[unchecked: cell &+ 6] &+ high(value, t)
+    let cell = Int(truncatingIfNeeded: z &>> 53) &* 8
+    let t = (z &<< 11) ^ Int64.min  // [-1,1) in Q63.
+    var slope = unsafe tailCells[unchecked: cell &+ 7]
+    var value = unsafe tailCells[unchecked: cell &+ 6] &+ high(slope, t)
     slope = value &+ high(slope, t)
     value = unsafe tailCells[unchecked: cell &+ 5] &+ high(value, t)
     slope = value &+ high(slope, t)
@@ -168,16 +192,21 @@
     value = unsafe tailCells[unchecked: cell &+ 1] &+ high(value, t)
     slope = value &+ high(slope, t)
     value = unsafe tailCells[unchecked: cell] &+ high(value, t)
-    return (value, 0 &- (slope &<< 4))
+    return (value, 0 &- (slope &<< 5))
   }
 
-  /// N(d) in unsigned Q63 and n(d) in Q63, for any d in Q58.
+  /// N(d) in unsigned Q63 and n(d) in Q63, for any d in Q58 but Int64.min; from 9 deviations on as at 9.
+  ///
+  /// Masks, not branches: the side of d is as good as random.
   @inline(__always)
   static func normal(_ d: Int64) -> (probability: UInt64, density: UInt64) {
-    let z = d < 0 ? 0 &- d : d
-    if z >= tailEnd { return (d < 0 ? 0 : 1 &<< 63, 0) }
+    let sign = d &>> 63
+    let z = min((d ^ sign) &- sign, tailEnd &- 1)
     let (q, n) = tail(z)
-    let side = UInt64(bitPattern: q)
-    return (d < 0 ? side : (1 &<< 63) &- side, UInt64(bitPattern: n))
+    let side = UInt64(bitPattern: max(q, 0))
+    let mask = UInt64(bitPattern: sign)
+    return (
+      (side & mask) | (((1 &<< 63) &- side) & ~mask), UInt64(bitPattern: max(n, 0))
+    )
   }
 }

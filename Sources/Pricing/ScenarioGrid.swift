@@ -35,7 +35,7 @@ public struct ScenarioGrid: Sendable {
         logarithms[scenario] = logarithms[known]
       } else if forward.raw > 0 {
         logarithms[scenario] =
-          Kernel.logarithm(of: UInt64(bitPattern: forward.raw), over: 1).q57
+          Kernel.logarithm(of: UInt64(bitPattern: forward.raw))
       }
       let multiplier = volatilityMultipliers[scenario]
       var index = 0
@@ -73,7 +73,7 @@ public struct ScenarioGrid: Sendable {
         volatility: Ratio(raw: scaled(volatility.raw, by: multipliers[index])), time: time)
     }
     let positive = UInt64(bitPattern: max(strike.raw, 0))
-    let logarithm = positive == 0 ? 0 : Kernel.logarithm(of: positive, over: 1).q57
+    let logarithm = positive == 0 ? 0 : Kernel.logarithm(of: positive)
     var prices: InlineArray<32, Price> = .init(repeating: .zero)
     for scenario in 0..<ScenarioGrid.count {
       let contract = Contract(type, forward: forwards[scenario], strike: strike)

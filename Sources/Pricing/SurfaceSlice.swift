@@ -43,44 +43,15 @@ public import Primitives
       m: 0, sigma: 0)
   }
 
-  /// The largest total variance given, in Q57: 63.
-  @usableFromInline static let ceiling: Int64 = 63 &<< 57
+  /// The slice made ready for many strikes.
+  @inline(__always) public var curve: SurfaceCurve { SurfaceCurve(self) }
 
-  /// 2^57/1e12 in Q47: from 1e-12 to Q57 when multiplied and the 47 bits dropped.
-  private static let binary: Int128 = 20_282_409_603_651_670_424
-
-  /// A parameter in Q57, held to ±63.
-  @inline(__always)
-  private static func q57(_ value: Int64) -> Int64 {
-    let held = min(max(value, -63_000_000_000_000), 63_000_000_000_000)
-    return Int64(truncatingIfNeeded: (Int128(held) &* binary &+ (1 &<< 46)) &>> 47)
-  }
-
-  /// w(k) for k in Q57, held to [0, 63].
+  /// w(k) for k in Q57, held to [0, 63]. For many strikes make a `curve` once.
   ///
-  /// Absolute error 6e-17 inside the domain: |k - m| < 32, |ρ| ≤ 1, b < 32, 0 ≤ σ < 32.
+  /// Absolute error 6e-17 inside the domain: |k - m| < 31, |ρ| ≤ 1, b < 31, 0 ≤ σ < 31.
   @inline(__always)
   public func totalVariance(logMoneyness k: Int64) -> TotalVariance {
-    let level = SurfaceSlice.q57(a)
-    if b == 0 { return TotalVariance(raw: max(level, 0)) }
-    let half: Int64 = (32 &<< 57) - 1
-    let distance = min(max(k &- SurfaceSlice.q57(m), 0 &- half), half)
-    let width = min(max(SurfaceSlice.q57(sigma), 0), half)
-    // Each square is below 2^124.
-    let square = Int128(distance) &* Int128(distance) &+ Int128(width) &* Int128(width)
-    let roots = Kernel.roots(of: UInt128(truncatingIfNeeded: max(square, 1)))
-    // √(v·2^(126-z)) = root in Q63 · 2^(63 - z/2): the Q57 integer after z/2 more bits.
-    let root = Int64(
-      truncatingIfNeeded: roots.root &>> UInt64(truncatingIfNeeded: roots.zeros &>> 1))
-    let slope = min(max(rho, 0 &- SurfaceSlice.scale), SurfaceSlice.scale)
-    let tilt = (Int128(distance) &* Int128(SurfaceSlice.q57(slope))) &>> 57
-    // |tilt| ≤ root up to a step; their sum is below 2^63.
-    let bend = max(root &+ Int64(truncatingIfNeeded: tilt), 0)
-    let steep = min(max(SurfaceSlice.q57(b), 0), half)
-    let wing = (Int128(steep) &* Int128(bend) &+ (1 &<< 56)) &>> 57
-    let total = wing &+ Int128(level)
-    return TotalVariance(
-      raw: Int64(truncatingIfNeeded: min(max(total, 0), Int128(SurfaceSlice.ceiling))))
+    curve.totalVariance(logMoneyness: k)
   }
 
   /// w at a strike; 0-strike or 0-forward stand at k = ∓63.
@@ -102,6 +73,79 @@ public import Primitives
   /// √(w/T) to the nearest 1e-9, at most 1e6; 0 without time.
   public func volatility(strike: Price, forward: Price, time: Int64) -> Ratio {
     totalVariance(strike: strike, forward: forward).volatility(time: time)
+  }
+}
+
+/// A slice with its parameters in the kernel's units: what is priced from, made once a slice.
+public struct SurfaceCurve: Sendable, BitwiseCopyable {
+  private let level: Int64
+  private let slope: Int64
+  private let tilt: Int64
+  private let middle: Int64
+  private let squaredWidth: Int128
+
+  /// The largest total variance given, in Q57: 63.
+  static let ceiling: Int64 = 63 &<< 57
+  /// The largest |k - m|, b and σ, in Q57: 31.
+  private static let bound: Int64 = 31 &<< 57
+  /// 2^57/1e12 in Q47: from 1e-12 to Q57 when multiplied and the 47 bits dropped.
+  private static let binary: Int128 = 20_282_409_603_651_670_424
+
+  /// A parameter in Q57, held to the limits in 1e-12.
+  @inline(__always)
+  private static func q57(_ value: Int64, from low: Int64, to high: Int64) -> Int64 {
+    let held = min(max(value, low &* SurfaceSlice.scale), high &* SurfaceSlice.scale)
+    return Int64(truncatingIfNeeded: (Int128(held) &* binary &+ (1 &<< 46)) &>> 47)
+  }
+
+  @inline(__always)
+  public init(_ slice: SurfaceSlice) {
+    level = SurfaceCurve.q57(slice.a, from: -63, to: 63)
+    slope = SurfaceCurve.q57(slice.b, from: 0, to: 31)
+    tilt = SurfaceCurve.q57(slice.rho, from: -1, to: 1) &<< 5  // Q62.
+    middle = SurfaceCurve.q57(slice.m, from: -63, to: 63)
+    let width = SurfaceCurve.q57(slice.sigma, from: 0, to: 31)
+    squaredWidth = max(Int128(width) &* Int128(width), 1)
+  }
+
+  /// w(k) for k in Q57, |k| ≤ 63, held to [0, 63].
+  @inline(__always)
+  public func totalVariance(logMoneyness k: Int64) -> TotalVariance {
+    // |k|, |m| ≤ 63: the halves do not overflow, nor the square of the held distance.
+    let far = (k &>> 1) &- (middle &>> 1)
+    let distance =
+      far > SurfaceCurve.bound &>> 1
+      ? SurfaceCurve.bound
+      : far < 0 &- SurfaceCurve.bound &>> 1 ? 0 &- SurfaceCurve.bound : k &- middle
+    let square = Int128(distance) &* Int128(distance) &+ squaredWidth
+    let roots = Kernel.roots(of: UInt128(truncatingIfNeeded: square))
+    // √(v·2^(126-z)) = root in Q63 · 2^(63 - z/2): the Q57 integer after z/2 more bits.
+    let root = Int64(
+      truncatingIfNeeded: roots.root &>> UInt64(truncatingIfNeeded: roots.zeros &>> 1))
+    let skew = Kernel.high(distance, tilt) &<< 2
+    // |skew| ≤ root up to a few steps, their sum below 2^63; b·bend below 2^126.
+    let bend = max(root &+ skew, 0)
+    let wing = (Int128(slope) &* Int128(bend)) &>> 57
+    let total = min(max(wing &+ Int128(level), 0), Int128(SurfaceCurve.ceiling))
+    return TotalVariance(raw: Int64(truncatingIfNeeded: total))
+  }
+
+  /// w at a strike; 0-strike or 0-forward stand at k = ∓63.
+  @inline(__always)
+  public func totalVariance(strike: Price, forward: Price) -> TotalVariance {
+    totalVariance(logMoneyness: SurfaceSlice.logMoneyness(strike: strike, forward: forward))
+  }
+
+  /// w at a positive strike, ln F in Q57 taken once for the expiry (`SurfaceCurve.logarithm`).
+  @inline(__always)
+  public func totalVariance(strike: Price, logForward: Int64) -> TotalVariance {
+    let positive = UInt64(bitPattern: max(strike.raw, 1))
+    return totalVariance(logMoneyness: Kernel.logarithm(of: positive) &- logForward)
+  }
+
+  /// ln of a positive price's integer in Q57.
+  public static func logarithm(_ price: Price) -> Int64 {
+    Kernel.logarithm(of: UInt64(bitPattern: max(price.raw, 1)))
   }
 }
 

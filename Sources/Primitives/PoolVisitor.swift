@@ -66,40 +66,27 @@ extension PooledState where Self: ~Copyable {
     }
   }
 
-  /// Pages of 4 KiB or one record, whichever is more, that changed since the last call, as (pool,
-  /// page, bytes), and every pool's count.
-  public mutating func takeDirtyPages() -> (pages: [StoredPage], counts: [UInt32]) {
+  /// Pages that sealed batches changed since the last call, and every pool's shape.
+  public mutating func takeDirtyPages() -> (pages: [StoredPage], shapes: [StoredShape]) {
     var visitor = PageCollector()
     visitPools(&visitor)
-    return (visitor.pages, visitor.counts)
+    return (visitor.pages, visitor.shapes)
   }
 
-  /// Replaces every pool by stored pages.
-  /// - Parameter page: gives the bytes of (pool, page), nil when there are none.
-  public mutating func load(counts: [UInt32], page: (UInt8, UInt32) throws -> [UInt8]?) throws {
-    var loader = PageLoader(counts: counts)
-    var sizes = PageSizes()
-    visitPools(&sizes)
-    guard counts.count == sizes.recordByteCounts.count else {
-      throw DecodingFailure.invalid(field: "pool count", offset: counts.count)
-    }
-    // Read a pool's pages outside the visitor, hand them over inside.
-    for size in sizes.recordByteCounts {
-      let slots = max(1, 4096 / size)
-      let pages = (Int(counts[loader.pool]) + slots - 1) / slots
-      var bytes: [UInt8] = []
-      for number in 0..<pages {
-        guard let stored = try page(UInt8(loader.pool), UInt32(number)) else {
-          throw DecodingFailure.invalid(field: "missing page", offset: number)
-        }
-        bytes += stored
-      }
-      loader.bytes = bytes
-      loader.visited = 0
-      try visitPools(&loader)
-      loader.pool += 1
+  /// Replaces every pool by its stored records: (count, packed bytes) in the order of pools.
+  public mutating func load(pools: [(count: Int, bytes: [UInt8])]) throws(DecodingFailure) {
+    var loader = PoolLoader(pools: pools)
+    try visitPools(&loader)
+    guard loader.visited == pools.count else {
+      throw .invalid(field: "stored pools", offset: pools.count)
     }
   }
+}
+
+/// The shape of a stored pool.
+public struct StoredShape: Sendable {
+  public let recordByteCount: Int
+  public let count: Int
 }
 
 /// One page of a pool as it is stored.
@@ -157,7 +144,7 @@ private struct SnapshotLoader: PoolVisitor {
 
 private struct PageCollector: PoolVisitor {
   var pages: [StoredPage] = []
-  var counts: [UInt32] = []
+  var shapes: [StoredShape] = []
   mutating func visit<Record: FlatRecord>(_ pool: inout Pool<Record>) throws(Never) {
     let slots = Pool<Record>.slotsPerPage
     for page in pool.takeDirtyPages() {
@@ -165,29 +152,24 @@ private struct PageCollector: PoolVisitor {
       guard range.lowerBound < range.upperBound else { continue }
       pages.append(
         StoredPage(
-          pool: UInt8(counts.count), page: UInt32(page), bytes: pool.bytes(of: range).array))
+          pool: UInt8(shapes.count), page: UInt32(page), bytes: pool.bytes(of: range).array))
     }
-    counts.append(UInt32(pool.count))
+    shapes.append(
+      StoredShape(recordByteCount: Pool<Record>.recordByteCount, count: pool.count))
   }
 }
 
-private struct PageSizes: PoolVisitor {
-  var recordByteCounts: [Int] = []
-  mutating func visit<Record: FlatRecord>(_ pool: inout Pool<Record>) throws(Never) {
-    recordByteCounts.append(Pool<Record>.recordByteCount)
-  }
-}
-
-private struct PageLoader: PoolVisitor {
-  let counts: [UInt32]
-  var pool = 0
+private struct PoolLoader: PoolVisitor {
+  let pools: [(count: Int, bytes: [UInt8])]
   var visited = 0
-  var bytes: [UInt8] = []
   mutating func visit<Record: FlatRecord>(_ pool: inout Pool<Record>) throws(DecodingFailure) {
-    defer { visited += 1 }
-    guard visited == self.pool else { return }
-    var reader = ByteReader(bytes.rawSpan)
-    try pool.load(count: Int(counts[visited]), &reader)
+    guard visited < pools.count else {
+      throw .invalid(field: "stored pools", offset: visited)
+    }
+    let stored = pools[visited]
+    var reader = ByteReader(stored.bytes.rawSpan)
+    try pool.load(count: stored.count, &reader)
     try reader.finish()
+    visited += 1
   }
 }

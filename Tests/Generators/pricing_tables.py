@@ -15,6 +15,8 @@ from mpmath import chebyfit, erfc, expm1, log, log1p, mp, mpf, nint, pi, sqrt, z
 mp.dps = 60
 FILE = pathlib.Path(__file__).resolve().parents[2] / "Sources/Pricing/KernelTables.swift"
 ERRORS = []
+# The first cell above sqrt 2.
+FOLD = 212
 
 
 def fixed(value, bits):
@@ -28,15 +30,17 @@ def fit(function, low, high, degree, name):
 
 
 def logarithm():
-    """Per cell of the top seven fraction bits: a reciprocal in 1/65536 and its -ln in Q62."""
+    """Per cell of the top nine fraction bits of m in [1,2): a reciprocal in 1/65536, and -ln of it in
+    Q62, less ln 2 where m is above sqrt 2, so that 1 lies inside the range and not at its end."""
     cells = []
-    for index in range(128):
-        middle = 1 + (mpf(index) + mpf(1) / 2) / 128
-        reciprocal = 65536 if index == 0 else int(nint(65536 / middle))
-        cells += [reciprocal, fixed(-log(mpf(reciprocal) / 65536), 62)]
-    # ln(1+r)/r for r = u/64, by Horner on high products: each step divides by 4.
-    series = fit(lambda r: log1p(r) / r if r else mpf(1), "-0.0041", "0.0079", 6, "ln(1+r)/r")
-    return cells, [fixed(c / mpf(2) ** (5 * i), 62) for i, c in enumerate(series)]
+    for index in range(512):
+        middle = 1 + (mpf(index) + mpf(1) / 2) / 512
+        reciprocal = {0: 65536, 511: 32768}.get(index, int(nint(65536 / middle)))
+        folded = log(mpf(2)) if index >= FOLD else 0
+        cells += [reciprocal, fixed(-log(mpf(reciprocal) / 65536) - folded, 62)]
+    # ln(1+r)/r for r = u/512, by Horner on high products: each step divides by 4.
+    series = fit(lambda r: log1p(r) / r if r else mpf(1), "-0.00101", "0.00196", 4, "ln(1+r)/r")
+    return cells, [fixed(c / mpf(2) ** (7 * i), 62) for i, c in enumerate(series)]
 
 
 def exponential():
@@ -57,11 +61,11 @@ def root():
 
 
 def tail():
-    """N(-z) on [0,9) in 144 cells, degree 8 in half the distance from the middle, Q63."""
+    """N(-z) on [0,9) in 288 cells, degree 7 in half the distance from the middle, Q63."""
     cells = []
-    for index in range(144):
-        middle, half = (mpf(index) + mpf(1) / 2) / 16, mpf(1) / 32
-        series = fit(lambda t: erfc((middle + half * t) / sqrt(mpf(2))) / 2, -1, 1, 8, "N(-z)")
+    for index in range(288):
+        middle, half = (mpf(index) + mpf(1) / 2) / 32, mpf(1) / 64
+        series = fit(lambda t: erfc((middle + half * t) / sqrt(mpf(2))) / 2, -1, 1, 7, "N(-z)")
         cells += [fixed(c * mpf(2) ** i, 63) for i, c in enumerate(series)]
     return cells
 
@@ -76,6 +80,15 @@ def constant(name, about, value, kind="UInt64"):
     return [f"/// {about}", f"let {name}: {kind} = {value}", ""]
 
 
+def real(name, about, value):
+    """A positive constant as a 64-bit mantissa and its exponent."""
+    exponent = int(mp.floor(log(mpf(value), 2))) - 63
+    digits = "%016X" % fixed(value, -exponent)
+    grouped = "_".join(digits[i:i + 4] for i in range(0, 16, 4))
+    return [f"  /// {about}",
+            f"  static let {name} = Real(normalised: 0x{grouped}, exponent: {exponent})"]
+
+
 def text():
     cells, series = logarithm()
     roots, powers = exponential()
@@ -88,22 +101,36 @@ def text():
         "// swift-format-ignore-file",
         "",
     ]
-    lines += table("logarithmCells", "128 x (reciprocal in 1/65536, -ln of it in Q62).", cells)
-    lines += table("logarithmSeries", "ln(1+r)/r, power i times 2^(62-5i).", series)
+    lines += table("logarithmCells", "512 x (reciprocal in 1/65536, -ln of it in Q62).", cells)
+    lines += table("logarithmSeries", "ln(1+r)/r, power i times 2^(62-7i).", series)
     lines += table("exponentialCells", "2^(j/64) in Q62.", roots)
     lines += table("exponentialSeries", "(exp(r)-1)/r, power i times 2^(62-4i).", powers)
     lines += table("rootCells", "192 x 3: 1/sqrt on [1,4), power i times 2^(62+i).", root())
-    lines += table("tailCells", "144 x 9: N(-z) on [0,9), power i times 2^(63+i).", tail())
-    lines += constant("ln2Q64", "ln 2 in Q64.", fixed(ln2, 64))
+    lines += table("tailCells", "288 x 8: N(-z) on [0,9), power i times 2^(63+i).", tail())
+    lines += constant("ln2Q63", "ln 2 in Q63.", fixed(ln2, 63), "Int64")
     lines += constant("inverseLn2Q56", "64/ln 2 in Q56.", fixed(64 / ln2, 56), "Int64")
     lines += constant("ln2StepQ68", "ln 2/64 in Q68, rounded down.", high, "Int64")
     lines += constant("ln2StepRest", "What that leaves, in Q84.",
                       fixed(ln2 / 64 * mpf(2) ** 68 - high, 16), "Int64")
     lines += constant("deviationQ15", "sqrt(1e18 ms a year) in Q15.", fixed(deviation, 15))
     lines += constant("deviationInverseQ111", "Its inverse in Q111.", fixed(1 / deviation, 111))
-    lines += constant("monitoringShiftQ62", "-zeta(1/2)/sqrt(2 pi) in Q62.",
-                      fixed(-zeta(mpf(1) / 2) / sqrt(2 * pi), 62))
-    lines += constant("inverseRootTwoPiQ64", "1/sqrt(2 pi) in Q64.", fixed(1 / sqrt(2 * pi), 64))
+    lines += constant("ln2Q80", "ln 2 in Q80.", fixed(ln2, 80), "Int128")
+    lines += ["extension Real {"]
+    lines += real("ln2", "ln 2.", ln2)
+    lines += real("inverseRootTwoPi", "1/sqrt(2 pi).", 1 / sqrt(2 * pi))
+    lines += real("priceStep", "1e-8, the step of a price.", mpf(10) ** -8)
+    lines += real("ratioStep", "1e-9, the step of a ratio.", mpf(10) ** -9)
+    lines += real("surfaceStep", "1e-12, the step of a surface parameter.", mpf(10) ** -12)
+    lines += real("millisecond", "One millisecond in years of 365 days.", 1 / year)
+    lines += real("monitoringShift", "-zeta(1/2)/sqrt(2 pi): Broadie, Glasserman, Kou 1997.",
+                  -zeta(mpf(1) / 2) / sqrt(2 * pi))
+    lines += real("volatilityScale", "sqrt(2^-57 ms a year) 1e9: sqrt(w/T) to a ratio.",
+                  sqrt(year / mpf(2) ** 57) * mpf(10) ** 9)
+    lines += real("gammaScale", "1e20: gamma a raw price unit to 1e-12 a quote unit.",
+                  mpf(10) ** 20)
+    lines += real("vegaScale", "1e-9 a year in ms.", 1 / (mpf(10) ** 9 * year))
+    lines += real("thetaScale", "1e-18/2.", mpf(10) ** -18 / 2)
+    lines += ["}", ""]
     return "\n".join(lines).rstrip() + "\n"
 
 

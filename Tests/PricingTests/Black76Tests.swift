@@ -47,6 +47,14 @@ struct Black76Tests {
   @Test("discount factors are exact at zero and bounded elsewhere")
   func discounts() {
     #expect(Discount(rate: .zero, time: year) == .one)
+    // exp(-0.05), exp(0.3·0.5) and exp(-20), 50-digit values rounded to Q62.
+    for (rate, time, expected) in [
+      (50_000_000, year, 4386771437286673377), (-300_000_000, year / 2, 5358014732920195352),
+      (2_000_000_000, 10 * year, 9505393342),
+    ] as [(Int64, Int64, UInt64)] {
+      let found = Discount(rate: Ratio(raw: rate), time: time).raw
+      #expect(max(found, expected) - min(found, expected) <= 16)
+    }
     #expect(Discount(rate: Ratio(raw: .max), time: year).raw == 0)
     #expect(Discount(rate: Ratio(raw: .min), time: year).raw == 1 << 63)
   }

@@ -94,13 +94,19 @@ private struct Twin: Equatable {
     try copy.load(snapshot: state.snapshot())
     #expect(facts(copy) == twin, "\(label): snapshot")
     #expect(copy.snapshot() == state.snapshot(), "\(label): snapshot again")
-    let (changed, counts) = state.takeDirtyPages()
+    let (changed, shapes) = state.takeDirtyPages()
     for page in changed { pages[Int(page.pool)][page.page] = page.bytes }
     #expect(state.takeDirtyPages().pages.isEmpty, "\(label): pages twice")
-    let stored = pages
+    // Pages come back in order, packed, as the store hands them over.
+    let stored = shapes.enumerated().map { pool, shape in
+      let slots = max(1, 4096 / shape.recordByteCount)
+      let count = (shape.count + slots - 1) / slots
+      let bytes = (0..<count).flatMap { pages[pool][UInt32($0)] ?? [] }
+      return (count: shape.count, bytes: bytes)
+    }
     var paged = State()
     for _ in 0..<9 { paged.coins.append(Coin(value: 3)) }
-    try paged.load(counts: counts) { stored[Int($0)][$1] }
+    try paged.load(pools: stored)
     #expect(facts(paged) == twin, "\(label): pages")
   }
 
@@ -155,10 +161,13 @@ private struct Twin: Equatable {
     for _ in 0..<400 { state.cells.append(Cell(a: 9)) }
     state.seal()
     #expect(Pool<Cell>.slotsPerPage == 170 && Pool<Coin>.slotsPerPage == 2048)
-    #expect(throws: DecodingFailure.self) { try state.load(counts: [1]) { _, _ in [] } }
-    #expect(throws: DecodingFailure.self) { try state.load(counts: [1, 0, 0]) { _, _ in [] } }
-    #expect(throws: DecodingFailure.self) { try state.load(counts: [1, 0]) { _, _ in nil } }
-    #expect(throws: DecodingFailure.self) { try state.load(counts: [1, 0]) { _, _ in [0] } }
+    let record = [UInt8](repeating: 0, count: Pool<Cell>.recordByteCount)
+    #expect(throws: DecodingFailure.self) { try state.load(pools: [(1, record)]) }
+    #expect(throws: DecodingFailure.self) {
+      try state.load(pools: [(1, record), (0, []), (0, [])])
+    }
+    #expect(throws: DecodingFailure.self) { try state.load(pools: [(1, []), (0, [])]) }
+    #expect(throws: DecodingFailure.self) { try state.load(pools: [(1, record + [0]), (0, [])]) }
   }
 
   @Test("a slot beyond the count stops the process")

@@ -35,7 +35,7 @@ public struct Generator: Sendable {
 /// A small network to test with: fixed keys, two underlyings, a perpetual, a future, two options
 /// and a perpetual on the second underlying.
 public enum TestWorld {
-  public static let start = Timestamp(raw: 1_700_000_000_000)
+  public static let start = Timestamp(raw: 1_700_000_040_000)
   public static let day: Int64 = 86_400_000
   /// Account 0 is the custodian, 1…3 publish, 4…6 govern, clients follow.
   public static let custodian = AccountID(0)

@@ -1,0 +1,254 @@
+import Commitments
+import Instruments
+import Primitives
+import Wire
+
+/// Reads the action of a line. Every action has `id`, `account` and `action`, may have `expires_ms`,
+/// and has the keys named beside it here.
+struct ActionReader: Sendable {
+  typealias Reason = SubmissionFailure.Reason
+  let assets: [Genesis.Asset]
+  let directory: InstrumentDirectory
+
+  static let common = ["id", "account", "action", "expires_ms"]
+  static let keysOfAction: [(action: String, keys: [String])] = [
+    (
+      "limit",
+      ["instrument", "side", "price", "quantity", "tif", "post_only", "reduce_only", "client_id"]
+    ),
+    ("cancel", ["instrument", "order", "client_id"]),
+    ("cancel_all", ["instrument"]),
+    ("withdraw", ["asset", "amount", "destination"]),
+    ("deposit", ["asset", "amount", "owner", "reference"]),
+    ("release", ["withdrawal", "reference"]),
+    ("add_key", ["key", "instrument", "key_expires_ms"]),
+    ("revoke_key", ["key"]),
+    ("index", ["underlying", "price", "time_ms", "sequence"]),
+    (
+      "surface",
+      [
+        "underlying", "expiry_ms", "forward", "a", "b", "rho", "m", "sigma", "time_ms", "sequence",
+      ]
+    ),
+    (
+      "list",
+      [
+        "instrument", "tick", "lot", "order_quantity_max", "price_max", "maker_fee", "taker_fee",
+      ]
+    ),
+    ("halt", ["instrument", "halted"]),
+    (
+      "block",
+      [
+        "instrument", "side", "price", "quantity", "reference", "counterparty",
+        "counterparty_key", "counterparty_nonce", "counterparty_expires_ms", "signature",
+      ]
+    ),
+  ]
+  static let booleanKeys: Set<String> = ["post_only", "reduce_only", "halted"]
+  /// Every key there is.
+  static let keys: Set<String> = Set(common + ["signed"] + keysOfAction.flatMap(\.keys))
+
+  func content(_ fields: Fields) throws(Reason) -> Submission.Content {
+    if fields.value["signed"] != nil { return .signed(try signed(fields)) }
+    let name = try fields.string("action")
+    guard let (_, keys) = ActionReader.keysOfAction.first(where: { $0.action == name }) else {
+      let names = ActionReader.keysOfAction.map(\.action).joined(separator: ", ")
+      throw .value("action", expected: "one of \(names)", found: name)
+    }
+    try fields.allow(ActionReader.common + keys)
+    let account = AccountID(try fields.integer("account"))
+    let expires: Int64? = try fields.optionalInteger("expires_ms")
+    let action = try action(name, fields)
+    do throws(DecodingFailure) {
+      try action.validate()
+    } catch {
+      throw .domain(error)
+    }
+    return .action(action, account: account, expires: expires.map { Timestamp(raw: $0) })
+  }
+
+  private func signed(_ fields: Fields) throws(Reason) -> Bundle {
+    try fields.allow(["id", "signed"])
+    let bytes = try fields.bytes("signed", expected: "a bundle in hexadecimal")
+    do throws(DecodingFailure) {
+      return try Bundle(bytes)
+    } catch {
+      throw .domain(error)
+    }
+  }
+
+  private func action(_ name: String, _ fields: Fields) throws(Reason) -> Action {
+    switch name {
+    case "limit": return try limit(fields)
+    case "cancel": return try cancel(fields)
+    case "cancel_all": return .cancelAll(instrument: try instrumentOrAll(fields))
+    case "withdraw":
+      let (asset, amount) = try amount(fields)
+      return .withdraw(asset: asset, amount: amount, destination: try fields.hex("destination"))
+    case "deposit":
+      let (asset, amount) = try amount(fields)
+      return .deposit(
+        asset: asset, amount: amount, owner: try fields.hex("owner"),
+        reference: try fields.integer("reference"))
+    case "release":
+      return .release(
+        withdrawal: try fields.integer("withdrawal"), reference: try fields.hex("reference"))
+    case "add_key":
+      return .addKey(
+        key: try fields.hex("key"), markets: try instrumentOrAll(fields),
+        expiry: Timestamp(raw: try fields.integer("key_expires_ms")))
+    case "revoke_key": return .revokeKey(key: try fields.hex("key"))
+    case "index":
+      return .index(
+        underlying: try underlying(fields), price: try fields.unit("price"),
+        time: Timestamp(raw: try fields.integer("time_ms")),
+        sequence: try fields.integer("sequence"))
+    case "surface": return try surface(fields)
+    case "list": return .list(try listing(fields))
+    case "halt":
+      return .halt(
+        instrument: try instrument(fields), halted: try fields.flag("halted", default: true))
+    case "block": return .block(try block(fields))
+    case let name: preconditionFailure("action \(name) is in the table and has no reader")
+    }
+  }
+}
+
+// MARK: - Orders
+
+extension ActionReader {
+  private func limit(_ fields: Fields) throws(Reason) -> Action {
+    let timeInForce: TimeInForce
+    switch try fields.optionalString("tif") {
+    case nil, "gtc": timeInForce = .gtc
+    case "ioc": timeInForce = .ioc
+    case "fok": timeInForce = .fok
+    case let found?: throw .value("tif", expected: "gtc, ioc or fok", found: found)
+    }
+    return .place(
+      instrument: try instrument(fields), side: try fields.side(), price: try fields.unit("price"),
+      quantity: try fields.unit("quantity"), timeInForce: timeInForce,
+      postOnly: try fields.flag("post_only"), reduceOnly: try fields.flag("reduce_only"),
+      clientID: try fields.optionalInteger("client_id") ?? 0)
+  }
+
+  private func cancel(_ fields: Fields) throws(Reason) -> Action {
+    let instrument = try instrument(fields)
+    let order: UInt64? = try fields.optionalInteger("order")
+    let client: UInt64? = try fields.optionalInteger("client_id")
+    switch (order, client) {
+    case (let order?, nil): return .cancel(instrument: instrument, order: OrderID(order))
+    case (nil, let client?): return .cancelClient(instrument: instrument, clientID: client)
+    case (nil, nil): throw .json(.missing("order"))
+    case (_?, _?): throw .value("cancel", expected: "order or client_id", found: "both")
+    }
+  }
+
+  /// Terms the counterparty has signed; the client's own side is `side`.
+  private func block(_ fields: Fields) throws(Reason) -> BlockTrade {
+    let terms = ActionRecord(
+      kindCode: ActionKind.block.rawValue, a: try fields.side().rawValue,
+      id: try instrument(fields).raw, x: try fields.unit("price", as: Price.self).raw,
+      y: try fields.unit("quantity", as: Quantity.self).raw, z: try fields.integer("reference"))
+    let header = BundleHeader(
+      account: AccountID(try fields.integer("counterparty")),
+      key: try fields.hex("counterparty_key"), nonce: try fields.integer("counterparty_nonce"),
+      expiry: Timestamp(raw: try fields.integer("counterparty_expires_ms")), actionCount: 1,
+      recordCount: 1, actionsHash: terms.withBytes { SHA256.digest($0) })
+    let signature = try fields.bytes("signature", expected: "128 hexadecimal digits")
+    guard signature.count == Signature.byteCount else {
+      throw .value(
+        "signature", expected: "128 hexadecimal digits", found: "\(signature.count * 2) digits")
+    }
+    var out = ByteWriter(capacity: BlockTrade.byteCount)
+    out.write(record: terms)
+    header.write(to: &out)
+    out.write(signature)
+    out.pad(32)
+    return BlockTrade(out.bytes.rawSpan, at: 0)
+  }
+}
+
+// MARK: - Oracle and governance
+
+extension ActionReader {
+  private func surface(_ fields: Fields) throws(Reason) -> Action {
+    func parameter(_ key: String) throws(Reason) -> Int64 { try fields.decimal(key, digits: 12) }
+    return .surface(
+      underlying: try underlying(fields),
+      expiry: Timestamp(raw: try fields.integer("expiry_ms")),
+      forward: try fields.unit("forward"),
+      parameters: SurfaceParameters(
+        a: try parameter("a"), b: try parameter("b"), rho: try parameter("rho"),
+        m: try parameter("m"), sigma: try parameter("sigma")),
+      time: Timestamp(raw: try fields.integer("time_ms")),
+      sequence: try fields.integer("sequence"))
+  }
+
+  /// The terms of a contract. Its id is zero: clearing gives the next one when it is listed, and
+  /// members who approve the same terms approve the same bytes.
+  private func listing(_ fields: Fields) throws(Reason) -> Instrument {
+    let name = try instrumentName(fields)
+    guard let underlying = directory.underlying(named: name.underlying) else {
+      throw .value("instrument", expected: "a known underlying", found: name.underlying)
+    }
+    let terms = Instrument(
+      id: InstrumentID(0), underlying: underlying, name: name, tick: try fields.unit("tick"),
+      lot: try fields.unit("lot"), orderQuantityMax: try fields.unit("order_quantity_max"),
+      priceMax: try fields.unit("price_max"), makerFee: try fields.unit("maker_fee"),
+      takerFee: try fields.unit("taker_fee"))
+    if let fault = terms.fault {
+      throw .value("list", expected: "terms that can be listed", found: "\(fault)")
+    }
+    return terms
+  }
+}
+
+// MARK: - Names
+
+extension ActionReader {
+  private func instrumentName(_ fields: Fields) throws(Reason) -> InstrumentName {
+    let text = try fields.string("instrument")
+    do throws(InstrumentNameFailure) {
+      return try InstrumentName(text)
+    } catch {
+      throw .instrumentName(error)
+    }
+  }
+
+  private func instrument(_ fields: Fields) throws(Reason) -> InstrumentID {
+    let name = try instrumentName(fields)
+    guard let id = directory.id(of: name) else {
+      throw .value("instrument", expected: "a listed instrument", found: name.description)
+    }
+    return id
+  }
+
+  /// `all`, or no instrument at all, stands for every one.
+  private func instrumentOrAll(_ fields: Fields) throws(Reason) -> InstrumentID {
+    let text = try fields.optionalString("instrument")
+    return text == nil || text == "all" ? .all : try instrument(fields)
+  }
+
+  private func underlying(_ fields: Fields) throws(Reason) -> UnderlyingID {
+    let name = try fields.string("underlying")
+    guard let id = directory.underlying(named: name) else {
+      throw .value(
+        "underlying", expected: "one of \(directory.underlyings.joined(separator: ", "))",
+        found: name)
+    }
+    return id
+  }
+
+  /// An amount in its asset's own scale.
+  private func amount(_ fields: Fields) throws(Reason) -> (AssetID, Amount) {
+    let name = try fields.string("asset")
+    guard let place = assets.firstIndex(where: { $0.name.utf8.elementsEqual(name.utf8) }) else {
+      throw .value(
+        "asset", expected: "one of \(assets.map(\.name).joined(separator: ", "))", found: name)
+    }
+    let raw = try fields.decimal("amount", digits: Int(assets[place].scale))
+    return (AssetID(UInt16(place)), Amount(raw: raw))
+  }
+}

@@ -1,0 +1,112 @@
+public import Primitives
+public import Wire
+
+// The words for numeric codes and their two figures: what was expected, what was found.
+
+extension Outcome {
+  /// What was done.
+  func done(_ kind: ActionKind?) -> String {
+    let (filled, left) = (Quantity(raw: figure1), Quantity(raw: figure2))
+    switch kind {
+    case .place: return placed(filled: filled, left: left)
+    case .cancel: return "order \(order) cancelled with \(left.decimal) left"
+    case .cancelAll: return figure1 == 1 ? "1 order cancelled" : "\(figure1) orders cancelled"
+    case .block: return "traded \(filled.decimal)"
+    case .addKey: return "key valid from the next batch"
+    case .revokeKey: return "key revoked from the next batch"
+    case .withdraw: return "debited; clearing books it"
+    case .deposit, .release, .index, .surface: return "sent to clearing"
+    case .list, .halt: return "approval sent to clearing"
+    case nil: return "done"
+    }
+  }
+
+  private func placed(filled: Quantity, left: Quantity) -> String {
+    if left.raw > 0, filled.raw > 0 {
+      return "order \(order) filled \(filled.decimal), \(left.decimal) rests"
+    }
+    if left.raw > 0 { return "order \(order) rests with \(left.decimal)" }
+    return filled.raw > 0
+      ? "order \(order) filled \(filled.decimal)" : "order \(order) found nothing to fill"
+  }
+}
+
+extension OutcomeCode {
+  /// Why an action was not carried out.
+  /// - Parameter digits: decimals of the amounts of `insufficientBalance`.
+  public func message(_ figure1: Int64, _ figure2: Int64, digits: Int = Money.fractionDigits)
+    -> String
+  {
+    let (price1, price2) = (Price(raw: figure1).decimal, Price(raw: figure2).decimal)
+    let (quantity1, quantity2) = (Quantity(raw: figure1).decimal, Quantity(raw: figure2).decimal)
+    switch self {
+    case .done: return "done"
+    case .unknownInstrument: return "expected a listed instrument, found none"
+    case .instrumentHalted: return "expected an instrument that trades, found it halted"
+    case .instrumentExpired: return "expected an instrument that trades, found it expired"
+    case .priceOffTick: return "expected a price in steps of \(price2), found \(price1)"
+    case .quantityOffLot: return "expected a quantity in steps of \(quantity2), found \(quantity1)"
+    case .quantityTooLarge:
+      return "expected a quantity of at most \(quantity2), found \(quantity1)"
+    case .priceTooHigh: return "expected a price of at most \(price2), found \(price1)"
+    case .wouldCross:
+      return "expected a price short of the best opposite price \(price2), found \(price1)"
+    case .notFillable: return "expected to fill \(quantity1) at once, found \(quantity2)"
+    case .insufficientMargin:
+      return
+        "expected money left under the worst scenario, found \(Money(raw: figure1).decimal) (\(Money(raw: figure2).decimal) before)"
+    case .tooManyOrders: return "expected fewer than \(figure2) open orders, found \(figure1)"
+    case .unknownOrder: return "expected an open order of the account, found none"
+    case .notReducing:
+      return "expected at most \(quantity1), which reduces the position, found \(quantity2)"
+    case .duplicateClientID: return "expected a client id without an open order, found one"
+    case .tooManyPositions: return "expected fewer than \(figure2) positions, found \(figure1)"
+    case .noMarketData: return "expected market data of the instrument, found none"
+    case .marketDataStale:
+      return "expected market data of at most \(figure2) ms, found it \(figure1) ms old"
+    case .outOfScope: return "expected a key that may do this, found one that may not"
+    case .tooManyKeys: return "expected room for another key, found none"
+    case .unknownKey: return "expected a key of the account, found none"
+    case .insufficientBalance:
+      let (wanted, free) = (
+        DecimalText.format(figure1, digits: digits), DecimalText.format(figure2, digits: digits)
+      )
+      return "expected an amount of at most \(free), found \(wanted)"
+    case .unknownAsset: return "expected an asset of the network, found none"
+    case .notAuthorised: return "expected an account in that role, found another"
+    case .unknownAccount: return "expected an account, found none"
+    case .selfTrade: return "expected two accounts, found one"
+    case .counterpartySignature: return "expected the counterparty's signature on these terms"
+    case .counterpartyNonce: return "expected an unused nonce of the counterparty, found it used"
+    case .counterpartyExpired: return "expected terms still valid, found them expired"
+    case .keyExists: return "expected a new key, found it registered"
+    case .badKey: return "expected a key on the curve, found none"
+    case .batchFull: return "expected room in the batch, found none; send it again"
+    }
+  }
+}
+
+extension Refusal {
+  /// Why a bundle was not taken.
+  public func message(_ figure1: Int64 = 0, _ figure2: Int64 = 0) -> String {
+    let text =
+      switch self {
+      case .malformed: "expected a bundle, found other bytes"
+      case .wrongNetwork: "expected a bundle of this network, found one of another"
+      case .unknownAccount: "expected an account, found none"
+      case .unknownKey: "expected a key of the account, found another"
+      case .expired: "expected a bundle still valid, found it expired"
+      case .expiryTooFar: "expected a nearer expiry"
+      case .nonceUsed: "expected an unused nonce, found it used"
+      case .nonceTooOld: "expected a nonce inside the window, found one below it"
+      case .rateLimited: "expected fewer bundles a second of this key"
+      case .badSignature: "expected the key's signature, found another"
+      case .clearingBehind: "execution is as far ahead of clearing as it may be"
+      case .batchFull: "expected room in the batch, found none"
+      case .degraded: "execution takes no new work: its disk is full or failing"
+      case .recovering: "execution takes no new work: it is recovering"
+      }
+    let figures = figure1 == 0 && figure2 == 0 ? "" : " (expected \(figure1), found \(figure2))"
+    return text + figures + (isRetryable ? "; try again" : "")
+  }
+}

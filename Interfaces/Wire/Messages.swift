@@ -1,0 +1,275 @@
+public import Primitives
+
+/// Application message types; 0…15 belong to the session.
+public enum MessageType {
+  /// Client → execution: bundles.
+  public static let submit: UInt16 = 16
+  /// Execution → client: acknowledgements and refusals.
+  public static let submitted: UInt16 = 17
+  /// Anyone → any layer: its log from a batch on.
+  public static let follow: UInt16 = 20
+  public static let batch: UInt16 = 21
+  public static let clearance: UInt16 = 22
+  public static let checkpoint: UInt16 = 23
+  /// Witness → settlement.
+  public static let cosignature: UInt16 = 24
+  /// Settlement → anyone: it refused a batch.
+  public static let frozen: UInt16 = 25
+  public static let query: UInt16 = 30
+  public static let answer: UInt16 = 31
+  /// Anyone → settlement: a proof.
+  public static let prove: UInt16 = 40
+  public static let proof: UInt16 = 41
+}
+
+/// SUBMIT: u32 count, then each bundle with its length before it.
+public struct SubmitMessage: Sendable {
+  public static let bundlesMax = 4_096
+  public var bundles: [[UInt8]]
+
+  public init(bundles: [[UInt8]]) { self.bundles = bundles }
+
+  public var encoded: [UInt8] {
+    var out = ByteWriter(capacity: bundles.reduce(4) { $0 + 4 + $1.count })
+    out.write(UInt32(bundles.count))
+    for bundle in bundles { ObjectList.append(bundle, to: &out) }
+    return out.bytes
+  }
+
+  public init(decoding bytes: RawSpan) throws(DecodingFailure) {
+    var reader = ByteReader(bytes)
+    let count = try reader.count("bundles", maximum: SubmitMessage.bundlesMax)
+    bundles = []
+    bundles.reserveCapacity(count)
+    for _ in 0..<count {
+      let length = try reader.count("bundle bytes", maximum: Limits.bundleByteCountMax)
+      bundles.append(try reader.array(length))
+    }
+    try reader.finish()
+  }
+}
+
+/// SUBMITTED: what became of some of a request's bundles; a request may be answered in parts.
+public struct SubmittedMessage: Sendable, Equatable {
+  /// A bundle in the log.
+  public struct Accepted: Sendable, Equatable {
+    /// Place of the bundle in the request.
+    public var submission: UInt32
+    /// Place of the leaf in the group.
+    public var place: UInt32
+    public var path: [Digest]
+    public var leaf: Acknowledgement
+
+    public init(submission: UInt32, place: UInt32, path: [Digest], leaf: Acknowledgement) {
+      self.submission = submission
+      self.place = place
+      self.path = path
+      self.leaf = leaf
+    }
+  }
+
+  /// A bundle refused at the door.
+  public struct Refused: Sendable, Equatable {
+    public var submission: UInt32
+    public var code: UInt16
+    public var figure1: Int64
+    public var figure2: Int64
+
+    public init(submission: UInt32, _ refusal: Refusal, _ figure1: Int64 = 0, _ figure2: Int64 = 0)
+    {
+      self.submission = submission
+      code = refusal.rawValue
+      self.figure1 = figure1
+      self.figure2 = figure2
+    }
+
+    public var refusal: Refusal? { Refusal(rawValue: code) }
+  }
+
+  public var group: AcknowledgementGroup
+  public var signature: Signature
+  public var accepted: [Accepted]
+  public var refused: [Refused]
+
+  public init(
+    group: AcknowledgementGroup, signature: Signature, accepted: [Accepted], refused: [Refused]
+  ) {
+    self.group = group
+    self.signature = signature
+    self.accepted = accepted
+    self.refused = refused
+  }
+
+  public var encoded: [UInt8] {
+    var out = ByteWriter(capacity: 160 + accepted.count * 512 + refused.count * 24)
+    out.write(UInt32(accepted.count))
+    out.write(UInt32(refused.count))
+    out.write(record: group)
+    out.write(signature)
+    for item in accepted {
+      out.write(item.submission)
+      out.write(item.place)
+      out.write(UInt32(item.path.count))
+      for node in item.path { out.write(node) }
+      item.leaf.write(to: &out)
+    }
+    for item in refused {
+      out.write(item.submission)
+      out.write(item.code)
+      out.write(UInt16(0))
+      out.write(item.figure1)
+      out.write(item.figure2)
+    }
+    return out.bytes
+  }
+
+  public init(decoding bytes: RawSpan) throws(DecodingFailure) {
+    var reader = ByteReader(bytes)
+    let acceptedCount = try reader.count("accepted", maximum: SubmitMessage.bundlesMax)
+    let refusedCount = try reader.count("refused", maximum: SubmitMessage.bundlesMax)
+    group = try reader.read(record: AcknowledgementGroup.self)
+    signature = try reader.read()
+    accepted = []
+    refused = []
+    for _ in 0..<acceptedCount {
+      let submission: UInt32 = try reader.read()
+      let place: UInt32 = try reader.read()
+      accepted.append(
+        Accepted(
+          submission: submission, place: place, path: try reader.path(),
+          leaf: try Acknowledgement(reading: &reader)))
+    }
+    for _ in 0..<refusedCount {
+      let submission: UInt32 = try reader.read()
+      let start = reader.offset
+      guard let refusal = Refusal(rawValue: try reader.read()) else {
+        throw .invalid(field: "refusal", offset: start)
+      }
+      try reader.zeros(2, field: "refusal reserved")
+      refused.append(Refused(submission: submission, refusal, try reader.read(), try reader.read()))
+    }
+    try reader.finish()
+  }
+}
+
+/// FOLLOW: which log, from which batch. All ones: from the next.
+public struct FollowMessage: Sendable, Equatable {
+  public enum Log: UInt16, Sendable {
+    case batches = 1
+    case clearances = 2
+    case checkpoints = 3
+  }
+
+  public static let next = BatchNumber(.max)
+  public var log: Log
+  public var from: BatchNumber
+  /// The last batch wanted; all ones: for ever.
+  public var through: BatchNumber
+
+  public init(_ log: Log, from: BatchNumber, through: BatchNumber = BatchNumber(.max)) {
+    self.log = log
+    self.from = from
+    self.through = through
+  }
+
+  public var encoded: [UInt8] {
+    var out = ByteWriter(capacity: 24)
+    out.write(log.rawValue)
+    out.pad(6)
+    out.write(from)
+    out.write(through)
+    return out.bytes
+  }
+
+  public init(decoding bytes: RawSpan) throws(DecodingFailure) {
+    var reader = ByteReader(bytes)
+    guard let log = Log(rawValue: try reader.read()) else {
+      throw .invalid(field: "log", offset: 0)
+    }
+    self.log = log
+    try reader.zeros(6, field: "follow reserved")
+    from = try reader.read()
+    through = try reader.read()
+    try reader.finish()
+  }
+}
+
+/// QUERY: what is asked, about what. Answers are JSON unless said otherwise.
+public struct QueryMessage: Sendable, Equatable {
+  public enum Kind: UInt16, Sendable {
+    /// Of any layer.
+    case status = 1
+    /// Of execution: 128-byte instrument records.
+    case instruments = 2
+    /// Of execution; subject = instrument.
+    case book = 3
+    /// Of clearing; subject = account.
+    case account = 4
+    /// Of execution: u64 highest nonce used, u64 window; subject = account, with the key.
+    case nonce = 5
+    /// Of execution; subject = account: its open orders.
+    case orders = 6
+  }
+
+  public var kind: Kind
+  public var subject: UInt64
+  public var key: PublicKey
+
+  public init(_ kind: Kind, subject: UInt64 = 0, key: PublicKey = .zero) {
+    self.kind = kind
+    self.subject = subject
+    self.key = key
+  }
+
+  public var encoded: [UInt8] {
+    var out = ByteWriter(capacity: 48)
+    out.write(kind.rawValue)
+    out.pad(6)
+    out.write(subject)
+    out.write(key)
+    return out.bytes
+  }
+
+  public init(decoding bytes: RawSpan) throws(DecodingFailure) {
+    var reader = ByteReader(bytes)
+    guard let kind = Kind(rawValue: try reader.read()) else {
+      throw .invalid(field: "query", offset: 0)
+    }
+    self.kind = kind
+    try reader.zeros(6, field: "query reserved")
+    subject = try reader.read()
+    key = try reader.read()
+    try reader.finish()
+  }
+}
+
+/// PROVE: an account at the last checkpoint, or a trade.
+public struct ProveMessage: Sendable, Equatable {
+  public var kind: BundleFileKind
+  public var subject: UInt64
+
+  public init(_ kind: BundleFileKind, subject: UInt64) {
+    self.kind = kind
+    self.subject = subject
+  }
+
+  public var encoded: [UInt8] {
+    var out = ByteWriter(capacity: 16)
+    out.write(UInt16(kind.rawValue))
+    out.pad(6)
+    out.write(subject)
+    return out.bytes
+  }
+
+  public init(decoding bytes: RawSpan) throws(DecodingFailure) {
+    var reader = ByteReader(bytes)
+    let code: UInt16 = try reader.read()
+    guard let kind = BundleFileKind(rawValue: UInt8(truncatingIfNeeded: code)), code < 256,
+      kind == .account || kind == .trade
+    else { throw .invalid(field: "proof kind", offset: 0) }
+    self.kind = kind
+    try reader.zeros(6, field: "prove reserved")
+    subject = try reader.read()
+    try reader.finish()
+  }
+}

@@ -1,0 +1,88 @@
+import Instruments
+import Primitives
+import Wire
+
+extension ClearingMachine {
+  /// The first thing in loaded pools that a walk over them would stumble on: a link that leads
+  /// nowhere, a list that is no list. Bytes from a file are checked before they are hashed.
+  func structureFault() -> String? {
+    guard status.count == 1 else { return "expected one status record, found \(status.count)" }
+    guard funds.count == genesis.assets.count else { return "funds do not fit the assets" }
+    guard indices.count == genesis.underlyings.count else {
+      return "indices do not fit the underlyings"
+    }
+    for slot in 0..<instruments.count {
+      guard instruments[slot].id.index == slot,
+        instruments[slot].underlying.index < genesis.underlyings.count,
+        instruments[slot].fault == nil
+      else { return "instrument \(slot)" }
+    }
+    for slot in 0..<slices.count
+    where slices[slot].underlying.index >= genesis.underlyings.count {
+      return "underlying of slice \(slot)"
+    }
+    var listed = 0
+    for index in 0..<accounts.count {
+      guard hasSoundPositions(index) else { return "positions of account \(index)" }
+      guard let count = balanceCount(index) else { return "balances of account \(index)" }
+      listed += count
+    }
+    guard listed == balances.count else { return "a balance of no account" }
+    return unlistedFault()
+  }
+
+  /// A slot on no list holds nothing: no root would cover it.
+  private func unlistedFault() -> String? {
+    var used = 0
+    for slot in 0..<positions.count {
+      let record = positions[slot]
+      if record.isUsed != 0 {
+        used += 1
+      } else {
+        let isEmpty = record.withBytes { bytes in
+          PositionRecord.empty.withBytes { bytes.elementsEqual($0) }
+        }
+        guard isEmpty else { return "position slot \(slot) is free and not empty" }
+      }
+    }
+    var listed = 0
+    for index in 0..<accounts.count { listed += Int(accounts[index].positionCount) }
+    return listed == used ? nil : "a position of no account"
+  }
+
+  /// Instruments rise along the list, so it cannot run in a circle.
+  private func hasSoundPositions(_ account: Int) -> Bool {
+    var next = Int(accounts[account].firstPosition)
+    var last = -1
+    var count: UInt32 = 0
+    while next != 0 {
+      guard next <= positions.count else { return false }
+      let record = positions[next - 1]
+      guard record.account.index == account, record.isUsed == 1, record.instrument.index > last,
+        record.instrument.index < instruments.count
+      else { return false }
+      last = record.instrument.index
+      count += 1
+      next = Int(record.next)
+    }
+    return count == accounts[account].positionCount
+  }
+
+  /// The length of the list; nil when it is none.
+  private func balanceCount(_ account: Int) -> Int? {
+    var count = 0
+    var next = Int(accounts[account].firstBalance)
+    var last = -1
+    while next != 0 {
+      guard next <= balances.count else { return nil }
+      let record = balances[next - 1]
+      guard record.account.index == account, record.asset.index > last,
+        record.asset.index < genesis.assets.count, record.reserved == 0, record.reserved2 == 0
+      else { return nil }
+      last = record.asset.index
+      count += 1
+      next = Int(record.next)
+    }
+    return count
+  }
+}

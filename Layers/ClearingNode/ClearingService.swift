@@ -1,0 +1,291 @@
+import Clearing
+import Commitments
+import Instruments
+import Logging
+import Node
+import Primitives
+import Storage
+import Wire
+
+/// A cleared batch on its way to the database.
+struct ClearedBatch: Sendable {
+  var durable: DurableBatch
+  var header: ClearingHeader
+  var body: [UInt8]
+}
+
+/// Clearing as a service: batches come in from execution, one apply thread owns the machine, a
+/// commit thread stores, signs and publishes Clearances. Applying the next batch overlaps storing
+/// the last.
+final class ClearingService: ServerHandler, @unchecked Sendable {
+  // Sound to share: `machine` belongs to the apply thread; the rest is set in `init` or thread-safe.
+
+  enum Letter: Sendable {
+    case batch(SignedBatch, encoded: [UInt8])
+    case query(QueryMessage, Connection, requestID: UInt64)
+    case stop
+  }
+
+  let context: LayerContext
+  let keeper: StateKeeper
+  let box = MailBox<Letter>(capacity: 64)
+  let degraded = DegradedFlag()
+  let feed: LogFeed
+  /// The batches execution signed, as received: execution can come back from them.
+  let received: LogFeed
+  private let commits: CommitThread<ClearedBatch>
+  private var applyThread: NamedThread?
+  private var machine: ClearingMachine
+  /// Why clearing stopped going on, if it did.
+  private var refusal: String?
+  /// The next batch wanted from execution.
+  let wanted: NextBatch
+
+  init(context: LayerContext, keeper: StateKeeper, machine: consuming ClearingMachine) throws {
+    self.context = context
+    self.keeper = keeper
+    let next = machine.batch.raw
+    self.machine = machine
+    wanted = NextBatch(next)
+    let key = SharedKey(try context.key("clearing", expecting: context.genesis.clearing.object))
+    let store = keeper.store
+    let log = context.log
+    feed = LogFeed("feed", messageType: MessageType.clearance, end: next) { batch in
+      ClearingService.object(batch, store: store, key: key, log: log)
+    }
+    received = LogFeed("received", messageType: MessageType.batch, end: next) { batch in
+      do {
+        return try store.value(.events, batch)
+      } catch {
+        log.error("cannot read batch", metadata: ["batch": "\(batch)", "error": "\(error)"])
+        return nil
+      }
+    }
+    let feed = self.feed
+    let received = self.received
+    commits = CommitThread(
+      MailBox<ClearedBatch>(capacity: 64), keeper: keeper, degraded: degraded, log: log,
+      durable: { $0.durable },
+      publish: { cleared in
+        let signed = SignedClearance(
+          header: cleared.header, signature: key.sign(cleared.durable.id), body: cleared.body)
+        feed.publish(cleared.header.batch.raw, signed.encoded)
+        for (kind, bytes) in cleared.durable.values where kind == .events {
+          received.publish(cleared.header.batch.raw, bytes)
+        }
+      })
+    applyThread = NamedThread("apply") { [unowned self] in self.run() }
+  }
+
+  /// Loads the machine from the folder and checks its root.
+  static func load(_ context: LayerContext, _ keeper: StateKeeper) throws -> ClearingMachine {
+    var machine = ClearingMachine(genesis: context.genesis)
+    guard let head = try keeper.load(&machine) else { return machine }
+    guard head.roots.count == 1 else {
+      throw NodeFailure.state("the head record is not clearing's")
+    }
+    let extra = head.extra
+    var reader = ByteReader(extra.rawSpan)
+    let previous: Digest = try reader.read()
+    let previousExecution: Digest = try reader.read()
+    let log = try LogFrontier(&reader)
+    try machine.rebuild(
+      expecting: head.roots[0], previous: previous, previousExecution: previousExecution, log: log)
+    return machine
+  }
+
+  private static func object(_ batch: UInt64, store: Store, key: SharedKey, log: Logger)
+    -> [UInt8]?
+  {
+    do {
+      guard let bytes = try store.value(.header, batch), let body = try store.value(.body, batch)
+      else { return nil }
+      let header = ClearingHeader(bytes.rawSpan)
+      return SignedClearance(header: header, signature: key.sign(header.id), body: body).encoded
+    } catch {
+      log.error("cannot read Clearance", metadata: ["batch": "\(batch)", "error": "\(error)"])
+      return nil
+    }
+  }
+
+  func stop() {
+    box.put(.stop)
+    applyThread?.join()
+    commits.stop()
+    feed.stop()
+    received.stop()
+  }
+
+  // MARK: - Applying
+
+  private func run() {
+    while true {
+      for letter in box.takeAll() {
+        switch letter {
+        case .batch(let batch, let encoded): clear(batch, encoded)
+        case .query(let query, let connection, let requestID):
+          answer(query, connection, requestID)
+        case .stop: return
+        }
+      }
+    }
+  }
+
+  private func clear(_ batch: SignedBatch, _ encoded: [UInt8]) {
+    // After a reconnection the log may begin earlier than we stand.
+    guard refusal == nil, batch.header.batch == machine.batch else { return }
+    let result: ClearingResult
+    do {
+      result = try machine.apply(batch.header, try BatchBody(batch.body))
+    } catch {
+      refusal = "\(error)"
+      context.log.critical(
+        "refused a batch of execution: nothing more is cleared",
+        metadata: ["batch": "\(batch.header.batch)", "reason": "\(error)"])
+      return
+    }
+    let delta = machine.delta()
+    machine.seal()
+    var extra = ByteWriter(capacity: 128)
+    extra.write(machine.previousID)
+    extra.write(machine.previousExecutionID)
+    machine.log.encode(into: &extra)
+    let number = result.header.batch
+    let isCheckpoint = (number.raw + 1) % StateKeeper.checkpointInterval == 0
+    let durable = DurableBatch(
+      batch: number,
+      values: [
+        (.header, result.header.withBytes { $0.array }), (.body, result.bodyBytes),
+        (.receipts, result.receipts), (.delta, delta), (.events, encoded),
+      ],
+      head: Head(
+        seq: number.raw, term: UInt64(result.header.term), roots: [result.header.postRoot],
+        logSize: UInt64(machine.log.size), logRoot: machine.log.root, extra: extra.bytes),
+      id: machine.previousID, pages: isCheckpoint ? machine.takeDirtyPages() : nil)
+    wanted.set(number.raw + 1)
+    commits.box.waitForRoom()
+    commits.box.put(
+      ClearedBatch(durable: durable, header: result.header, body: result.bodyBytes))
+  }
+
+  // MARK: - ServerHandler
+
+  func connected(_ connection: Connection) {}
+  func disconnected(_ connection: Connection) {
+    feed.forget(connection)
+    received.forget(connection)
+  }
+
+  func received(_ frame: Frame, from connection: Connection) {
+    do {
+      switch frame.type {
+      case MessageType.follow:
+        let message = try FollowMessage(decoding: frame.body.rawSpan)
+        switch message.log {
+        case .clearances: feed.follow(message, connection, requestID: frame.requestID)
+        case .batches: received.follow(message, connection, requestID: frame.requestID)
+        case .checkpoints:
+          connection.refuse(
+            frame.requestID, ErrorMessage(.notFound, "checkpoints are settlement's"))
+        }
+      case MessageType.query:
+        let query = try QueryMessage(decoding: frame.body.rawSpan)
+        box.put(.query(query, connection, requestID: frame.requestID))
+      case SessionMessage.error:
+        break
+      default:
+        connection.refuse(
+          frame.requestID,
+          ErrorMessage(.unknownType, "clearing has no message type \(frame.type)"))
+      }
+    } catch {
+      connection.refuse(frame.requestID, ErrorMessage(.malformed, "\(error)"))
+    }
+  }
+
+  // MARK: - Queries
+
+  private func answer(_ query: QueryMessage, _ connection: Connection, _ requestID: UInt64) {
+    let body: [UInt8]?
+    switch query.kind {
+    case .status: body = status().bytes()
+    case .account: body = account(AccountID(UInt32(clamping: query.subject)))?.bytes()
+    case .instruments, .book, .nonce, .orders: body = nil
+    }
+    guard let body else {
+      connection.refuse(
+        requestID, ErrorMessage(.notFound, "clearing does not know subject \(query.subject)"))
+      return
+    }
+    connection.send(
+      type: MessageType.answer, flags: .response, requestID: requestID, body: body)
+  }
+
+  private func status() -> JSONValue {
+    let quote = machine.fund(.quote)
+    return .object([
+      ("role", .string("clearing")),
+      ("network", .string("\(context.network)")),
+      ("batch", .integer(machine.batch.raw)),
+      ("time_ms", .integer(machine.time.raw)),
+      ("oracle_time_ms", .integer(machine.oracleTime.raw)),
+      ("root", .string("\(machine.root)")),
+      ("accounts", .integer(machine.accountCount)),
+      ("instruments", .integer(machine.instrumentCount)),
+      ("trades", .integer(machine.tradeCount)),
+      ("insurance", .string(Money(raw: quote.insurance).decimal)),
+      ("fees", .string(Money(raw: quote.fees).decimal)),
+      ("rounding", .string(Money(raw: quote.rounding).decimal)),
+      ("deposits", .string(Money(raw: quote.deposits).decimal)),
+      ("withdrawals", .string(Money(raw: quote.withdrawals).decimal)),
+      ("imbalance", .string("\(machine.imbalance(.quote))")),
+      ("degraded", .bool(degraded.isSet)),
+      ("state", .string(refusal == nil ? "serving" : "refusing")),
+      ("reason", refusal.map { .string($0) } ?? .null),
+    ])
+  }
+
+  private func account(_ id: AccountID) -> JSONValue? {
+    guard let view = machine.view(id) else { return nil }
+    return .object([
+      ("account", .integer(id.raw)),
+      ("owner", .string("\(view.owner)")),
+      ("batch", .integer(machine.batch.raw)),
+      ("root", .string("\(machine.root)")),
+      ("cash", .string(view.cash.decimal)),
+      ("equity", .string(view.margin.equity.decimal)),
+      ("initial_margin", .string(view.margin.initial.decimal)),
+      ("maintenance_margin", .string(view.margin.maintenance.decimal)),
+      ("reduce_only", .bool(view.flags.contains(.reduceOnly))),
+      (
+        "positions",
+        .array(
+          view.positions.map { position in
+            .object([
+              (
+                "instrument",
+                .string(position.instrument.label(underlyings: context.genesis.underlyings))
+              ),
+              ("quantity", .string(position.quantity.decimal)),
+              ("cost", .string(position.cost.decimal)),
+              ("mark", .string(position.mark.decimal)),
+            ])
+          })
+      ),
+      (
+        "balances",
+        .array(
+          view.balances.map { balance in
+            let asset = context.genesis.assets[balance.asset.index]
+            return .object([
+              ("asset", .string(asset.name)),
+              (
+                "amount",
+                .string(DecimalText.format(balance.amount.raw, digits: Int(asset.scale)))
+              ),
+            ])
+          })
+      ),
+    ])
+  }
+}

@@ -1,0 +1,108 @@
+import Execution
+import Instruments
+import Node
+import Primitives
+import Storage
+import Wire
+
+/// What execution says when asked.
+enum Answers {
+  static func answer(_ query: QueryMessage, _ service: ExecutionService, _ state: SequencerState)
+    -> [UInt8]?
+  {
+    switch query.kind {
+    case .status: return status(service, state).bytes()
+    case .instruments: return instruments(state)
+    case .book: return book(InstrumentID(UInt32(truncatingIfNeeded: query.subject)), service, state)
+    case .nonce:
+      return state.machine.nonces(
+        of: AccountID(UInt32(truncatingIfNeeded: query.subject)), query.key
+      ).map { top, bits in
+        var out = ByteWriter(capacity: 16)
+        out.write(top)
+        out.write(bits)
+        return out.bytes
+      }
+    case .orders:
+      return orders(AccountID(UInt32(truncatingIfNeeded: query.subject)), service, state)
+    case .account: return nil
+    }
+  }
+
+  private static func status(_ service: ExecutionService, _ state: SequencerState) -> JSONValue {
+    let machine = state
+    return .object([
+      ("role", .string("execution")),
+      ("network", .string("\(service.context.network)")),
+      ("batch", .integer(machine.machine.batch.raw)),
+      ("time_ms", .integer(machine.machine.time.raw)),
+      ("root", .string("\(machine.machine.root)")),
+      ("credit_batch", machine.machine.creditBatch.map { .integer($0.raw) } ?? .null),
+      ("accounts", .integer(machine.machine.accountCount)),
+      ("instruments", .integer(machine.machine.instrumentCount)),
+      ("open_orders", .integer(machine.machine.openOrderCount)),
+      ("memory_bytes_orders", .integer(machine.machine.memory.orderBytes)),
+      ("memory_bytes_risk", .integer(machine.machine.memory.riskBytes)),
+      ("degraded", .bool(service.degraded.isSet)),
+      ("state", .string(service.keeper.standing == .consistent ? "serving" : "recovering")),
+    ])
+  }
+
+  private static func instruments(_ state: SequencerState) -> [UInt8] {
+    var out = ByteWriter()
+    for index in 0..<state.machine.instrumentCount {
+      if let instrument = state.machine.instrument(InstrumentID(UInt32(index))) {
+        out.write(record: instrument)
+      }
+    }
+    return out.bytes
+  }
+
+  private static func book(
+    _ id: InstrumentID, _ service: ExecutionService, _ state: SequencerState
+  ) -> [UInt8]? {
+    guard let instrument = state.machine.instrument(id) else { return nil }
+    func side(_ side: Side) -> JSONValue {
+      .array(
+        state.machine.levels(id, side, limit: 20).map { level in
+          .array([
+            .string(level.price.decimal), .string(level.quantity.decimal), .integer(level.orders),
+          ])
+        })
+    }
+    return JSONValue.object([
+      ("instrument", .string(instrument.label(underlyings: service.context.genesis.underlyings))),
+      ("batch", .integer(state.machine.batch.raw)),
+      ("root", .string("\(state.machine.root)")),
+      ("mark", state.machine.mark(id).map { .string($0.decimal) } ?? .null),
+      ("bids", side(.buy)),
+      ("asks", side(.sell)),
+    ]).bytes()
+  }
+
+  private static func orders(
+    _ account: AccountID, _ service: ExecutionService, _ state: SequencerState
+  ) -> [UInt8]? {
+    guard account.index < state.machine.accountCount else { return nil }
+    return JSONValue.object([
+      ("account", .integer(account.raw)),
+      ("batch", .integer(state.machine.batch.raw)),
+      (
+        "orders",
+        .array(
+          state.machine.openOrders(of: account).map { order in
+            .object([
+              ("order", .integer(order.id.raw)),
+              ("client_id", .integer(order.clientID)),
+              ("instrument", .string(
+                state.machine.instrument(order.instrument)
+                  .map { $0.label(underlyings: service.context.genesis.underlyings) } ?? "\(order.instrument)")),
+              ("side", .string(order.side == .buy ? "buy" : "sell")),
+              ("price", .string(order.price.decimal)),
+              ("quantity", .string(order.quantity.decimal)),
+            ])
+          })
+      ),
+    ]).bytes()
+  }
+}

@@ -1,0 +1,97 @@
+import ArgumentParser
+import Commitments
+import Logging
+import Node
+import Primitives
+import Storage
+import Wire
+
+/// `novate-execution`: orders and matches signed transactions, and batches the trades.
+@main struct ExecutionCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "novate-execution",
+    abstract: "Orders and matches signed client transactions, and batches the trades.",
+    version: "novate \(Version.text)")
+
+  @OptionGroup var options: LayerOptions
+
+  func run() throws {
+    do {
+      try serve()
+    } catch {
+      startFailed(error)
+    }
+  }
+
+  private func serve() throws {
+    let stopping = MailBox<Bool>()
+    Shutdown.install { stopping.put(true) }
+    let context = try LayerContext(
+      role: .execution, options: options, defaultPort: 7701, defaultPeers: [7702])
+    let keeper = try context.openState()
+    if case .recovering = keeper.standing {
+      context.log.error("recovering", metadata: ["standing": "\(keeper.standing)"])
+      throw NodeFailure.state(
+        "this folder was restored or is behind what it signed: \(keeper.standing)")
+    }
+    let service = try ExecutionService(
+      context: context, keeper: keeper,
+      start: try ExecutionStart.load(context: context, keeper: keeper))
+    let handshake = HandshakeKey(
+      try context.key("execution-handshake", expecting: context.genesis.execution.handshake))
+    let server = Server(
+      configuration: context.serverConfiguration(handshake), handler: service)
+    try server.start()
+    let loops = EventLoops()
+    let follower = ClearanceFollower(service: service)
+    let peers = context.peers.map { address in
+      Peer(
+        configuration: context.peerConfiguration(address, .clearing, handshake),
+        handler: follower, loops: loops)
+    }
+    for peer in peers { peer.start() }
+    LayerContext.announce(server.address ?? context.listen)
+    _ = stopping.takeAll()
+    for peer in peers { peer.stop() }
+    server.stop()
+    service.stop()
+    loops.stop()
+    context.log.notice("stopped")
+  }
+}
+
+/// Follows clearing's log and hands its Clearances to the apply thread.
+final class ClearanceFollower: PeerHandler, Sendable {
+  private let service: ExecutionService
+
+  init(service: ExecutionService) { self.service = service }
+
+  func connected(_ connection: Connection) {
+    // The apply thread skips what it has; the adopted batch is durable, so begin after it.
+    let from = service.state.adoptedEnd
+    let message = FollowMessage(.clearances, from: BatchNumber(from))
+    connection.send(type: MessageType.follow, requestID: 1, body: message.encoded)
+  }
+
+  func disconnected(_ connection: Connection) {}
+
+  func received(_ frame: Frame, from connection: Connection) {
+    guard frame.type == MessageType.clearance else { return }
+    do {
+      let clearance = try SignedClearance(encoded: frame.body.rawSpan)
+      guard clearance.header.network == service.context.network,
+        SHA256.digest(clearance.body) == clearance.header.bodyHash,
+        Ed25519.isValid(
+          clearance.signature, of: clearance.header.id, by: service.context.genesis.clearing.object)
+      else {
+        service.context.log.error(
+          "refused a Clearance", metadata: ["batch": "\(clearance.header.batch)"])
+        connection.close(error: ErrorMessage(.malformed, "the Clearance is not clearing's"))
+        return
+      }
+      service.box.put(.clearance(clearance, bytes: frame.body))
+    } catch {
+      connection.close(error: ErrorMessage(.malformed, "\(error)"))
+    }
+  }
+}

@@ -1,0 +1,185 @@
+import Commitments
+import Logging
+import Node
+import Primitives
+import Storage
+import Wire
+
+/// What the apply thread hands over in one go: journal entries, answers that may leave once the
+/// entries are durable, and a closed batch if one was closed.
+struct JournalGroup: Sendable {
+  /// The batch the first entry opens, if it opens one.
+  var opens: BatchNumber?
+  var entries: [UInt8] = []
+  var accepted: [(ticket: Ticket, place: UInt32, leaf: Acknowledgement)] = []
+  var refused: [(ticket: Ticket, item: SubmittedMessage.Refused)] = []
+  var closed: ClosedBatch?
+  /// Batches whose groups the database holds: their segments may go.
+  var trimBefore: UInt64?
+
+  var isEmpty: Bool {
+    entries.isEmpty && accepted.isEmpty && refused.isEmpty && closed == nil && trimBefore == nil
+  }
+}
+
+/// A closed batch on its way to the database.
+struct ClosedBatch: Sendable {
+  var durable: DurableBatch
+  var header: ExecutionHeader
+  var body: [UInt8]
+  /// The journal group that opened it.
+  var journalIndex: UInt64 = 0
+}
+
+/// Writes groups to the journal, syncs once for all that gathered, signs their acknowledgements
+/// once, and lets the answers leave.
+final class JournalThread: @unchecked Sendable {
+  // Sound to share: `journal`, `openings` and `term` belong to its own thread.
+  private let box = MailBox<JournalGroup>(capacity: 4_096)
+  private let journal: Journal
+  private let network: Digest
+  private let key: SigningKey
+  private let commits: MailBox<ClosedBatch>
+  private let log: Logger
+  let degraded: DegradedFlag
+  private var thread: NamedThread?
+  /// The group that opened each batch not yet closed.
+  private var openings: [BatchNumber: UInt64]
+
+  init(
+    journal: Journal, network: Digest, key: consuming SigningKey,
+    openings: [BatchNumber: UInt64],
+    commits: MailBox<ClosedBatch>, degraded: DegradedFlag, log: Logger
+  ) {
+    self.journal = journal
+    self.network = network
+    self.key = key
+    self.openings = openings
+    self.commits = commits
+    self.degraded = degraded
+    self.log = log
+    thread = NamedThread("journal") { [unowned self] in self.run() }
+  }
+
+  func put(_ group: JournalGroup) { box.put(group) }
+  func waitForRoom() { box.waitForRoom() }
+
+  /// Writes what was put before, then ends.
+  func stop() {
+    box.close()
+    thread?.join()
+  }
+
+  private func run() {
+    while true {
+      let groups = box.takeAll()
+      if groups.isEmpty { return }
+      var number: UInt64 = 0
+      for group in groups where !group.entries.isEmpty || !group.accepted.isEmpty {
+        number = append(group.entries)
+        if let batch = group.opens { openings[batch] = number }
+      }
+      sync()
+      answer(groups, number: number)
+      for group in groups {
+        if let index = group.trimBefore { trim(index) }
+        guard var closed = group.closed else { continue }
+        closed.journalIndex = openings.removeValue(forKey: closed.header.batch) ?? 0
+        closed.durable.head.extra += closed.journalIndex.littleEndianBytes
+        commits.put(closed)
+      }
+    }
+  }
+
+  private func append(_ entries: [UInt8]) -> UInt64 {
+    while true {
+      do {
+        return try journal.append(entries)
+      } catch {
+        wait(error)
+      }
+    }
+  }
+
+  private func sync() {
+    do {
+      try journal.sync()
+      degraded.clear(.journal, log)
+    } catch {
+      fatal(error)
+    }
+  }
+
+  private func trim(_ index: UInt64) {
+    do {
+      try journal.trim(before: index)
+    } catch {
+      log.warning("journal segments stay", metadata: ["error": "\(error)"])
+    }
+  }
+
+  /// A full disk is waited for, with every answer held back; anything else stops the process.
+  private func wait(_ error: StorageFailure) {
+    guard case .diskFull = error else { fatal(error) }
+    degraded.set(.journal, error, log)
+    sleepMilliseconds(500)
+  }
+
+  private func fatal(_ error: StorageFailure) -> Never {
+    log.critical("journal failed", metadata: ["error": "\(error)"])
+    exitAfterFatal()
+  }
+
+  // MARK: - Answers
+
+  private func answer(_ groups: [JournalGroup], number: UInt64) {
+    var leaves: [Digest] = []
+    for group in groups {
+      for item in group.accepted {
+        leaves.append(MerkleLog.leafHash(item.leaf.encoded.rawSpan))
+      }
+    }
+    var head = AcknowledgementGroup(
+      term: 1, network: network, number: number, count: UInt64(leaves.count), root: .zero)
+    var signature = Signature.zero
+    let tree = MerkleLog(leafHashes: leaves)
+    if !leaves.isEmpty {
+      head.root = tree.root
+      signature = key.sign(head.id)
+    }
+    var messages: [ObjectIdentifier: Int] = [:]
+    var answers: [(ticket: Ticket, message: SubmittedMessage)] = []
+    func message(_ ticket: Ticket) -> Int {
+      if let place = messages[ObjectIdentifier(ticket)] { return place }
+      messages[ObjectIdentifier(ticket)] = answers.count
+      answers.append(
+        (ticket, SubmittedMessage(group: head, signature: signature, accepted: [], refused: [])))
+      return answers.count - 1
+    }
+    var place = 0
+    for group in groups {
+      for item in group.accepted {
+        let path = tree.inclusionProof(of: place, size: leaves.count)
+        answers[message(item.ticket)].message.accepted.append(
+          SubmittedMessage.Accepted(
+            submission: item.place, place: UInt32(place), path: path, leaf: item.leaf))
+        place += 1
+      }
+      for item in group.refused {
+        answers[message(item.ticket)].message.refused.append(item.item)
+      }
+    }
+    for (ticket, message) in answers {
+      ticket.remaining -= message.accepted.count + message.refused.count
+      ticket.connection.send(
+        type: MessageType.submitted, flags: ticket.remaining > 0 ? [.response, .more] : .response,
+        requestID: ticket.requestID, body: message.encoded)
+    }
+  }
+}
+
+extension UInt64 {
+  var littleEndianBytes: [UInt8] {
+    (0..<8).map { UInt8(truncatingIfNeeded: self >> UInt64($0 * 8)) }
+  }
+}

@@ -1,0 +1,298 @@
+import Commitments
+import Execution
+import Logging
+import Node
+import Primitives
+import Storage
+import Synchronization
+import Wire
+
+/// What the apply thread owns.
+final class SequencerState: @unchecked Sendable {
+  // Sound to share: used by one thread at a time; see `ExecutionService`.
+  var machine: ExecutionMachine
+  var outcomes: OutcomeMemory
+  /// Acknowledgements of the open batch.
+  var acknowledgements: [Acknowledgement]
+  var leftOver: [JournalGroup]
+
+  /// Clearances adopted so far, plus one: where to follow clearing's log from.
+  private let adopted: Atomic<UInt64>
+  var adoptedEnd: UInt64 { adopted.load(ordering: .relaxed) }
+  func noteAdoption() {
+    adopted.store(machine.creditBatch.map { $0.raw + 1 } ?? 0, ordering: .relaxed)
+  }
+
+  init(_ start: consuming ExecutionStart) {
+    acknowledgements = start.openAcknowledgements
+    leftOver = start.leftOver
+    outcomes = start.outcomes
+    machine = start.machine
+    adopted = Atomic(machine.creditBatch.map { $0.raw + 1 } ?? 0)
+  }
+}
+
+/// The apply thread's loop: gather letters, apply them in order, hand the group to the journal,
+/// close the batch when it is time.
+struct Sequencer: ~Copyable {
+  private let service: ExecutionService
+  private let state: SequencerState
+  private let journal: JournalThread
+  private var group = JournalGroup()
+  private var entries = ByteWriter()
+  /// Clearances received and not yet adopted.
+  private var grants: [(header: ClearingHeader, body: ClearanceBody, bytes: [UInt8])] = []
+  private var openedAt: UInt64 = 0
+  private var closedAt: UInt64 = 0
+  /// Newest oracle time seen in a publisher's signed bundle.
+  private var oracleTime = Timestamp.zero
+  private var rate = RateLimit()
+  private let interval: UInt64
+  private let heartbeat: UInt64
+
+  init(service: ExecutionService, journal: JournalThread) {
+    self.service = service
+    state = service.state
+    self.journal = journal
+    interval = UInt64(service.context.settings.batchIntervalMilliseconds) * 1_000_000
+    heartbeat = UInt64(service.context.genesis.constants.heartbeat) * 1_000_000
+    openedAt = Clock.monotonicNanoseconds
+    closedAt = openedAt
+  }
+
+  mutating func run() {
+    while true {
+      let deadline = state.machine.isBatchOpen ? openedAt + interval : closedAt + heartbeat
+      let letters = service.box.takeAll(until: deadline)
+      for letter in letters {
+        if case .stop = letter {
+          flush()
+          return
+        }
+        take(letter)
+      }
+      let now = Clock.monotonicNanoseconds
+      if state.machine.isBatchOpen {
+        if now >= openedAt + interval { close() }
+      } else if now >= closedAt + heartbeat || mustOpen {
+        open()
+        close()
+      }
+      flush()
+      journal.waitForRoom()
+    }
+  }
+
+  /// Whether a Clearance waits that directs something: it takes effect at an opening.
+  private var mustOpen: Bool { grants.contains { !$0.body.directives.isEmpty } }
+
+  private mutating func take(_ letter: ExecutionService.Letter) {
+    switch letter {
+    case .bundle(let checked):
+      sequence(checked)
+    case .clearance(let clearance, let bytes):
+      receive(clearance, bytes)
+    case .query(let query, let connection, let requestID):
+      answer(query, connection, requestID)
+    case .stored(let batch, let journalIndex):
+      state.outcomes.stored(batch)
+      group.trimBefore = journalIndex
+    case .stop:
+      break
+    }
+  }
+
+  // MARK: - Batches
+
+  private var batchTime: Timestamp {
+    switch service.context.settings.timeSource {
+    case .wall: max(Clock.now, state.machine.time)
+    case .oracle: max(oracleTime, state.machine.time)
+    }
+  }
+
+  private mutating func open() {
+    let time = batchTime
+    do {
+      try state.machine.openBatch(
+        time: time, adopting: grants.map { (header: $0.header, body: $0.body) })
+    } catch {
+      service.context.log.critical("cannot open a batch", metadata: ["error": "\(error)"])
+      exitAfterFatal()
+    }
+    for (_, body, _) in grants {
+      for opened in body.opened { service.known.insert(opened.account, opened.owner) }
+    }
+    // A group holds at most one opening, at its start.
+    if !entries.bytes.isEmpty || group.closed != nil { flush() }
+    group.opens = state.machine.batch
+    JournalEntry.open(
+      batch: state.machine.batch, time: time, clearances: grants.map(\.bytes)
+    ).write(to: &entries)
+    grants.removeAll(keepingCapacity: true)
+    state.noteAdoption()
+    openedAt = Clock.monotonicNanoseconds
+    rate.begin(second: time.raw / 1_000)
+  }
+
+  private mutating func close() {
+    JournalEntry.close(batch: state.machine.batch).write(to: &entries)
+    group.closed = ClosedBatch(closing: &state.machine, state.acknowledgements)
+    state.acknowledgements.removeAll(keepingCapacity: true)
+    closedAt = Clock.monotonicNanoseconds
+    flush()
+  }
+
+  /// Hands what was done to the journal thread.
+  private mutating func flush() {
+    group.entries = entries.bytes
+    guard !group.isEmpty else { return }
+    journal.put(group)
+    group = JournalGroup()
+    entries = ByteWriter(capacity: entries.bytes.count)
+  }
+
+  // MARK: - Bundles
+
+  private mutating func sequence(_ checked: CheckedBundle) {
+    guard let bundle = checked.bundle else { return refuse(checked, .malformed) }
+    guard !service.degraded.isSet else { return refuse(checked, .degraded) }
+    followOracle(checked, bundle)
+    if !state.machine.isBatchOpen { open() }
+    if let refusal = state.machine.door(bundle) {
+      if refusal == .batchFull {
+        close()
+        open()
+        return sequence(checked)
+      }
+      if refusal == .nonceUsed || refusal == .nonceTooOld,
+        let first = state.outcomes.find(checked.id, store: service.keeper.store)
+      {
+        group.accepted.append((checked.ticket, checked.place, first))
+        return
+      }
+      return refuse(checked, refusal)
+    }
+    guard
+      rate.allows(
+        bundle.header.account, maximum: service.context.genesis.constants.bundlesPerSecondMax)
+    else { return refuse(checked, .rateLimited) }
+    guard checked.isSigned || isSigned(checked, bundle) else {
+      return refuse(checked, .badSignature)
+    }
+    var outcomes: [Outcome] = []
+    outcomes.reserveCapacity(Int(bundle.header.actionCount))
+    let place: Int
+    do {
+      place = try state.machine.apply(bundle, into: &outcomes)
+    } catch {
+      if case .refused(let refusal) = error { return refuse(checked, refusal) }
+      return refuse(checked, .malformed)
+    }
+    noteKeys(bundle)
+    JournalEntry.bundle(bundle.bytes).write(to: &entries)
+    let leaf = Acknowledgement(
+      account: bundle.header.account, key: bundle.header.key, nonce: bundle.header.nonce,
+      bundle: checked.id, batch: state.machine.batch, index: UInt32(place), outcomes: outcomes)
+    state.acknowledgements.append(leaf)
+    state.outcomes.remember(leaf)
+    group.accepted.append((checked.ticket, checked.place, leaf))
+  }
+
+  /// A key the workers did not know yet is checked here; a false signature is the caller's fault.
+  private func isSigned(_ checked: CheckedBundle, _ bundle: Bundle) -> Bool {
+    guard !service.known.contains(bundle.header.account, bundle.header.key) else {
+      return Ed25519.isValid(bundle.signature, of: checked.id, by: bundle.header.key)
+    }
+    service.known.insert(bundle.header.account, bundle.header.key)
+    return Ed25519.isValid(bundle.signature, of: checked.id, by: bundle.header.key)
+  }
+
+  /// Keys added by the bundle are good from the next batch on; workers may check them already.
+  private func noteKeys(_ bundle: Bundle) {
+    for index in 0..<bundle.recordCount {
+      let record = bundle.record(index)
+      if record.kindCode == ActionKind.addKey.rawValue {
+        service.known.insert(bundle.header.account, record.tail)
+      }
+    }
+  }
+
+  /// With the oracle as clock, a publisher's newer time opens a batch of that time.
+  private mutating func followOracle(_ checked: CheckedBundle, _ bundle: Bundle) {
+    guard service.context.settings.timeSource == .oracle, checked.isSigned,
+      service.context.genesis.publishers.contains(bundle.header.account)
+    else { return }
+    for index in 0..<bundle.recordCount {
+      let record = bundle.record(index)
+      if record.kindCode == ActionKind.index.rawValue
+        || record.kindCode == ActionKind.surface.rawValue
+      {
+        oracleTime = max(oracleTime, Timestamp(raw: record.y))
+      }
+    }
+    if state.machine.isBatchOpen, oracleTime > state.machine.time { close() }
+  }
+
+  private mutating func refuse(_ checked: CheckedBundle, _ refusal: Refusal) {
+    var item = SubmittedMessage.Refused(submission: checked.place, refusal)
+    if let header = checked.bundle?.header {
+      switch refusal {
+      case .expired, .expiryTooFar:
+        item.figure1 = header.expiry.raw
+        item.figure2 = state.machine.time.raw
+      case .nonceUsed, .nonceTooOld:
+        item.figure1 = Int64(bitPattern: header.nonce)
+      default: break
+      }
+    }
+    group.refused.append((checked.ticket, item))
+  }
+
+  // MARK: - Clearances
+
+  private mutating func receive(_ clearance: SignedClearance, _ bytes: [UInt8]) {
+    let adopted = state.machine.creditBatch.map { $0.raw + 1 } ?? 0
+    let expected = adopted + UInt64(grants.count)
+    // After a reconnection the log may begin earlier than we stand.
+    guard clearance.header.batch.raw == expected else { return }
+    do {
+      let body = try ClearanceBody(encoded: clearance.body.rawSpan)
+      grants.append((clearance.header, body, bytes))
+    } catch {
+      service.context.log.error(
+        "a Clearance does not decode",
+        metadata: ["batch": "\(clearance.header.batch)", "error": "\(error)"])
+    }
+  }
+
+  // MARK: - Queries
+
+  private func answer(_ query: QueryMessage, _ connection: Connection, _ requestID: UInt64) {
+    guard let body = Answers.answer(query, service, state) else {
+      connection.refuse(
+        requestID, ErrorMessage(.notFound, "execution does not know subject \(query.subject)"))
+      return
+    }
+    connection.send(
+      type: MessageType.answer, flags: .response, requestID: requestID, body: body)
+  }
+}
+
+/// How many bundles each account may sequence in one second of batch time.
+struct RateLimit {
+  private var second: Int64 = -1
+  private var counts: [UInt32: Int64] = [:]
+
+  mutating func begin(second: Int64) {
+    guard second != self.second else { return }
+    self.second = second
+    counts.removeAll(keepingCapacity: true)
+  }
+
+  mutating func allows(_ account: AccountID, maximum: Int64) -> Bool {
+    let count = counts[account.raw, default: 0] + 1
+    counts[account.raw] = count
+    return count <= maximum
+  }
+}

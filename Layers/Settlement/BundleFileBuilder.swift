@@ -1,0 +1,129 @@
+import Clearing
+public import Commitments
+import Execution
+public import Primitives
+public import Wire
+
+/// Makes bundle files.
+public enum BundleFileBuilder {
+  /// Batches one after the other, whole, with their Clearances and the checkpoints over them.
+  ///
+  /// - Parameters:
+  ///   - preState: `Replay.preState()` before the first batch; needed unless that is batch 0.
+  ///   - checkpoints: serialized notes.
+  /// - Precondition: as many Clearances as batches, at least one.
+  public static func range(
+    genesis: Genesis, preState: [UInt8]? = nil, batches: [SignedBatch],
+    clearances: [SignedClearance], checkpoints: [SignedNote]
+  ) -> [UInt8] {
+    precondition(!batches.isEmpty && batches.count == clearances.count)
+    var sections: [(type: SectionType, bytes: [UInt8])] = [(.genesis, genesis.encoded)]
+    if let preState { sections.append((.preState, preState)) }
+    sections.append((.batches, list(batches.map(\.encoded))))
+    sections.append((.clearances, list(clearances.map(\.encoded))))
+    if !checkpoints.isEmpty { sections.append((.checkpoints, notes(checkpoints))) }
+    return BundleFile.encoded(
+      BundleFile.Manifest(
+        kind: .range, network: genesis.networkID, first: batches[0].header.batch,
+        last: batches[batches.count - 1].header.batch), sections)
+  }
+
+  /// One account, or its absence, under one clearing header.
+  public static func account(
+    genesis: Genesis, proof: AccountProof, clearance: SignedClearance, log: LogProof?,
+    checkpoint: SignedNote?
+  ) -> [UInt8] {
+    var sections: [(type: SectionType, bytes: [UInt8])] = [
+      (.genesis, genesis.encoded), (.clearances, list([head(clearance)])),
+      (.accountProof, proof.encoded),
+    ]
+    append(log, checkpoint, to: &sections)
+    return BundleFile.encoded(
+      BundleFile.Manifest(
+        kind: .account, network: genesis.networkID, first: clearance.header.batch,
+        last: clearance.header.batch, subject: UInt64(proof.account.raw)), sections)
+  }
+
+  /// One trade under the headers of its batch.
+  public static func trade(
+    genesis: Genesis, proof: TradeProof, batch: SignedBatch, clearance: SignedClearance,
+    log: LogProof?, checkpoint: SignedNote?
+  ) -> [UInt8] {
+    var sections: [(type: SectionType, bytes: [UInt8])] = [
+      (.genesis, genesis.encoded), (.batches, list([head(batch)])),
+      (.clearances, list([head(clearance)])), (.tradeProof, proof.encoded),
+    ]
+    append(log, checkpoint, to: &sections)
+    return BundleFile.encoded(
+      BundleFile.Manifest(
+        kind: .trade, network: genesis.networkID, first: batch.header.batch,
+        last: batch.header.batch, subject: proof.fill.trade.raw), sections)
+  }
+
+  /// Two headers of one role for one batch.
+  public static func evidence(
+    genesis: Genesis, _ evidence: EquivocationEvidence, batch: BatchNumber
+  ) -> [UInt8] {
+    BundleFile.encoded(
+      BundleFile.Manifest(
+        kind: .evidence, network: genesis.networkID, first: batch, last: batch,
+        subject: UInt64(evidence.layer)),
+      [(.genesis, genesis.encoded), (.evidence, evidence.encoded)])
+  }
+
+  /// header || signature, as proofs and evidence carry them.
+  public static func head(_ batch: SignedBatch) -> [UInt8] {
+    var out = ByteWriter(capacity: ExecutionHeader.byteCount + Signature.byteCount)
+    out.write(record: batch.header)
+    out.write(batch.signature)
+    return out.bytes
+  }
+
+  public static func head(_ clearance: SignedClearance) -> [UInt8] {
+    var out = ByteWriter(capacity: ClearingHeader.byteCount + Signature.byteCount)
+    out.write(record: clearance.header)
+    out.write(clearance.signature)
+    return out.bytes
+  }
+
+  private static func list(_ objects: [[UInt8]]) -> [UInt8] {
+    var out = ByteWriter(capacity: objects.reduce(0) { $0 + $1.count + 4 })
+    for object in objects { ObjectList.append(object, to: &out) }
+    return out.bytes
+  }
+
+  private static func notes(_ checkpoints: [SignedNote]) -> [UInt8] {
+    list(checkpoints.map { Array($0.serialized.utf8) })
+  }
+
+  private static func append(
+    _ log: LogProof?, _ checkpoint: SignedNote?,
+    to sections: inout [(type: SectionType, bytes: [UInt8])]
+  ) {
+    if let checkpoint { sections.append((.checkpoints, notes([checkpoint]))) }
+    if let log { sections.append((.logProof, log.encoded)) }
+  }
+}
+
+extension TradeProof {
+  /// The proof of a trade from its batch and that batch's receipts; nil where it is not in there.
+  public init?(of trade: TradeID, in body: BatchBody, receipts: [UInt8]) {
+    let receipts = receipts
+    let fills = (0..<body.eventCount).first {
+      body.eventKind($0) == .fill && body.event($0, as: Fill.self).trade == trade
+    }
+    let booked = stride(from: 0, to: receipts.count, by: Receipt.byteCount).first {
+      let receipt = Receipt(receipts.rawSpan, at: $0)
+      return receipt.kind == .trade && receipt.id == trade.raw
+    }
+    guard let fills, let booked else { return nil }
+    let leaves = ExecutionMachine.eventLeaves(body.events.array)
+    let receiptIndex = booked / Receipt.byteCount
+    self.init(
+      fill: body.event(fills, as: Fill.self), fillIndex: UInt64(fills),
+      fillPath: MerkleLog.branch(ofLeafHashes: leaves, index: fills),
+      receipt: Receipt(receipts.rawSpan, at: booked), receiptIndex: UInt64(receiptIndex),
+      receiptPath: MerkleLog.branch(
+        ofLeafHashes: ClearingMachine.receiptLeaves(receipts), index: receiptIndex))
+  }
+}

@@ -1,0 +1,163 @@
+import Commitments
+public import Primitives
+import Wire
+
+extension EquivocationEvidence {
+  /// What valid evidence shows.
+  struct Finding {
+    var role: String
+    var key: PublicKey
+    var batch: BatchNumber
+    var first: Digest
+    var second: Digest
+  }
+
+  /// Checks both signatures and that the ids differ for one network, role and batch.
+  func finding(genesis: Genesis, network: Digest) throws(Fault) -> Finding {
+    switch layer {
+    case 1:
+      return try finding(
+        "execution", genesis.execution.object, ExecutionHeader.self, network
+      ) { ($0.network, $0.batch, $0.id) }
+    case 2:
+      return try finding(
+        "clearing", genesis.clearing.object, ClearingHeader.self, network
+      ) { ($0.network, $0.batch, $0.id) }
+    default: throw .failed("the evidence names no layer", found: "\(layer)")
+    }
+  }
+
+  private func finding<Header: FlatRecord>(
+    _ role: String, _ key: PublicKey, _: Header.Type, _ network: Digest,
+    _ read: (Header) -> (network: Digest, batch: BatchNumber, id: Digest)
+  ) throws(Fault) -> Finding {
+    var ids: [Digest] = []
+    var batches: [BatchNumber] = []
+    for object in [first, second] {
+      let size = MemoryLayout<Header>.size
+      guard object.count == size + Signature.byteCount else {
+        throw .failed(
+          "a header of \(role) and a signature", expected: "\(size + Signature.byteCount) bytes",
+          found: "\(object.count)")
+      }
+      let span = object.rawSpan
+      let (found, batch, id) = read(Header(span))
+      guard found == network else {
+        throw .failed("a header of another network", expected: "\(network)", found: "\(found)")
+      }
+      guard Ed25519.isValid(Signature(span, at: size), of: id, by: key) else {
+        throw .failed(
+          "\(role)'s signature", batch, expected: "a signature by \(key)",
+          meaning: "The evidence is forged: \(role) did not sign this header.")
+      }
+      ids.append(id)
+      batches.append(batch)
+    }
+    guard batches[0] == batches[1], ids[0] != ids[1] else {
+      throw .failed(
+        "two headers that contradict each other", expected: "one batch, two ids",
+        found: "batches \(batches[0]) and \(batches[1])",
+        meaning: "\(role) signed both, and they do not contradict each other.")
+    }
+    return Finding(role: role, key: key, batch: batches[0], first: ids[0], second: ids[1])
+  }
+}
+
+/// Two bundle files side by side.
+public enum Comparison {
+  public enum Outcome: Sendable {
+    /// The same role signed two headers for one batch: the evidence and its file.
+    case equivocation(role: String, batch: BatchNumber, evidence: [UInt8])
+    /// Headers of this many batches stand in both files, and agree.
+    case none(common: Int)
+    case undecided(String)
+    /// A file that is no bundle file.
+    case failed(String)
+
+    public var exitCode: Int32 {
+      switch self {
+      case .equivocation: 4
+      case .none: 0
+      case .undecided: 3
+      case .failed: 1
+      }
+    }
+  }
+
+  /// Looks for a batch whose headers differ and are validly signed in both files.
+  public static func compare(_ a: [UInt8], _ b: [UInt8]) -> Outcome {
+    let files: [BundleFile]
+    do {
+      files = [try BundleFile(a), try BundleFile(b)]
+    } catch {
+      return .failed("\(error)")
+    }
+    let network = files[0].manifest.network
+    guard files[1].manifest.network == network else {
+      return .undecided("the files are of two networks")
+    }
+    guard let section = files[0][.genesis] ?? files[1][.genesis] else {
+      return .undecided("neither file carries genesis, so no signature can be checked")
+    }
+    guard ObjectID.genesis(section.rawSpan) == network else {
+      return .failed("the genesis section is not the network's")
+    }
+    let genesis: Genesis
+    do {
+      genesis = try Genesis(encoded: section.rawSpan)
+    } catch {
+      return .undecided("this build cannot read genesis: \(error)")
+    }
+    return compare(files, genesis, network)
+  }
+
+  private static func compare(_ files: [BundleFile], _ genesis: Genesis, _ network: Digest)
+    -> Outcome
+  {
+    var common: Set<UInt64> = []
+    for (layer, type, size, place) in [
+      (UInt16(1), SectionType.batches, ExecutionHeader.byteCount, 40),
+      (UInt16(2), SectionType.clearances, ClearingHeader.byteCount, 40),
+    ] {
+      let heads = files.map { headers($0, type, size: size, batchAt: place) }
+      for (batch, first) in heads[0].sorted(by: { $0.key < $1.key }) {
+        guard let second = heads[1][batch] else { continue }
+        common.insert(batch)
+        guard first[..<size] != second[..<size] else { continue }
+        let evidence = EquivocationEvidence(layer: layer, first: first, second: second)
+        // A header nobody signed is no evidence against anyone.
+        let finding: EquivocationEvidence.Finding
+        do {
+          finding = try evidence.finding(genesis: genesis, network: network)
+        } catch {
+          continue
+        }
+        return .equivocation(
+          role: finding.role, batch: finding.batch,
+          evidence: BundleFileBuilder.evidence(
+            genesis: genesis, evidence, batch: finding.batch))
+      }
+    }
+    return .none(common: common.count)
+  }
+
+  /// header || signature of every object, by batch.
+  private static func headers(
+    _ file: BundleFile, _ type: SectionType, size: Int, batchAt place: Int
+  ) -> [UInt64: [UInt8]] {
+    guard let section = file[type] else { return [:] }
+    let list: ObjectList
+    do {
+      list = try ObjectList(section)
+    } catch {
+      return [:]
+    }
+    var out: [UInt64: [UInt8]] = [:]
+    for range in list.ranges where range.count >= size + Signature.byteCount {
+      let start = range.lowerBound
+      let batch: UInt64 = section.rawSpan.load(at: start + place)
+      out[batch] = Array(section[start..<(start + size + Signature.byteCount)])
+    }
+    return out
+  }
+}

@@ -1,0 +1,145 @@
+import Commitments
+import Instruments
+import Primitives
+import Wire
+
+extension VerificationRun {
+  /// The account or trade asked for, under the clearing header of the file.
+  mutating func inclusion() throws(Fault) -> String {
+    let genesis = try resolveGenesis()
+    switch file.manifest.kind {
+    case .range:
+      guard verifier.question != nil else {
+        throw .undecided("a range file proves no account or trade unless one is asked for")
+      }
+      guard let replayAnswer else {
+        throw .undecided("the range could not be replayed to answer")
+      }
+      verdict.answer = try replayAnswer.get()
+      return verdict.answer.first ?? ""
+    case .account: return try accountInclusion()
+    case .trade: return try tradeInclusion(genesis)
+    case .evidence: throw .undecided("evidence proves no account or trade")
+    }
+  }
+
+  private func requireQuestion(_ own: FileVerifier.Question) throws(Fault) {
+    guard let question = verifier.question, question != own else { return }
+    throw .undecided("the file answers for \(name(own)), not for \(name(question))")
+  }
+
+  private func name(_ question: FileVerifier.Question) -> String {
+    switch question {
+    case .account(let account): "account \(account)"
+    case .trade(let trade): "trade \(trade)"
+    }
+  }
+
+  private mutating func accountInclusion() throws(Fault) -> String {
+    guard let account = UInt32(exactly: file.manifest.subject).map({ AccountID($0) }) else {
+      throw .failed("the manifest's account is no account", at: file.offset(of: .manifest))
+    }
+    try requireQuestion(.account(account))
+    guard let section = file[.accountProof], let place = file.offset(of: .accountProof) else {
+      throw .undecided("section accountProof is missing")
+    }
+    let proof: AccountProof
+    do {
+      var reader = ByteReader(section.rawSpan)
+      proof = try AccountProof(reading: &reader)
+      try reader.finish()
+    } catch {
+      throw .failed("the account proof: \(error)", at: place)
+    }
+    guard proof.account == account else {
+      throw .failed(
+        "the proof is of another account", at: place, expected: "\(account)",
+        found: "\(proof.account)")
+    }
+    let root = clearances[0].header.postRoot
+    guard proof.stateRoot == root else {
+      throw .failed(
+        "the account is not under the state root", file.manifest.first, at: place,
+        expected: "\(root)", found: proof.stateRoot.map { "\($0)" } ?? "a contradiction",
+        meaning: "Clearing signed a state in which this account is not as the file says.")
+    }
+    guard let lines = Answers.lines(of: proof) else {
+      throw .failed("the account's disclosed lists", file.manifest.first, at: place)
+    }
+    verdict.answer = lines
+    return lines[0]
+  }
+
+  private mutating func tradeInclusion(_ genesis: Genesis) throws(Fault) -> String {
+    let trade = TradeID(file.manifest.subject)
+    try requireQuestion(.trade(trade))
+    guard let section = file[.tradeProof], let place = file.offset(of: .tradeProof) else {
+      throw .undecided("section tradeProof is missing")
+    }
+    let proof: TradeProof
+    do {
+      proof = try TradeProof(decoding: section.rawSpan)
+    } catch {
+      throw .failed("the trade proof: \(error)", at: place)
+    }
+    guard proof.fill.trade == trade else {
+      throw .failed(
+        "the proof is of another trade", at: place, expected: "\(trade)",
+        found: "\(proof.fill.trade)")
+    }
+    guard proof.holds(execution: batches[0].header, clearing: clearances[0].header) else {
+      throw .failed(
+        "fill and receipt are not under the headers", file.manifest.first, at: place,
+        meaning: "The layers signed a batch in which this trade is not as the file says.")
+    }
+    verdict.answer = ["batch \(file.manifest.first)"] + Answers.lines(of: proof.fill)
+    return "trade \(trade) in \(verdict.answer[0])"
+  }
+}
+
+/// What is proved, in words.
+enum Answers {
+  static func lines(of fill: Fill) -> [String] {
+    [
+      "trade \(fill.trade)", "instrument \(fill.instrument)", "buyer \(fill.buyer)",
+      "seller \(fill.seller)", "price \(fill.price.decimal)",
+      "quantity \(fill.quantity.decimal)",
+    ]
+  }
+
+  /// Nil when the disclosed lists are not what their tags say.
+  static func lines(of proof: AccountProof) -> [String]? {
+    guard !proof.fields.isEmpty else { return ["account \(proof.account) does not exist"] }
+    let cash = Money(raw: Int64(bitPattern: UInt64(littleEndian: proof.fields[0].words.0)))
+    var lines = ["account \(proof.account) exists", "cash \(cash.decimal)"]
+    do {
+      if !proof.balances.isEmpty {
+        let bytes = proof.balances
+        var reader = ByteReader(bytes.rawSpan)
+        _ = try reader.read(Bytes32.self)
+        for _ in 0..<(try reader.read(UInt32.self)) {
+          let asset = AssetID(try reader.read(UInt16.self))
+          lines.append("balance of asset \(asset): \(try reader.read(Int64.self)) units")
+        }
+        try reader.finish()
+      }
+      if !proof.positions.isEmpty {
+        let bytes = proof.positions
+        var reader = ByteReader(bytes.rawSpan)
+        _ = try reader.read(Bytes32.self)
+        for _ in 0..<(try reader.read(UInt32.self)) {
+          let instrument = InstrumentID(try reader.read(UInt32.self))
+          let quantity = Quantity(raw: try reader.read())
+          let cost = Money(raw: try reader.read())
+          _ = try reader.span(24)
+          lines.append(
+            "position in instrument \(instrument): \(quantity.decimal), cost \(cost.decimal)")
+        }
+        try reader.finish()
+      }
+    } catch {
+      return nil
+    }
+    return lines
+  }
+}

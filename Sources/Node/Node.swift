@@ -1,1 +1,0 @@
-// The room of Node; see Docs/Architecture.md.

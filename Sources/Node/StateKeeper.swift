@@ -1,0 +1,142 @@
+import Commitments
+public import Primitives
+public import Storage
+
+/// One batch ready to be made durable: its values, the head after it, and the id to be signed.
+public struct DurableBatch: Sendable {
+  public var batch: BatchNumber
+  public var values: [(kind: RecordKind, bytes: [UInt8])]
+  public var head: Head
+  /// What this role signs for the batch.
+  public var id: Digest
+  /// Dirty pages, when a page checkpoint begins after this batch.
+  public var pages: (pages: [StoredPage], shapes: [StoredShape])?
+
+  public init(
+    batch: BatchNumber, values: [(kind: RecordKind, bytes: [UInt8])], head: Head, id: Digest,
+    pages: (pages: [StoredPage], shapes: [StoredShape])? = nil
+  ) {
+    self.batch = batch
+    self.values = values
+    self.head = head
+    self.id = id
+    self.pages = pages
+  }
+}
+
+/// A layer's durable state: one transaction a group of batches, page checkpoints spread over the
+/// commits that follow them, and the highwater mark before each signature.
+///
+/// One thread at a time uses it: the opening thread first, the commit thread after.
+public final class StateKeeper: @unchecked Sendable {
+  /// Batches between page checkpoints.
+  public static let checkpointInterval: UInt64 = 64
+
+  public let store: Store
+  private let highwater: Highwater
+  private var checkpoint = PageCheckpoint()
+
+  /// Opens a layer's folder.
+  public init(folder: String, role: UInt8, network: Digest, options: Store.Options = .init())
+    throws(StorageFailure)
+  {
+    store = try Store(folder: folder, role: role, network: network, options: options)
+    highwater = try Highwater(store)
+  }
+
+  public var standing: Standing { highwater.standing }
+
+  // MARK: - Loading
+
+  /// Loads a machine: pages of the last page checkpoint, then every later delta.
+  ///
+  /// - Returns: the head the machine now stands at; nil for a folder that never committed.
+  /// - Throws: `.damaged` and the like when something stored does not match its hash; the machine's
+  ///   `rebuild` then checks the root.
+  public func load<Machine: PooledState & ~Copyable>(_ machine: inout Machine)
+    throws -> Head?
+  {
+    guard let head = try store.head() else { return nil }
+    var next: UInt64 = 0
+    let (pools, first) = try store.read {
+      (reader) throws(StorageFailure) -> ([(count: Int, bytes: [UInt8])], UInt64) in
+      guard let pageHead = try reader.pageHead() else { return ([], 0) }
+      var pools: [(count: Int, bytes: [UInt8])] = []
+      for shape in pageHead.pools {
+        pools.append(
+          (Int(shape.recordCount), try checkpoint.load(shape, asOf: pageHead, reader)))
+      }
+      return (pools, pageHead.seq + 1)
+    }
+    if !pools.isEmpty {
+      try machine.load(pools: pools)
+      next = first
+    }
+    while next <= head.seq {
+      guard let delta = try store.value(.delta, next) else {
+        throw NodeFailure.state("the delta of batch \(next) is missing")
+      }
+      try machine.applyDelta(delta)
+      next += 1
+    }
+    return head
+  }
+
+  // MARK: - Committing
+
+  /// Makes batches durable in one transaction, in order: values, deltas, what will be signed, head.
+  /// - Throws: `.diskFull` (nothing changed; try again), `.alreadySigned`, `.fatalInputOutput`.
+  public func commit(_ batches: [DurableBatch]) throws(StorageFailure) {
+    guard let last = batches.last else { return }
+    let share = checkpoint.share(of: 8)
+    try store.commit { (transaction) throws(StorageFailure) in
+      for batch in batches {
+        for (kind, bytes) in batch.values {
+          try transaction.put(kind, batch.batch.raw, bytes)
+        }
+        try transaction.putSigned(role: store.role, seq: batch.batch.raw, id: batch.id)
+      }
+      try transaction.putHead(last.head)
+      if let share { try checkpoint.write(share, into: &transaction) }
+    }
+    if let share { checkpoint.advance(share) }
+    // A checkpoint holds the state after its batch, so only the last batch's pages can begin one
+    // whose deltas all lie ahead; earlier ones in the group are newer than what they claim.
+    for batch in batches { if let pages = batch.pages { try begin(pages, after: batch.batch.raw) } }
+  }
+
+  private func begin(
+    _ pages: (pages: [StoredPage], shapes: [StoredShape]), after batch: UInt64
+  ) throws(StorageFailure) {
+    if checkpoint.isRunning { try finishCheckpoint() }
+    let shapes = pages.shapes.enumerated().map { pool, shape in
+      PoolShape(
+        pool: UInt8(pool), recordByteCount: UInt32(shape.recordByteCount),
+        recordCount: UInt32(shape.count),
+        recordsPerPage: UInt32(max(1, 4096 / shape.recordByteCount)))
+    }
+    checkpoint.begin(PageHead(seq: batch, pools: shapes))
+    for page in pages.pages {
+      checkpoint.stage(pool: page.pool, page: page.page, bytes: page.bytes.rawSpan)
+    }
+  }
+
+  private func finishCheckpoint() throws(StorageFailure) {
+    guard let share = checkpoint.share(of: 1) else { return }
+    try store.commit { (transaction) throws(StorageFailure) in
+      try checkpoint.write(share, into: &transaction)
+    }
+    checkpoint.advance(share)
+  }
+
+  /// Raises the highwater mark; only then may the signature of `id` leave.
+  /// - Throws: `.recovering` while the folder may not sign.
+  public func permitSignature(_ batch: BatchNumber, _ id: Digest) throws(StorageFailure) {
+    try highwater.raise(seq: batch.raw, id: id)
+  }
+
+  /// Ends recovery: replay has reached what the peers show as signed.
+  public func finishRecovery(_ batch: BatchNumber, _ id: Digest) throws(StorageFailure) {
+    try highwater.finishRecovery(at: Highwater.Mark(seq: batch.raw, id: id))
+  }
+}

@@ -1,1 +1,0 @@
-// The room of Storage; see Docs/Architecture.md.

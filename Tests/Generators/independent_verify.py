@@ -1,0 +1,368 @@
+#!/usr/bin/env python3
+"""A second reader of Docs/Protocol.md, written from that page alone: standard library, no package.
+
+  python3 Tests/Generators/independent_verify.py GENESIS_JSON          prints network id and genesis roots
+  python3 Tests/Generators/independent_verify.py FILE.nvb [HASH]       checks framing, chain and log
+
+It decodes every batch and Clearance of a bundle file, recomputes ids, body hashes, transaction, event and log roots and
+the linkage of roots, and compares the roots before batch 0 with those of its own genesis state. It checks no signature
+and replays no rule: `novate verify` does. Exit 0 when all agrees, 1 otherwise.
+"""
+
+import hashlib
+import json
+import struct
+import sys
+from datetime import datetime, timezone
+from decimal import Decimal
+
+ALL, NONE = 0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF
+ZERO = bytes(32)
+
+
+def sha(*parts):
+    return hashlib.sha256(b"".join(parts)).digest()
+
+
+def tag(name):
+    return name.encode().ljust(32, b"\0")
+
+
+def object_id(name, network, data):
+    return sha(tag(name), network, data)
+
+
+# 2.1 to 2.4: trees
+
+def log_root(leaves):
+    if not leaves:
+        return sha()
+    if len(leaves) == 1:
+        return leaves[0]
+    half = 1 << (len(leaves) - 1).bit_length() - 1
+    return sha(b"\1", log_root(leaves[:half]), log_root(leaves[half:]))
+
+
+def leaf(data):
+    return sha(b"\0", data)
+
+
+def merkle(width, chunks):
+    level = list(chunks) + [ZERO] * (width - len(chunks))
+    while len(level) > 1:
+        level = [sha(level[i], level[i + 1]) for i in range(0, len(level), 2)]
+    return level[0]
+
+
+EMPTY = [ZERO]
+for _ in range(32):
+    EMPTY.append(sha(EMPTY[-1], EMPTY[-1]))
+
+
+def indexed(leaves):
+    level = list(leaves)
+    for depth in range(32):
+        if len(level) % 2:
+            level.append(EMPTY[depth])
+        level = [sha(level[i], level[i + 1]) for i in range(0, len(level), 2)]
+    return level[0] if level else EMPTY[32]
+
+
+def pool(records, page=1):
+    pages = [b"".join(records[i:i + page]) for i in range(0, len(records), page)]
+    return indexed([sha(p) for p in pages])
+
+
+class Failure(Exception):
+    pass
+
+
+def need(condition, text):
+    if not condition:
+        raise Failure(text)
+
+
+class Reader:
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def take(self, count):
+        need(len(self.data) - self.at >= count, f"truncated at {self.at}")
+        self.at += count
+        return self.data[self.at - count:self.at]
+
+    def unpack(self, form):
+        return struct.unpack("<" + form, self.take(struct.calcsize("<" + form)))
+
+    def number(self, form):
+        return self.unpack(form)[0]
+
+    def list(self, maximum, size):
+        count = self.number("I")
+        need(count <= maximum, f"list of {count}, at most {maximum}")
+        return [self.take(size) for _ in range(count)]
+
+    def end(self):
+        need(self.at == len(self.data), f"trailing bytes at {self.at}")
+
+
+# 4: genesis
+
+CONSTANTS = """drift_max_ms heartbeat_ms run_ahead_max grant_age_max_ms activation_notice
+bundle_life_max_ms open_orders_per_account_max keys_per_account_max positions_per_account_max
+bundles_per_second_max deposit_for_new_account_min deposits_total_max oracle_quorum
+oracle_staleness_ms maintenance_factor close_band witness_quorum""".split()
+MONTHS = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split()
+
+
+def scaled(text, digits):
+    return int(Decimal(text).scaleb(digits))
+
+
+def expiry(text):
+    day, _, clock = text.partition("T")
+    moment = datetime(2000 + int(day[-2:]), MONTHS.index(day[-5:-2]) + 1, int(day[:-5]),
+                      int(clock[:2] or 8), int(clock[2:] or 0), tzinfo=timezone.utc)
+    return int(moment.timestamp()) * 1000
+
+
+def instrument(number, item, underlyings):
+    parts = item["name"].split("-")
+    strike = option = time = 0
+    if parts[1] == "PERP":
+        kind = 3
+    else:
+        time, kind = expiry(parts[1]), 2
+        if len(parts) == 4:
+            kind, option = 1, {"C": 1, "P": 2}[parts[3]]
+            strike = scaled(parts[2].replace("d", "."), 8)
+    head = struct.pack("<IHBB8q", number, underlyings.index(parts[0]), kind, option, strike, time,
+                       scaled(item["tick"], 8), scaled(item["lot"], 8),
+                       scaled(item["order_quantity_max"], 8), scaled(item["price_max"], 8),
+                       scaled(item["maker_fee"], 9), scaled(item["taker_fee"], 9))
+    return head + b"\1" + bytes(55)
+
+
+def genesis_bytes(text):
+    value = json.loads(text)
+
+    def name(text, size):
+        return text.encode().ljust(size, b"\0")
+
+    def items(rows):
+        return struct.pack("<I", len(rows)) + b"".join(rows)
+
+    def account(number):
+        return struct.pack("<I", number)
+
+    members = value["governance"]
+    out = struct.pack("<HHHH", value["format"], 0, members["threshold"], 0)
+    out += name(value["name"], 32) + struct.pack("<q", value["start_time_ms"])
+    for role in ("execution", "clearing", "settlement"):
+        out += bytes.fromhex(value[role]["object"]) + bytes.fromhex(value[role]["handshake"])
+    notes = [value["settlement_note"]] + value["witnesses"]
+    notes = [name(n["name"], 32) + bytes.fromhex(n["key"]) for n in notes]
+    out += notes[0] + items(notes[1:])
+    out += items([bytes.fromhex(key) for key in value["accounts"]])
+    out += items([name(a["name"], 16) + struct.pack("<B3xI", a["scale"], a["custodian"])
+                  for a in value["assets"]])
+    out += items([name(u, 16) for u in value["underlyings"]])
+    out += items([account(a) for a in value["publishers"]])
+    out += items([account(a) for a in members["members"]])
+    out += items([instrument(n, i, value["underlyings"])
+                  for n, i in enumerate(value["instruments"])])
+    out += struct.pack("<17q56x", *(value["constants"][c] for c in CONSTANTS))
+    return out + bytes.fromhex(value["rule_set"])
+
+
+class Genesis:
+    def __init__(self, data):
+        reader = Reader(data)
+        need(reader.unpack("HHHH")[0] == 1, "genesis format")
+        reader.take(32)
+        self.start = reader.number("q")
+        self.keys = [reader.take(32) for _ in range(6)]
+        self.origin = reader.take(32).rstrip(b"\0").decode()
+        reader.take(32)
+        reader.list(16, 64)
+        self.accounts = reader.list(65_536, 32)
+        self.assets = reader.list(16, 24)
+        self.underlyings = reader.list(64, 16)
+        reader.list(16, 4)
+        reader.list(16, 4)
+        self.instruments = reader.list(4_096, 128)
+        self.constants, self.rules = reader.take(192), reader.take(32)
+        reader.end()
+        self.network = sha(tag("novate/genesis/1"), data)
+
+    def execution_root(self):
+        """8.1 and 11.1 at genesis."""
+        forever = (1 << 63) - 1
+        keys = [owner + struct.pack("<IIIIQQqQQII", n, 0, ALL, 1, 0, NONE, forever, 0, 0, 0, 0)
+                for n, owner in enumerate(self.accounts)]
+        credits = [struct.pack("<qqIIIIIHH", 0, 0, 0, n + 1, 0, 0, 0, 1, 0)
+                   for n in range(len(self.accounts))]
+        status = struct.pack("<QqQQQq", 0, self.start, 1, 1, NONE, 0) + ZERO
+        status += struct.pack("<II40x", 1, 0)
+        none = pool([])
+        market = merkle(4, [pool(self.instruments), pool(self.indices()), none])
+        return merkle(8, [pool(keys, 16), sha(pool(credits, 16), none), none, none, none, market,
+                          pool([status])])
+
+    def indices(self):
+        return [struct.pack("<HHIqq", n, 0, 0, 0, 0) for n in range(len(self.underlyings))]
+
+    def state_root(self):
+        """9.1 and 11.2 at genesis."""
+        def chunk(*words):
+            return struct.pack(f"<{len(words)}Q", *words).ljust(32, b"\0")
+        none = pool([])
+        accounts = indexed([
+            merkle(8, [ZERO, ZERO, ZERO, chunk(0, NONE), chunk(n), owner, ZERO, ZERO])
+            for n, owner in enumerate(self.accounts)])
+        roots = [ZERO] * 16
+        roots[0], roots[1] = accounts, pool(self.instruments)
+        roots[2] = merkle(4, [pool(self.indices()), none, none])
+        roots[3] = sha(sha(self.constants, self.rules), none)
+        roots[5], roots[7] = pool([bytes(56)] * len(self.assets)), none
+        roots[15] = pool([struct.pack("<QqII40x", 0, self.start, 1, 0)])
+        return merkle(16, roots)
+
+
+# 5 to 7: what batches hold
+
+RECORDS = {10: 2, 11: 4, 12: 3}
+
+
+def bundle(reader):
+    start = reader.at
+    header = reader.take(96)
+    flags, actions = struct.unpack_from("<HH", header, 52)
+    records, = struct.unpack_from("<H", header, 88)
+    need(flags == 0 and 1 <= actions <= 256 and actions <= records <= 512, "bundle header")
+    need(header[90:] == bytes(6), "bundle reserved")
+    body = reader.take(64 * records)
+    need(sha(body) == header[56:88], "actions hash")
+    place = 0
+    for _ in range(actions):
+        need(place < records and 1 <= body[64 * place] <= 13, "action kind")
+        place += RECORDS.get(body[64 * place], 1)
+    need(place == records, "records of actions")
+    reader.take(64)
+    return reader.data[start:reader.at]
+
+
+def batch_roots(body):
+    reader = Reader(body)
+    count, events = reader.unpack("II")
+    bundles = [bundle(reader) for _ in range(count)]
+    records = [reader.take(64) for _ in range(events)]
+    reader.end()
+    for record in records:
+        need(record[0] in (1, 2), "event kind")
+        need(record[56:] == bytes(8) if record[0] == 1 else record[16:] == bytes(48), "event")
+    return count, events, log_root([leaf(b) for b in bundles]), log_root([leaf(r) for r in records])
+
+
+SIZES = [40, 16, 16, 24, 24, 72, 128, 32]
+
+
+def clearance_counts(body):
+    counts = struct.unpack_from("<8I", body)
+    size = 32 + sum(c * s for c, s in zip(counts, SIZES))
+    need(size == len(body), "Clearance body length")
+    return counts[1], counts[3], counts[7]
+
+
+# 15: the file
+
+def sections(data):
+    need(data[:4] == b"NVB1" and data[4:6] == b"\1\0", "magic or version")
+    need(sha(data[:-32]) == data[-32:], "file hash")
+    count, = struct.unpack_from("<H", data, 6)
+    at, found, table = 8, {}, b""
+    for _ in range(count):
+        kind, reserved, length = struct.unpack_from("<H6sQ", data, at)
+        payload = data[at + 48:at + 48 + length]
+        need(reserved == bytes(6) and kind not in found, "section head")
+        need(sha(payload) == data[at + 16:at + 48], f"hash of section {kind}")
+        table += struct.pack("<H6xQQ", kind, at + 48, length)
+        found[kind] = payload
+        at += 48 + length
+    need(data[at:-32] == table, "table of contents")
+    return found
+
+
+def objects(payload):
+    reader, found = Reader(payload), []
+    while reader.at < len(payload):
+        found.append(reader.take(reader.number("I")))
+    return found
+
+
+def verify(data, pinned):
+    part = sections(data)
+    kind, network, first, last, _ = struct.unpack("<B7x32sQQQ", part[1])
+    genesis = Genesis(part[2])
+    need(genesis.network == network and pinned in (None, network), "network")
+    need(kind == 1, "only range files are read here")
+    before = {"exec": network, "clear": network}
+    if first == 0:
+        roots = {"exec": genesis.execution_root(), "clear": genesis.state_root()}
+    else:
+        roots = {}
+    leaves = []
+    batches, clearances = objects(part[4]), objects(part[5])
+    need(len(batches) == len(clearances) == last - first + 1, "number of batches")
+    for number, (batch, clearance) in enumerate(zip(batches, clearances), first):
+        header, body = batch[:352], batch[416:]
+        head, rest = clearance[:408], clearance[472:]
+        for name, text in (("exec", header), ("clear", head)):
+            previous, pre, post = (56, 88, 120) if name == "exec" else (88, 120, 152)
+            need(text[:4] == b"\1\0\0\0" and text[8:40] == network, f"batch {number}: {name} head")
+            need(struct.unpack_from("<Q", text, 40)[0] == number, f"batch {number}: number")
+            if name in roots:
+                need(text[previous:previous + 32] == before[name], f"batch {number}: {name} previous")
+                need(text[pre:pre + 32] == roots[name], f"batch {number}: {name} root before")
+            roots[name] = text[post:post + 32]
+            need(text[304:336] == genesis.rules if name == "exec"
+                 else text[312:344] == genesis.rules, f"batch {number}: rule set")
+        count, events, transactions, event_root = batch_roots(body)
+        need(struct.unpack_from("<III", header, 256) == (count, events, len(body)), "counts")
+        need(header[192:256] == transactions + event_root, f"batch {number}: roots of the body")
+        need(sha(body) == header[272:304], f"batch {number}: body hash")
+        before["exec"] = object_id("novate/exec-header/1", network, header)
+        need(head[56:88] == before["exec"] and head[48:56] == header[48:56], f"batch {number}: pair")
+        need(sha(rest) == head[216:248], f"batch {number}: Clearance hash")
+        need(struct.unpack_from("<IIII", head, 348) == (*clearance_counts(rest), len(rest)),
+             f"batch {number}: Clearance counts")
+        if first == 0:
+            need(head[368:408] == struct.pack("<Q", number) + log_root(leaves), "log before")
+        leaves.append(leaf(head))
+        before["clear"] = object_id("novate/clear-header/1", network, head)
+    print(f"network {network.hex()}")
+    print(f"batches {first}..{last}, execution root {roots['exec'].hex()}")
+    print(f"state root {roots['clear'].hex()}")
+    if first == 0:
+        print(f"log root at {len(leaves)}: {log_root(leaves).hex()}")
+
+
+def main(arguments):
+    if not arguments:
+        sys.exit(__doc__)
+    with open(arguments[0], "rb") as file:
+        data = file.read()
+    try:
+        if data[:4] == b"NVB1":
+            verify(data, bytes.fromhex(arguments[1]) if len(arguments) > 1 else None)
+        else:
+            genesis = Genesis(genesis_bytes(data))
+            print(f"network {genesis.network.hex()}")
+            print(f"execution root {genesis.execution_root().hex()}")
+            print(f"state root {genesis.state_root().hex()}")
+    except (Failure, KeyError, ValueError, struct.error) as failure:
+        sys.exit(f"not as Docs/Protocol.md says: {failure}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
