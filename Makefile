@@ -12,8 +12,7 @@ SOURCES := Package.swift Sources Layers Interfaces Tests
 # nothing of SwiftNIO is compiled twice. The programs under test are built in the same pass.
 TESTING := NOVATE_TESTING=1
 # More for the runner, such as TESTFLAGS='--filter WireTests'.
-# The end-to-end tests do not end by themselves yet: `make test TESTFLAGS=` runs them too.
-TESTFLAGS ?= --skip EndToEndTests
+TESTFLAGS ?=
 
 .PHONY: help deps build demo test check bench lint clean
 

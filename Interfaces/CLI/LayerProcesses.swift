@@ -6,12 +6,14 @@ enum ProcessFailure: Error, CustomStringConvertible {
   case spawn(program: String, code: Int32)
   case notReady(program: String, log: String)
   case exit(program: String, status: Int32)
+  case deaf(program: String, log: String)
 
   var description: String {
     switch self {
     case .spawn(let program, let code): "cannot start \(program): error \(code)"
     case .notReady(let program, let log): "\(program) did not come up; see \(log)"
     case .exit(let program, let status): "\(program) ended with status \(status)"
+    case .deaf(let program, let log): "\(program) did not stop within 30 s; see \(log)"
     }
   }
 }
@@ -74,14 +76,20 @@ final class LayerProcess {
     }
   }
 
-  /// Asks it to stop and waits for a clean end.
+  /// Asks it to stop and waits for a clean end; what has not ended after 30 s is killed.
   func stop() throws {
     guard pid != 0 else { return }
     kill(pid, SIGTERM)
     var status: Int32 = 0
-    _ = unsafe waitpid(pid, &status, 0)
-    pid = 0
-    guard status == 0 else { throw ProcessFailure.exit(program: program, status: status) }
+    for _ in 0..<3_000 {
+      if unsafe waitpid(pid, &status, WNOHANG) == pid {
+        pid = 0
+        guard status == 0 else { throw ProcessFailure.exit(program: program, status: status) }
+        return
+      }
+      usleep(10_000)
+    }
+    throw ProcessFailure.deaf(program: program, log: logPath)
   }
 
   /// CPU seconds the process has used, user and system.
