@@ -34,6 +34,7 @@ func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String
 let nio: [Target.Dependency] = [
   .product(name: "NIOCore", package: "swift-nio"),
   .product(name: "NIOPosix", package: "swift-nio"),
+  .product(name: "NIOHTTP1", package: "swift-nio"),
 ]
 let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let arguments: Target.Dependency = .product(
@@ -111,7 +112,7 @@ let package = Package(
     tests("ClientTests", ["Primitives", "Instruments", "Commitments", "Wire", "Client"]),
     tests("WireTests", ["Primitives", "Instruments", "Commitments", "Wire", "TestSupport"]),
     tests("StorageTests", ["Primitives", "Commitments", "Storage"]),
-    tests("NodeTests", ["Primitives", "Commitments", "Wire", "Node", "Client"]),
+    tests("NodeTests", [log, "Primitives", "Commitments", "Wire", "Node", "Client"]),
     tests("ExecutionTests", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire", "Execution", "Benchmarks", "TestSupport"]),
     tests("ClearingTests", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire", "Clearing", "Execution", "TestSupport"]),
     tests("SettlementTests", ["Primitives", "Instruments", "Commitments", "Wire", "Execution", "Clearing", "Settlement", "TestSupport"]),

@@ -65,6 +65,7 @@ final class ClearingService: ServerHandler, @unchecked Sendable {
     let received = self.received
     commits = CommitThread(
       MailBox<ClearedBatch>(capacity: 64), keeper: keeper, degraded: degraded, log: log,
+      metrics: context.metrics,
       durable: { $0.durable },
       publish: { cleared in
         let signed = SignedClearance(

@@ -50,8 +50,12 @@ import Wire
         handler: follower, loops: loops)
     }
     for peer in peers { peer.start() }
+    let page = try context.servePage(server) {
+      service.degraded.isSet ? "degraded: the disk is full" : nil
+    }
     LayerContext.announce(server.address ?? context.listen)
     _ = stopping.takeAll()
+    page?.stop()
     for peer in peers { peer.stop() }
     server.stop()
     service.stop()

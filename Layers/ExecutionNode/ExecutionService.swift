@@ -52,7 +52,8 @@ final class ExecutionService: ServerHandler, @unchecked Sendable {
       transform: { .bundle(CheckedBundle($0, network: network, known: known)) })
     let commitBox = MailBox<ClosedBatch>(capacity: 256)
     commits = CommitThread(
-      commitBox, keeper: keeper, degraded: degraded, log: log, durable: { $0.durable },
+      commitBox, keeper: keeper, degraded: degraded, log: log,
+      metrics: context.metrics, durable: { $0.durable },
       publish: { closed in
         let signed = SignedBatch(
           header: closed.header, signature: key.sign(closed.durable.id), body: closed.body)
@@ -62,7 +63,8 @@ final class ExecutionService: ServerHandler, @unchecked Sendable {
     journal = JournalThread(
       journal: start.journal, network: network,
       key: try context.key("execution", expecting: context.genesis.execution.object),
-      openings: start.openings, commits: commitBox, degraded: degraded, log: log)
+      openings: start.openings, commits: commitBox, degraded: degraded, log: log,
+      metrics: ExecutionMetrics(context.metrics.registry, waiting: { box.count }))
     state = SequencerState(start)
     for account in 0..<state.machine.accountCount {
       for key in state.machine.keys(of: AccountID(UInt32(account))) {

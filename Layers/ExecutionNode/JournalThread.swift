@@ -41,6 +41,7 @@ final class JournalThread: @unchecked Sendable {
   private let key: SigningKey
   private let commits: MailBox<ClosedBatch>
   private let log: Logger
+  private let metrics: ExecutionMetrics
   let degraded: DegradedFlag
   private var thread: NamedThread?
   /// The group that opened each batch not yet closed.
@@ -49,7 +50,8 @@ final class JournalThread: @unchecked Sendable {
   init(
     journal: Journal, network: Digest, key: consuming SigningKey,
     openings: [BatchNumber: UInt64],
-    commits: MailBox<ClosedBatch>, degraded: DegradedFlag, log: Logger
+    commits: MailBox<ClosedBatch>, degraded: DegradedFlag, log: Logger,
+    metrics: ExecutionMetrics
   ) {
     self.journal = journal
     self.network = network
@@ -58,6 +60,7 @@ final class JournalThread: @unchecked Sendable {
     self.commits = commits
     self.degraded = degraded
     self.log = log
+    self.metrics = metrics
     thread = NamedThread("journal") { [unowned self] in self.run() }
   }
 
@@ -74,12 +77,14 @@ final class JournalThread: @unchecked Sendable {
     while true {
       let groups = box.takeAll()
       if groups.isEmpty { return }
+      let start = Clock.monotonicNanoseconds
       var number: UInt64 = 0
       for group in groups where !group.entries.isEmpty || !group.accepted.isEmpty {
         number = append(group.entries)
         if let batch = group.opens { openings[batch] = number }
       }
       sync()
+      metrics.synced(groups, since: start)
       answer(groups, number: number)
       for group in groups {
         if let index = group.trimBefore { trim(index) }

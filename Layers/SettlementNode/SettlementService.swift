@@ -90,6 +90,7 @@ final class SettlementService: ServerHandler, @unchecked Sendable {
     let (batches, clearances, checkpoints) = (self.batches, self.clearances, self.checkpoints)
     commits = CommitThread(
       MailBox<SettledBatch>(capacity: 64), keeper: keeper, degraded: degraded, log: log,
+      metrics: context.metrics,
       durable: { $0.durable },
       publish: { settled in
         let number = settled.durable.batch.raw

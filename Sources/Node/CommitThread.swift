@@ -10,6 +10,7 @@ public final class CommitThread<Job: Sendable>: @unchecked Sendable {
   private let keeper: StateKeeper
   private let degraded: DegradedFlag
   private let log: Logger
+  private let metrics: LayerMetrics
   private let durable: @Sendable (Job) -> DurableBatch
   private let publish: @Sendable (Job) -> Void
   private var thread: NamedThread?
@@ -17,12 +18,13 @@ public final class CommitThread<Job: Sendable>: @unchecked Sendable {
 
   public init(
     _ box: MailBox<Job>, keeper: StateKeeper, degraded: DegradedFlag, log: Logger,
-    durable: @escaping @Sendable (Job) -> DurableBatch, publish: @escaping @Sendable (Job) -> Void
+    metrics: LayerMetrics, durable: @escaping @Sendable (Job) -> DurableBatch, publish: @escaping @Sendable (Job) -> Void
   ) {
     self.box = box
     self.keeper = keeper
     self.degraded = degraded
     self.log = log
+    self.metrics = metrics
     self.durable = durable
     self.publish = publish
     hasSigned = false
@@ -55,9 +57,11 @@ public final class CommitThread<Job: Sendable>: @unchecked Sendable {
     let batches = group.map(durable)
     guard let last = batches.last else { return }
     while true {
+      let start = Clock.monotonicNanoseconds
       do {
         try keeper.commit(batches)
         try keeper.permitSignature(last.batch, last.id)
+        metrics.committed(batches.count, through: last.batch.raw, since: start)
         degraded.clear(.store, log)
         return
       } catch {

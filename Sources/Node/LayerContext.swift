@@ -73,6 +73,8 @@ public struct LayerContext: Sendable {
   public let peers: [Address]
   public let keyFolder: String
   public let log: Logger
+  public let metrics = LayerMetrics()
+  private let metricsAddress: Address?
 
   /// Reads genesis and settings and installs logging.
   ///
@@ -103,6 +105,7 @@ public struct LayerContext: Sendable {
       options.peer.isEmpty
       ? defaultPeers.map { .tcp(host: "127.0.0.1", port: $0) }
       : try options.peer.map { try Address($0) }
+    metricsAddress = try options.metrics.map { try Address($0) }
     keyFolder = settings.keys ?? Files.parent(of: options.genesis) + "/keys"
     log = Logger(label: "novate-\(role)")
   }
@@ -128,6 +131,24 @@ public struct LayerContext: Sendable {
     options.reserveByteCount = settings.reserveByteCount
     return try StateKeeper(
       folder: folder, role: role.rawValue, network: network, options: options)
+  }
+
+  /// Serves `/metrics` and `/health` if the operator asked for it.
+  /// - Parameter trouble: why the layer takes no new work; nil while it does.
+  public func servePage(_ server: Server, trouble: @escaping @Sendable () -> String?)
+    throws -> MetricsPage?
+  {
+    guard let metricsAddress else { return nil }
+    metrics.registry.gauge("novate_connections", "Connections open.") {
+      Int64(server.connectionCount)
+    }
+    metrics.registry.gauge("novate_degraded", "1 while no new work is taken.") {
+      trouble() == nil ? 0 : 1
+    }
+    let page = MetricsPage(metrics.registry, trouble: trouble)
+    try page.start(at: metricsAddress)
+    log.notice("metrics", metadata: ["address": "\(page.address ?? metricsAddress)"])
+    return page
   }
 
   /// A server configuration that lets services in by the keys of genesis.

@@ -17,6 +17,9 @@ public struct LayerOptions: ParsableArguments {
   @Option(help: "A JSON file with operator settings.")
   public var config: String?
 
+  @Option(help: "Where to serve /metrics and /health over HTTP: HOST:PORT. Default: nowhere.")
+  public var metrics: String?
+
   @Option(help: "json or text, on stderr.")
   public var logFormat: String = "json"
 

@@ -11,6 +11,9 @@ public final class OrderedPipeline<Input: Sendable, Output: Sendable>: @unchecke
   private let box: MailBox<Output>?
   private var consumer: NamedThread?
 
+  /// Finished chunks that may wait for an older one; a worker further ahead waits itself.
+  public static var aheadMax: Int { 64 }
+
   /// Chunks that wait for an older one.
   private final class Reorder: @unchecked Sendable {
     private let monitor = Monitor()
@@ -22,6 +25,8 @@ public final class OrderedPipeline<Input: Sendable, Output: Sendable>: @unchecke
     func finish(_ ticket: Int, _ outputs: [Output], deliver: ([Output]) -> Void) {
       monitor.lock()
       defer { monitor.unlock() }
+      // The worker with the oldest chunk never waits here, so the others wait for work, not for ever.
+      while ticket - base > OrderedPipeline.aheadMax { monitor.wait() }
       guard ticket == base else {
         let place = ticket - base
         while done.count <= place { done.append(nil) }
@@ -36,6 +41,7 @@ public final class OrderedPipeline<Input: Sendable, Output: Sendable>: @unchecke
       }
       done.removeFirst(min(count, done.count))
       base += count
+      monitor.broadcast()
       deliver(gathered)
     }
   }

@@ -66,7 +66,8 @@ import Testing
     pipeline.submit(Array(0..<10_000))
     usleep(50_000)
     let doneCount = done.load(ordering: .relaxed)
-    #expect(doneCount <= 50 + 40)
+    // The box, what both workers hold, and what waits for a worker that is behind.
+    #expect(doneCount <= 50 + 40 + OrderedPipeline<Int, Int>.aheadMax * 10)
     var found: [Int] = []
     while found.count < 10_000 { found += box.takeAll() }
     #expect(found == Array(0..<10_000))
