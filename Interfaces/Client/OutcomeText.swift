@@ -82,6 +82,11 @@ extension OutcomeCode {
     case .keyExists: return "expected a new key, found it registered"
     case .badKey: return "expected a key on the curve, found none"
     case .batchFull: return "expected room in the batch, found none; send it again"
+    case .amountTooSmall:
+      let (wanted, least) = (
+        DecimalText.format(figure1, digits: digits), DecimalText.format(figure2, digits: digits)
+      )
+      return "expected an amount of at least \(least), found \(wanted)"
     }
   }
 }

@@ -19,6 +19,14 @@ public enum Limits {
   /// Instruments ever listed.
   public static let instrumentsMax = 1 << 16
   public static let underlyingsMax = 64
+  /// Positions of expired contracts paid out in one batch; the rest in the next.
+  public static let settlementsPerBatchMax = 32_768
+  /// Directives in one Clearance; accounts not yet looked at come first in the next.
+  public static let directivesPerBatchMax = 16_384
+  /// Undecided proposals one governance member may have opened.
+  public static let proposalsPerMemberMax = 16
+  /// A proposal undecided for so many milliseconds lapses.
+  public static let proposalLife: Int64 = 604_800_000
   public static let assetsMax = 16
   public static let publishersMax = 16
   public static let governanceMembersMax = 16
@@ -62,8 +70,9 @@ public struct Constants: FlatRecord, Hashable {
   public var closeBand: Int64 = 160_000_000
   /// Witness cosignatures that settle a checkpoint.
   public var witnessQuorum: Int64 = 0
+  /// The least withdrawal of the quote asset, in its units: each is a record for ever.
+  public var withdrawalMin: Int64 = 1_000_000
   private var reserved: Bytes32 = .zero
-  private var reserved1: Int64 = 0
   private var reserved2: Int64 = 0
   private var reserved3: Int64 = 0
 
@@ -75,7 +84,7 @@ public struct Constants: FlatRecord, Hashable {
   public static let largest: Int64 = 100_000_000_000_000_000
 
   var isCanonical: Bool {
-    reserved.isZero && reserved1 == 0 && reserved2 == 0 && reserved3 == 0
+    reserved.isZero && reserved2 == 0 && reserved3 == 0
   }
 
   /// Name and place of every constant, as `genesis.json` spells them.
@@ -92,6 +101,7 @@ public struct Constants: FlatRecord, Hashable {
       ("deposits_total_max", \.depositsTotalMax), ("oracle_quorum", \.oracleQuorum),
       ("oracle_staleness_ms", \.oracleStaleness), ("maintenance_factor", \.maintenanceFactor),
       ("close_band", \.closeBand), ("witness_quorum", \.witnessQuorum),
+      ("withdrawal_min", \.withdrawalMin),
     ]
   }
 

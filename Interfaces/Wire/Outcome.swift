@@ -48,6 +48,8 @@ public import Primitives
   case badKey = 30
   /// The batch has no room for another trade; the order may be sent again.
   case batchFull = 31
+  /// Figures: amount, minimum.
+  case amountTooSmall = 32
 }
 
 /// Whether an action did what it asked for.

@@ -31,6 +31,10 @@ public import Primitives
   case alreadyApproved = 10
   case insufficientBalance = 11
   case accountLimit = 12
+  /// The deposit's owner is no key that could ever sign.
+  case badKey = 13
+  /// The member has as many undecided proposals as are allowed.
+  case tooManyProposals = 14
 }
 
 /// What clearing did, one a fill and one an instruction, in the order it did it: 128 bytes. Fields

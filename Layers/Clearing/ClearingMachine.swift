@@ -245,6 +245,9 @@ public struct ClearingMachine: ~Copyable {
   ) -> ClearingResult {
     let body = clearanceBody()
     let bytes = body.encoded
+    precondition(
+      bytes.count <= Limits.batchBodyByteCountMax,
+      "batch \(batch): a Clearance of \(bytes.count) bytes can be read by nobody")
     var cleared = ClearingHeader()
     cleared.term = status[0].term
     cleared.network = network
@@ -350,7 +353,8 @@ struct Touched {
 
   mutating func clear() {
     accounts.removeAll(keepingCapacity: true)
-    round &+= 1
+    if round == .max { for index in marks.indices { marks[index] = 0 } }
+    round = round == .max ? 1 : round + 1
     positions.removeAll(keepingCapacity: true)
     balances.removeAll(keepingCapacity: true)
     indices.removeAll()

@@ -1,3 +1,4 @@
+import Commitments
 import Primitives
 import Wire
 
@@ -65,6 +66,7 @@ extension ClearingMachine {
     else { return refuse(.depositLimit) }
     let known = record.tail.isZero ? nil : owners[record.tail]
     if !record.tail.isZero, known == nil {
+      guard Ed25519.isAcceptableKey(record.tail) else { return refuse(.badKey) }
       guard record.x >= genesis.constants.depositForNewAccountMin else {
         return refuse(.depositTooSmall)
       }

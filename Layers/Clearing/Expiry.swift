@@ -4,40 +4,74 @@ import Wire
 
 extension ClearingMachine {
   /// Settles in cash what has expired: at the first batch whose quorum index is at or past the
-  /// expiry and fresh, the index is the settlement price, fixed once.
+  /// expiry and fresh, the index is the settlement price, fixed once. Positions are then paid out,
+  /// account after account, as many a batch as a Clearance has room for; what becomes due meanwhile
+  /// waits until that is done.
   ///
   /// A long receives its payoff rounded down, a short pays it rounded up; the difference goes to
-  /// the rounding account.
+  /// the rounding account, which also stands in for who is not yet paid.
   mutating func settleExpiries() throws(ArithmeticFailure) {
+    if !isSettling { fixSettlementPrices() }
+    guard isSettling else { return }
+    var left = Limits.settlementsPerBatchMax
+    var account = Int(status[0].settlingFrom)
+    while account < accounts.count, left > 0 {
+      left -= try settle(AccountID(UInt32(account)))
+      account += 1
+    }
+    guard account == accounts.count else {
+      status[0].settlingFrom = UInt32(account)
+      return
+    }
+    status[0].settlingFrom = 0
+    for index in 0..<instruments.count where instruments[index].status == .settling {
+      instruments[index].statusCode = InstrumentStatus.settled.rawValue
+      touched.instruments.append(index)
+    }
+  }
+
+  private var isSettling: Bool {
+    (0..<instruments.count).contains { instruments[$0].status == .settling }
+  }
+
+  private mutating func fixSettlementPrices() {
     for index in 0..<instruments.count {
       let instrument = instruments[index]
       guard instrument.status != .settled, instrument.expires, instrument.expiry <= time,
         isFresh(instrument.underlying),
         indices[instrument.underlying.index].time >= instrument.expiry
       else { continue }
-      let price = indices[instrument.underlying.index].price
-      // Positions of one instrument sum to zero, so what the roundings kept is minus their values.
-      var values: Int128 = 0
-      for account in 0..<accounts.count {
-        let value = try settle(AccountID(UInt32(account)), instrument, at: price)
-        values += Int128(value.raw)
-      }
-      funds[0].rounding = try sum(funds[0].rounding, Int64(clamping: 0 - values))
-      instruments[index].settlementPrice = price
-      instruments[index].statusCode = InstrumentStatus.settled.rawValue
+      instruments[index].settlementPrice = indices[instrument.underlying.index].price
+      instruments[index].statusCode = InstrumentStatus.settling.rawValue
       touched.instruments.append(index)
     }
   }
 
-  private mutating func settle(_ account: AccountID, _ instrument: Instrument, at price: Price)
-    throws(ArithmeticFailure) -> Money
-  {
-    guard let slot = positionSlot(account, instrument.id) else { return .zero }
-    let position = positions[slot]
+  /// Pays out an account's expired positions and says how many there were.
+  private mutating func settle(_ account: AccountID) throws(ArithmeticFailure) -> Int {
+    var count = 0
+    var next = accounts[account.index].firstPosition
+    while next != 0 {
+      let slot = Int(next) - 1
+      next = positions[slot].next
+      let instrument = instruments[positions[slot].instrument.index]
+      guard instrument.status == .settling else { continue }
+      try settle(account, positions[slot], in: instrument)
+      count += 1
+    }
+    return count
+  }
+
+  private mutating func settle(
+    _ account: AccountID, _ position: PositionRecord, in instrument: Instrument
+  ) throws(ArithmeticFailure) {
+    let price = instrument.settlementPrice
     // Positive for a long, rounded down; negative for a short, rounded down: away from the user.
     let value = try (instrument.payoff(at: price) * position.quantity).money(rounding: .down)
     let change = try value.subtracting(position.cost)
     accounts[account.index].cash = try accounts[account.index].cash.adding(change)
+    // Positions of one instrument sum to zero, so what the roundings keep is minus their values.
+    funds[0].rounding = try sum(funds[0].rounding, 0 - value.raw)
     closePosition(account, instrument.id)
     touched.touch(account)
     touched.positions.append(UInt64(account.raw) << 32 | UInt64(instrument.id.raw))
@@ -50,6 +84,5 @@ extension ClearingMachine {
     receipt.buyerRealised = change
     receipt.buyerCash = accounts[account.index].cash
     receipts.write(record: receipt)
-    return value
   }
 }

@@ -25,14 +25,19 @@ extension ClearingMachine {
       receipt.code = refusal.rawValue
       return
     }
+    let known = (0..<proposals.count).first {
+      proposals[$0].action == action && proposals[$0].isDone == 0 && !hasLapsed(proposals[$0])
+    }
+    if known == nil, openProposals(of: member) >= Limits.proposalsPerMemberMax {
+      receipt.code = ReceiptCode.tooManyProposals.rawValue
+      return
+    }
     let slot =
-      (0..<proposals.count).first {
-        proposals[$0].action == action && proposals[$0].isDone == 0
-      }
-      ?? proposals.append(
+      known
+      ?? enter(
         ProposalRecord(
-          action: action, kind: UInt32(kind.rawValue), subject: record.id,
-          halted: UInt16(record.a), terms: terms))
+          action: action, kind: UInt16(kind.rawValue), opener: UInt16(member), subject: record.id,
+          halted: UInt16(record.a), opened: time, terms: terms))
     let bit = UInt32(1) << UInt32(member)
     guard proposals[slot].approvals & bit == 0 else {
       receipt.code = ReceiptCode.alreadyApproved.rawValue
@@ -41,11 +46,33 @@ extension ClearingMachine {
     proposals[slot].approvals |= bit
     let approvals = proposals[slot].approvals.nonzeroBitCount
     receipt.quantity = Quantity(raw: Int64(approvals))
-    if approvals >= Int(genesis.governanceThreshold), proposals[slot].effective == .max {
+    if approvals >= Int(genesis.governanceThreshold), !proposals[slot].isDecided {
       proposals[slot].effective =
         status[0].batch + UInt64(genesis.constants.activationNotice)
     }
     receipt.id = proposals[slot].effective
+  }
+
+  /// Whether a proposal nobody decided is too old to gather approvals.
+  private func hasLapsed(_ proposal: ProposalRecord) -> Bool {
+    !proposal.isDecided && time.raw - proposal.opened.raw > Limits.proposalLife
+  }
+
+  /// Undecided proposals a member opened.
+  private func openProposals(of member: Int) -> Int {
+    (0..<proposals.count).count {
+      proposals[$0].opener == UInt16(member) && !proposals[$0].isDecided
+        && !hasLapsed(proposals[$0])
+    }
+  }
+
+  /// Takes the place of a lapsed proposal, or a new one.
+  private mutating func enter(_ proposal: ProposalRecord) -> Int {
+    guard let slot = (0..<proposals.count).first(where: { hasLapsed(proposals[$0]) }) else {
+      return proposals.append(proposal)
+    }
+    proposals[slot] = proposal
+    return slot
   }
 
   private func refusal(_ kind: ActionKind, _ record: ActionRecord, _ terms: Instrument)
@@ -60,7 +87,7 @@ extension ClearingMachine {
       return nil
     case .halt:
       guard Int(record.id) < instruments.count,
-        instruments[Int(record.id)].status != .settled
+        instruments[Int(record.id)].isListed
       else { return .termsRefused }
       return nil
     default:
@@ -73,11 +100,11 @@ extension ClearingMachine {
     for slot in 0..<proposals.count
     where proposals[slot].isDone == 0 && proposals[slot].effective <= status[0].batch {
       proposals[slot].isDone = 1
-      if proposals[slot].kind == UInt32(ActionKind.list.rawValue) {
+      if proposals[slot].kind == UInt16(ActionKind.list.rawValue) {
         list(proposals[slot].terms)
       } else {
         let subject = Int(proposals[slot].subject)
-        guard instruments[subject].status != .settled else { continue }
+        guard instruments[subject].isListed else { continue }
         let status: InstrumentStatus = proposals[slot].halted == 1 ? .halted : .active
         instruments[subject].statusCode = status.rawValue
         touched.instruments.append(subject)

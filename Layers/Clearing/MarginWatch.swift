@@ -15,15 +15,19 @@ public struct MarginFigures: Sendable {
 
 extension ClearingMachine {
   /// Recomputes marks if the market moved, then checks every account that may matter: below
-  /// maintenance it may only reduce, its orders are cancelled and its worst position is closed
-  /// against the book; above initial margin again it is free. A flat account's debt is paid by the
-  /// insurance fund, as far as that reaches.
+  /// maintenance it may only reduce, its orders are cancelled and a position is closed against the
+  /// book; above initial margin again it is free. A flat account's debt is paid by the insurance
+  /// fund, as far as that reaches.
   ///
-  /// Nothing is liquidated on a price that is not fresh.
+  /// An account whose every position stands on old words is left alone. When a Clearance has no
+  /// room for another directive, the next batch goes on with the account where this one stopped.
   mutating func watchMargin(credit: BatchNumber) throws(ArithmeticFailure) {
     if touched.marketMoved { reprice() }
-    if touched.marketMoved {
-      for index in 0..<accounts.count { try watch(AccountID(UInt32(index)), credit: credit) }
+    let first = Int(status[0].watchFrom)
+    status[0].watchFrom = 0
+    if touched.marketMoved || first != 0 {
+      for index in first..<accounts.count { try watch(AccountID(UInt32(index)), credit: credit) }
+      for index in 0..<first { try watch(AccountID(UInt32(index)), credit: credit) }
       return
     }
     for account in touched.accounts.sorted() { try watch(account, credit: credit) }
@@ -47,17 +51,19 @@ extension ClearingMachine {
       return
     }
     let maintenance = maintenance(of: standing.requirement)
+    guard standing.equity < maintenance else { return }
+    guard directives.count + 2 <= Limits.directivesPerBatchMax else {
+      if status[0].watchFrom == 0 { status[0].watchFrom = account.raw }
+      return
+    }
     if !record.isRestricted {
-      guard standing.equity < maintenance else { return }
       restrict(account, true)
       directives.append(Directive(cancelAllOf: account))
     }
     let isSeen =
       accounts[account.index].closing == .max
       || (credit != ExecutionHeader.noCredit && accounts[account.index].closing <= credit.raw)
-    guard isSeen, standing.equity < maintenance, let directive = close(account, standing) else {
-      return
-    }
+    guard isSeen, let directive = close(account, standing) else { return }
     accounts[account.index].closing = status[0].batch
     touched.touch(account)
     directives.append(directive)
@@ -144,11 +150,13 @@ extension ClearingMachine {
     return standing
   }
 
-  /// ceil(initial × maintenance factor), in notional units.
+  /// ceil(initial × maintenance factor), in notional units; never overflows, as the factor is at
+  /// most one.
   @inline(__always)
   func maintenance(of requirement: Int128) -> Int128 {
-    (requirement * Int128(genesis.constants.maintenanceFactor))
-      .divided(by: Int128(Ratio.scale), rounding: .up)
+    let (factor, scale) = (Int128(genesis.constants.maintenanceFactor), Int128(Ratio.scale))
+    let (whole, rest) = requirement.quotientAndRemainder(dividingBy: scale)
+    return whole * factor + (rest * factor).divided(by: scale, rounding: .up)
   }
 
   /// The figures people see. Cost: a few microseconds and two allocations.
@@ -171,57 +179,110 @@ extension ClearingMachine {
       maintenance: money(maintenance(of: standing.requirement), .up))
   }
 
-  /// Whether every position has a mark from a fresh index.
-  @inline(__always)
+  /// Whether every position has a mark, and at least one a fresh one: a stale corner shields no
+  /// account from the rest of the market.
   private func isPriceable(_ account: AccountID) -> Bool {
-    var result = true
-    forEachPosition(account) { _, position in
-      let instrument = instruments[position.instrument.index]
-      if !table.isPriced(instrument.id) || !isFresh(instrument.underlying) { result = false }
+    var isFresh = false
+    var next = accounts[account.index].firstPosition
+    while next != 0 {
+      let id = positions[Int(next) - 1].instrument
+      guard table.isPriced(id) else { return false }
+      isFresh = isFresh || isMarkFresh(id)
+      next = positions[Int(next) - 1].next
     }
-    return result
+    return isFresh
+  }
+
+  /// Whether an instrument's index is fresh and no word behind its mark is stale.
+  @inline(__always)
+  private func isMarkFresh(_ id: InstrumentID) -> Bool {
+    isFresh(instruments[id.index].underlying)
+      && time.raw - table.time(id).raw <= genesis.constants.oracleStaleness
   }
 
   // MARK: - Closing
 
-  /// The order that closes what loses most in the binding scenario: the whole position, at worst a
-  /// band away from the mark.
-  private func close(_ account: AccountID, _ standing: Standing) -> Directive? {
-    guard let binding = standing.binding else { return nil }
-    var worst: Int128 = 0
-    var choice: PositionRecord?
-    forEachPosition(account) { _, position in
-      let instrument = instruments[position.instrument.index]
-      guard instrument.underlying == binding.underlying, instrument.trades(at: time) else { return }
-      let loss = (table.unit(instrument.id, binding.scenario) * position.quantity).raw
-      if loss < worst {
-        worst = loss
-        choice = position
+  /// The order that closes the position whose close lowers initial margin most, at marks: as much
+  /// of it as brings the binding scenario to nothing. Ties go to the lowest instrument.
+  ///
+  /// It trades no further from the mark than the close band, and never gives away more than the
+  /// account's equity, or an eighth of its initial margin where equity is less than that: what is
+  /// left of an account cannot be carried off by whoever waits on the other side.
+  private mutating func close(_ account: AccountID, _ standing: Standing) -> Directive? {
+    var choice: (id: InstrumentID, quantity: Quantity, requirement: Int128)?
+    var next = accounts[account.index].firstPosition
+    while next != 0 {
+      let position = positions[Int(next) - 1]
+      next = position.next
+      let id = position.instrument
+      if let binding = standing.binding,
+        instruments[id.index].underlying != binding.underlying { continue }
+      guard instruments[id.index].trades(at: time), isMarkFresh(id) else { continue }
+      let quantity = closable(position, standing.binding)
+      guard quantity.raw != 0 else { continue }
+      let requirement = requirement(after: quantity, of: id, standing)
+      if choice.map({ requirement < $0.requirement }) ?? true {
+        choice = (id, quantity, requirement)
       }
     }
-    guard let position = choice else { return nil }
-    let instrument = instruments[position.instrument.index]
-    let side: Side = position.quantity.raw > 0 ? .sell : .buy
+    guard let choice else { return nil }
+    let instrument = instruments[choice.id.index]
+    let side: Side = choice.quantity.raw > 0 ? .sell : .buy
+    let size = Quantity(raw: Int64(clamping: choice.quantity.raw.magnitude))
+    let allowance = max(standing.equity, standing.requirement / 8)
+    guard let worst = worstPrice(instrument, side, size, allowance: allowance) else { return nil }
     return Directive(
-      close: account, instrument: instrument.id, side: side,
-      quantity: Quantity(raw: Int64(clamping: position.quantity.raw.magnitude)),
-      worst: worstPrice(instrument, side))
+      close: account, instrument: instrument.id, side: side, quantity: size, worst: worst)
   }
 
-  /// The mark moved against the account by the close band; an option's band is taken of its mark
-  /// and a tenth of the index, since a cheap option's own price says little. Rounded to the tick,
-  /// away from the mark; at least one tick and at most the highest price.
-  private func worstPrice(_ instrument: Instrument, _ side: Side) -> Price {
-    let mark = table.mark(instrument.id).raw
+  /// The signed part of a position whose close brings the binding sum to nothing, rounded up to the
+  /// lot; all of it when nothing binds, none when it does not lose in that scenario.
+  private func closable(
+    _ position: PositionRecord, _ binding: (underlying: UnderlyingID, scenario: Int)?
+  ) -> Quantity {
+    guard let binding else { return position.quantity }
+    let unit = Int128(table.unit(position.instrument, binding.scenario).raw)
+    guard unit * Int128(position.quantity.raw) < 0 else { return .zero }
+    let sum = scratch[binding.underlying.index, binding.scenario].raw
+    let lot = Int128(instruments[position.instrument.index].lot.raw)
+    let wanted = (0 - sum).divided(by: Int128(unit.magnitude), rounding: .up)
+      .divided(by: lot, rounding: .up) * lot
+    let held = Int128(position.quantity.raw.magnitude)
+    let size = Int64(clamping: min(held, wanted))
+    return Quantity(raw: position.quantity.raw > 0 ? size : 0 - size)
+  }
+
+  /// Initial margin once `quantity` contracts of the position are gone. `scratch` holds the sums of
+  /// the account.
+  private mutating func requirement(
+    after quantity: Quantity, of id: InstrumentID, _ standing: Standing
+  ) -> Int128 {
+    let underlying = instruments[id.index].underlying.index
+    let before = scratch.worst(underlying).loss.raw
+    let after = table.add(id, Quantity(raw: 0 - quantity.raw), to: &scratch, underlying).raw
+    table.add(id, quantity, to: &scratch, underlying)
+    return standing.requirement + before - after
+  }
+
+  /// The worst price a close may trade at: a band away from the mark, of which an option's is taken
+  /// of its mark and a tenth of the index, since a cheap option's own price says little; and no
+  /// further than the allowance reaches. Rounded to the tick, towards the mark; nil when that
+  /// leaves no price.
+  private func worstPrice(
+    _ instrument: Instrument, _ side: Side, _ size: Quantity, allowance: Int128
+  ) -> Price? {
+    let mark = Int128(table.mark(instrument.id).raw)
     let index = indices[instrument.underlying.index].price.raw
-    let base = Int128(mark) + (instrument.isOption ? Int128(index) / 10 : 0)
-    let band = (base * Int128(genesis.constants.closeBand))
+    let base = mark + (instrument.isOption ? Int128(index) / 10 : 0)
+    let widest = (base * Int128(genesis.constants.closeBand))
       .divided(by: Int128(Ratio.scale), rounding: .up)
+    let band = min(widest, allowance.divided(by: Int128(size.raw), rounding: .down))
     let tick = Int128(instrument.tick.raw)
     let limit =
       side == .buy
-      ? (Int128(mark) + band).divided(by: tick, rounding: .up) * tick
-      : (Int128(mark) - band).divided(by: tick, rounding: .down) * tick
+      ? (mark + band).divided(by: tick, rounding: .down) * tick
+      : (mark - band).divided(by: tick, rounding: .up) * tick
+    if side == .buy, limit < tick { return nil }
     return Price(raw: Int64(min(max(limit, tick), Int128(instrument.priceMax.raw))))
   }
 

@@ -46,6 +46,7 @@ extension ClearingMachine {
     let slot = positionSlot(account, instrument.id) ?? openPosition(account, instrument.id)
     let posting = try positions[slot].net(change, for: money, isOption: instrument.isOption)
     let quantity = positions[slot].quantity
+    if quantity.raw.magnitude > instrument.positionMax.raw.magnitude { throw .overflow("position") }
     var cash = try accounts[account.index].cash.adding(posting.cash).subtracting(fee)
     if quantity.raw == 0 {
       // A flat position keeps no cost: what is left of rounding goes to cash.

@@ -104,11 +104,13 @@ struct WithdrawalRecord: FlatRecord {
   static let released: UInt16 = 2
 }
 
-/// A governance action gathering approvals: 184 bytes.
+/// A governance action gathering approvals: 192 bytes.
 struct ProposalRecord: FlatRecord {
   /// SHA-256 of the action's records: members approve the same bytes.
   var action: Digest = .zero
-  var kind: UInt32 = 0
+  var kind: UInt16 = 0
+  /// Place in the genesis list of the member who approved first.
+  var opener: UInt16 = 0
   /// Bit i: genesis member i approved.
   var approvals: UInt32 = 0
   /// The batch it takes effect in; all ones while undecided.
@@ -118,10 +120,13 @@ struct ProposalRecord: FlatRecord {
   /// 1 once carried out.
   var isDone: UInt16 = 0
   var halted: UInt16 = 0
+  /// Batch time of the first approval.
+  var opened: Timestamp = .zero
   /// Of a listing.
   var terms: Instrument = .empty
 
   static let empty = ProposalRecord()
+  var isDecided: Bool { effective != .max }
 }
 
 /// Counters: 64 bytes, one record.
@@ -133,7 +138,12 @@ struct StatusRecord: FlatRecord {
   var reserved: UInt32 = 0
   /// Totals for people; recomputable.
   var trades: UInt64 = 0
-  var reserved2: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+  /// The account whose expired positions are paid out next; zero between expiries.
+  var settlingFrom: UInt32 = 0
+  /// The account margin is watched from in the next batch; not zero when this batch had no room for
+  /// another directive.
+  var watchFrom: UInt32 = 0
+  var reserved2: (UInt64, UInt64, UInt64) = (0, 0, 0)
 
   static let empty = StatusRecord()
 }

@@ -7,6 +7,9 @@ extension ClearingMachine {
   /// nowhere, a list that is no list. Bytes from a file are checked before they are hashed.
   func structureFault() -> String? {
     guard status.count == 1 else { return "expected one status record, found \(status.count)" }
+    guard status[0].settlingFrom <= accounts.count, status[0].watchFrom <= accounts.count else {
+      return "a place among the accounts"
+    }
     guard funds.count == genesis.assets.count else { return "funds do not fit the assets" }
     guard indices.count == genesis.underlyings.count else {
       return "indices do not fit the underlyings"

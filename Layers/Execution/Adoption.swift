@@ -40,6 +40,7 @@ extension ExecutionMachine {
       if record.kind == SinceRecord.outflow {
         forgetOutflow(record)
       } else if let slot = holdingSlot(record.account, InstrumentID(record.subject)) {
+        credits[record.account.index].spent &-= spent(on: record)
         holdings[slot].sinceFills -= 1
         holdings[slot].since = Quantity(raw: holdings[slot].since.raw - record.quantity)
         holdings[slot].granted = Quantity(raw: holdings[slot].granted.raw + record.quantity)
@@ -237,7 +238,7 @@ extension ExecutionMachine {
   }
 
   /// Cash less outflows, and every granted position at its mark less its cost.
-  private func grantedEquity(_ account: AccountID) -> Int128 {
+  func grantedEquity(_ account: AccountID) -> Int128 {
     let credit = credits[account.index]
     var equity = Notional(credit.cash).raw - Notional(credit.outflow).raw
     var next = credit.firstHolding
@@ -274,11 +275,15 @@ extension ExecutionMachine {
       else { return }
       // What the account still has resting there would close the same position twice.
       _ = cancelAll(of: directive.account, in: directive.instrument)
+      let side: Side = directive.sideCode == 0 ? .buy : .sell
+      // Fills since clearing looked may have closed some of it already.
+      let quantity = min(
+        directive.quantity.raw, closable(directive.account, directive.instrument, side))
       _ = match(
         Taker(
-          account: directive.account, instrument: directive.instrument,
-          side: directive.sideCode == 0 ? .buy : .sell, price: directive.price,
-          order: OrderID(0), cause: .close), quantity: directive.quantity)
+          account: directive.account, instrument: directive.instrument, side: side,
+          price: directive.price, order: OrderID(0), cause: .close),
+        quantity: Quantity(raw: quantity))
       release(directive.account, directive.instrument)
     case nil:
       preconditionFailure("a Clearance is checked before it is adopted")

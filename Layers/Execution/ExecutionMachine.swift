@@ -31,8 +31,13 @@ public struct ExecutionMachine: ~Copyable {
   var accountOrders: [(head: Int32, tail: Int32)] = []
   var orderIndex = SlotTable(capacity: 4096)
   var clientIndex = SlotTable(capacity: 4096)
+  /// Where the process that runs the machine hides its index from whoever chooses client ids. It
+  /// reaches no outcome and no root.
+  let indexKey: UInt64
   var freeOrders = SlotBitmap()
   var freeHoldings = SlotBitmap()
+  /// Contracts of the resting orders of each holding, bids and asks.
+  var resting: [(bids: Int64, asks: Int64)] = []
   var risk: RiskBook
   var table = RiskTable()
   var trees = ExecutionTrees()
@@ -50,8 +55,10 @@ public struct ExecutionMachine: ~Copyable {
   public internal(set) var root: Digest = .zero
 
   /// The state at genesis.
-  public init(genesis: Genesis) {
+  /// - Parameter indexKey: any number, best a secret one; see `SlotTable`.
+  public init(genesis: Genesis, indexKey: UInt64 = 0x9E37_79B9_7F4A_7C15) {
     self.genesis = genesis
+    self.indexKey = indexKey | 1
     network = genesis.networkID
     previousID = network
     risk = RiskBook(underlyingCount: genesis.underlyings.count)

@@ -23,8 +23,9 @@ extension ExecutionMachine {
     }
     if let refusal = admissionRefusal(record, account: account) { return refusal }
     if record.timeInForce == .fok {
-      let available = quantityAvailable(record, account: account)
+      let (available, fills) = quantityAvailable(record, account: account)
       guard available >= record.y else { return .rejected(.notFillable, record.y, available) }
+      guard hasRoom(forTrades: fills) else { return .rejected(.batchFull) }
     }
     let id = OrderID(status[0].nextOrder)
     status[0].nextOrder += 1
@@ -73,12 +74,16 @@ extension ExecutionMachine {
   }
 
   /// The credit rule: initial margin holds in every scenario, whichever subset of open orders
-  /// fills. An order that lowers the worst scenario of nobody's book always passes.
+  /// fills. An order that does not lower what is left passes, unless its own price would leave the
+  /// account with less than nothing while the market stands still.
   mutating func admissionRefusal(_ record: ActionRecord, account: AccountID) -> Outcome? {
     let openOrders = Int64(credits[account.index].openOrders)
     guard openOrders < genesis.constants.openOrdersPerAccountMax else {
       return .rejected(
         .tooManyOrders, openOrders, genesis.constants.openOrdersPerAccountMax)
+    }
+    guard orderIndex.count < Limits.openOrdersMax else {
+      return .rejected(.tooManyOrders, Int64(orderIndex.count), Int64(Limits.openOrdersMax))
     }
     let holdingCount = Int64(credits[account.index].holdingCount)
     if holdingCount >= genesis.constants.positionsPerAccountMax,
@@ -91,14 +96,22 @@ extension ExecutionMachine {
       let reducible = reducibleQuantity(account, record.instrument, side: record.side)
       guard record.y <= reducible else { return .rejected(.notReducing, reducible, record.y) }
     }
+    if let largest = positionRefusal(record, account: account) {
+      return .rejected(.quantityTooLarge, record.y, largest)
+    }
     let terms = terms(record.instrument)
     let exposure = exposure(record.side, quantity: record.quantity, price: record.price, terms)
     let slot = risk.slot(account, terms.underlying)
     let worst = table.worst(with: exposure, record.instrument, in: risk.sums, slot)
     let before = risk.room(account)
     let after = risk.room(account, slot, worst: worst)
-    if after >= before { return nil }
-    let age = time.raw - status[0].oracleTime.raw
+    if after >= before {
+      if after >= 0 { return nil }
+      let still = stillRoom(account) + exposure.entry
+      if still >= 0 { return nil }
+      return .rejected(.insufficientMargin, moneyFloor(still), moneyFloor(before))
+    }
+    let age = time.raw - table.time(record.instrument).raw
     guard age <= genesis.constants.grantAgeMax else {
       return .rejected(.marketDataStale, age, genesis.constants.grantAgeMax)
     }
@@ -106,6 +119,28 @@ extension ExecutionMachine {
       return .rejected(.insufficientMargin, moneyFloor(after), moneyFloor(before))
     }
     return nil
+  }
+
+  /// What is left if every resting order filled while the market stood still.
+  private func stillRoom(_ account: AccountID) -> Int128 {
+    var room = risk.equity[account.index]
+    for underlying in genesis.underlyings.indices {
+      room += risk.still(account, UnderlyingID(UInt16(underlying)))
+    }
+    return room
+  }
+
+  /// The largest order that keeps the position within its limit whatever fills, if this one does
+  /// not: position and resting orders of one side never pass `Instrument.positionMax`.
+  @inline(__always)
+  private func positionRefusal(_ record: ActionRecord, account: AccountID) -> Int64? {
+    guard let slot = holdingSlot(account, record.instrument) else { return nil }
+    let limit =
+      instruments[Int(record.id)].orderQuantityMax.raw &* Instrument.positionOrdersMax
+    let side = record.side
+    let open = side == .buy ? resting[slot].bids : resting[slot].asks
+    let size = side.sign * holdings[slot].total.raw + open
+    return size + record.y <= limit ? nil : max(0, limit - size)
   }
 
   @inline(__always)
@@ -118,48 +153,45 @@ extension ExecutionMachine {
   private func reducibleQuantity(_ account: AccountID, _ instrument: InstrumentID, side: Side)
     -> Int64
   {
-    var left = closable(account, instrument, side)
-    guard left > 0 else { return 0 }
-    var order = accountOrders[account.index].head
-    while order >= 0 {
-      let record = orders[Int(order)]
-      if record.instrument == instrument, record.side == side.rawValue {
-        left -= record.remaining.raw
-      }
-      order = links[Int(order)].accountNext
-    }
-    return max(0, left)
+    guard let slot = holdingSlot(account, instrument) else { return 0 }
+    let open = side == .buy ? resting[slot].bids : resting[slot].asks
+    return max(0, closable(account, instrument, side) - open)
   }
 
   /// How many contracts trading on `side` would close: the size of an opposite position.
   @inline(__always)
-  private func closable(_ account: AccountID, _ instrument: InstrumentID, _ side: Side) -> Int64 {
+  func closable(_ account: AccountID, _ instrument: InstrumentID, _ side: Side) -> Int64 {
     guard let slot = holdingSlot(account, instrument) else { return 0 }
     let position = holdings[slot].total.raw
     guard position != 0, (position > 0) == (side == .sell) else { return 0 }
     return Int64(clamping: position.magnitude)
   }
 
-  /// Contracts a fill-or-kill order would surely find at its price or better: its own orders do not
-  /// count, nor reduce-only ones, whose owners' positions earlier fills may close.
-  private func quantityAvailable(_ record: ActionRecord, account: AccountID) -> Int64 {
+  /// Contracts a fill-or-kill order would surely find at its price or better, and at most how many
+  /// fills they take: its own orders do not count, nor reduce-only ones, whose owners' positions
+  /// earlier fills may close.
+  private func quantityAvailable(_ record: ActionRecord, account: AccountID)
+    -> (quantity: Int64, fills: Int)
+  {
     let levels =
       record.side == .buy ? books[Int(record.id)].asks.levels : books[Int(record.id)].bids.levels
     var available: Int64 = 0
+    var fills = 0
     for level in levels.reversed() {
       let crosses = record.side == .buy ? level.price <= record.price : level.price >= record.price
       guard crosses else { break }
       var slot = level.head
       while slot >= 0 {
         let order = orders[Int(slot)]
-        if order.account != account, order.isReduceOnly == 0 {
-          available += order.remaining.raw
+        if order.account != account {
+          fills += 1
+          if order.isReduceOnly == 0 { available += order.remaining.raw }
         }
-        if available >= record.y { return available }
+        if available >= record.y { return (available, fills) }
         slot = links[Int(slot)].next
       }
     }
-    return available
+    return (available, fills)
   }
 
   /// What booking and reserving need of an instrument: a fifth of its record.
@@ -201,9 +233,12 @@ extension ExecutionMachine {
 
   /// Whether the batch's body might pass its limit with another trade: what a bundle may still
   /// instruct clearing to do always has room.
-  @inline(__always) var hasNoRoomForTrades: Bool {
-    bodyByteCount + (events.count + Limits.recordsPerBundleMax + 1) * EventBuffer.recordByteCount
-      > Limits.batchBodyByteCountMax
+  @inline(__always) var hasNoRoomForTrades: Bool { !hasRoom(forTrades: 1) }
+
+  @inline(__always) func hasRoom(forTrades count: Int) -> Bool {
+    bodyByteCount
+      + (events.count + Limits.recordsPerBundleMax + count) * EventBuffer.recordByteCount
+      <= Limits.batchBodyByteCountMax
   }
 
   /// Matches against the opposite side, best price first, oldest order first. A maker of the same
@@ -262,6 +297,7 @@ extension ExecutionMachine {
     } else {
       orders[slot].remaining = rest
     }
+    reserve(holding, side, 0 - size.raw)
     note(maker.account, holding, terms.id, quantity, maker.price, feeRate: terms.makerFee)
     let sums = risk.slot(maker.account, terms.underlying)
     let worst = table.fill(
@@ -298,6 +334,17 @@ extension ExecutionMachine {
       price: price, fee: Fees.fee(price, quantity, rate: feeRate), kind: SinceRecord.fill)
     remember(record)
     risk.equity[account.index] += loss(of: record)
+    credits[account.index].spent &+= spent(on: record)
+  }
+
+  /// Cash a fill since the adopted Clearance takes at once: its fee, and the premium of an option
+  /// bought, rounded up.
+  @inline(__always)
+  func spent(on fill: SinceRecord) -> Int64 {
+    guard fill.quantity > 0, instruments[Int(fill.subject)].isOption else { return fill.fee.raw }
+    let premium = Int128(fill.quantity) * Int128(fill.price.raw)
+    return fill.fee.raw
+      &+ Int64(clamping: premium.divided(by: Notional.perMoney, rounding: .up))
   }
 
   /// What a fill since the adopted Clearance takes from equity at today's mark: its loss with its
@@ -320,7 +367,9 @@ extension ExecutionMachine {
     while links.count <= slot { links.append(OrderLinks()) }
     linkOrder(slot, record)
     let terms = terms(record.instrument)
-    holdings[holding(record.account, record.instrument)].openOrders += 1
+    let holding = holding(record.account, record.instrument)
+    holdings[holding].openOrders += 1
+    reserve(holding, record.isBuy ? .buy : .sell, record.remaining.raw)
     credits[record.account.index].openOrders += 1
     let sums = risk.slot(record.account, terms.underlying)
     let worst = table.add(
@@ -328,6 +377,12 @@ extension ExecutionMachine {
         record.isBuy ? .buy : .sell, quantity: record.remaining, price: record.price, terms),
       terms.id, to: &risk.sums, sums)
     risk.set(record.account, sums, worst: worst)
+  }
+
+  /// Counts contracts that rest, or no longer do.
+  @inline(__always)
+  mutating func reserve(_ holding: Int, _ side: Side, _ change: Int64) {
+    if side == .buy { resting[holding].bids += change } else { resting[holding].asks += change }
   }
 
   /// Enters a resting order into level, account list and indexes.
@@ -348,7 +403,7 @@ extension ExecutionMachine {
     accountOrders[record.account.index].tail = Int32(slot)
     orderIndex.insert(SlotTable.hash(record.id.raw), slot: slot)
     if record.clientID != 0 {
-      clientIndex.insert(ExecutionMachine.clientHash(record.account, record.clientID), slot: slot)
+      clientIndex.insert(clientHash(record.account, record.clientID), slot: slot)
     }
   }
 
@@ -359,6 +414,7 @@ extension ExecutionMachine {
     credits[record.account.index].openOrders -= 1
     if let holding = holdingSlot(record.account, record.instrument) {
       holdings[holding].openOrders -= 1
+      reserve(holding, record.isBuy ? .buy : .sell, 0 - record.remaining.raw)
       if holdings[holding].isIdle { release(record.account, record.instrument) }
     }
     let terms = terms(record.instrument)
@@ -390,19 +446,22 @@ extension ExecutionMachine {
     }
     orderIndex.remove(SlotTable.hash(record.id.raw), slot: slot)
     if record.clientID != 0 {
-      clientIndex.remove(ExecutionMachine.clientHash(record.account, record.clientID), slot: slot)
+      clientIndex.remove(clientHash(record.account, record.clientID), slot: slot)
     }
     orders[slot] = .empty
     freeOrders.free(slot)
   }
 
-  static func clientHash(_ account: AccountID, _ clientID: UInt64) -> UInt32 {
-    SlotTable.hash(clientID ^ UInt64(account.raw) << 40)
+  /// Keyed, since clients choose their ids: without the key nobody can pile them up in one place.
+  @inline(__always)
+  func clientHash(_ account: AccountID, _ clientID: UInt64) -> UInt32 {
+    SlotTable.hash(
+      UInt64(SlotTable.hash(clientID ^ indexKey)) << 32 ^ clientID ^ UInt64(account.raw) &* indexKey)
   }
 
   @inline(__always)
   func clientOrder(_ account: AccountID, _ clientID: UInt64) -> Int? {
-    clientIndex.slot(ExecutionMachine.clientHash(account, clientID)) {
+    clientIndex.slot(clientHash(account, clientID)) {
       orders[$0].clientID == clientID && orders[$0].account == account
     }
   }
@@ -462,6 +521,7 @@ extension ExecutionMachine {
       isUsed: 1)
     credits[account.index].firstHolding = UInt32(slot + 1)
     credits[account.index].holdingCount += 1
+    while resting.count <= slot { resting.append((0, 0)) }
     return slot
   }
 

@@ -31,7 +31,7 @@ struct KeyRecord: FlatRecord {
   var isOwner: Bool { flags & 1 != 0 }
 }
 
-/// What clearing granted an account, and where its lists begin: 40 bytes.
+/// What clearing granted an account, and where its lists begin: 48 bytes.
 struct CreditRecord: FlatRecord {
   /// Quote cash as of the adopted Clearance.
   var cash: Money = .zero
@@ -44,6 +44,9 @@ struct CreditRecord: FlatRecord {
   var openOrders: UInt32 = 0
   var keyCount: UInt16 = 0
   var holdingCount: UInt16 = 0
+  /// Fees and premiums of options bought since, not yet in an adopted Clearance. Kept modulo 2^64:
+  /// what is added is taken back as it was.
+  var spent: Int64 = 0
 
   static let empty = CreditRecord()
 }
@@ -65,7 +68,7 @@ struct HoldingRecord: FlatRecord {
   var isUsed: UInt32 = 0
 
   static let empty = HoldingRecord()
-  /// The position with every fill so far. Held to the ledger by margin; see `Instrument`.
+  /// The position with every fill so far; never past `Instrument.positionMax`.
   var total: Quantity { Quantity(raw: granted.raw &+ since.raw) }
   var isIdle: Bool {
     granted.raw == 0 && since.raw == 0 && cost.raw == 0 && openOrders == 0 && sinceFills == 0

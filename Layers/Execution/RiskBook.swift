@@ -37,6 +37,13 @@ struct RiskBook: ~Copyable {
     return slot
   }
 
+  /// What an account's open orders would lose in an underlying, all filled, the market standing
+  /// still: at most zero.
+  func still(_ account: AccountID, _ underlying: UnderlyingID) -> Int128 {
+    let slot = slots[account.index * underlyingCount + underlying.index]
+    return slot < 0 ? 0 : sums.still(Int(slot)).raw
+  }
+
   /// Recomputes the cached worst of a slot.
   mutating func refresh(_ account: AccountID, _ slot: Int) {
     set(account, slot, worst: sums.worst(slot).loss)
@@ -62,7 +69,8 @@ struct RiskBook: ~Copyable {
 
   /// Marks accounts, and forgets earlier marks.
   mutating func mark(_ accounts: [AccountID]) {
-    round &+= 1
+    if round == .max { for index in marks.indices { marks[index] = 0 } }
+    round = round == .max ? 1 : round + 1
     while marks.count < equity.count { marks.append(0) }
     for account in accounts { marks[account.index] = round }
   }

@@ -1,4 +1,5 @@
 import Commitments
+import Margin
 import Primitives
 public import Wire
 
@@ -149,8 +150,14 @@ extension ExecutionMachine {
     guard record.id < genesis.assets.count else { return .rejected(.unknownAsset) }
     let asset = AssetID(UInt16(record.id))
     if asset == .quote {
+      guard record.x >= genesis.constants.withdrawalMin else {
+        return .rejected(.amountTooSmall, record.x, genesis.constants.withdrawalMin)
+      }
       let credit = credits[account.index]
-      let free = credit.cash.raw - credit.outflow.raw
+      if let age = staleAge(account) {
+        return .rejected(.marketDataStale, age, genesis.constants.grantAgeMax)
+      }
+      let free = freeCash(account)
       guard record.x <= free else { return .rejected(.insufficientBalance, record.x, max(0, free)) }
       let room = risk.room(account)
       let debited = Notional(Money(raw: record.x)).raw
@@ -172,6 +179,43 @@ extension ExecutionMachine {
         batch: status[0].batch, account: account, subject: record.id, quantity: record.x,
         kind: SinceRecord.outflow))
     return nil
+  }
+
+  /// The age of the oldest mark an account with positions or orders stands on, if it is too old to
+  /// let money go.
+  private func staleAge(_ account: AccountID) -> Int64? {
+    var next = credits[account.index].firstHolding
+    while next != 0 {
+      let holding = holdings[Int(next) - 1]
+      let age = time.raw - table.time(holding.instrument).raw
+      if holding.total.raw != 0 || holding.openOrders > 0, age > genesis.constants.grantAgeMax {
+        return age
+      }
+      next = holding.next
+    }
+    return nil
+  }
+
+  /// Cash that will surely be there when clearing comes to what is sequenced now: granted cash less
+  /// outflows, less all that fills since may take: fees, premiums, losses against today's mark, and
+  /// the whole loss that stands in a position they may have closed.
+  private func freeCash(_ account: AccountID) -> Int64 {
+    let credit = credits[account.index]
+    guard credit.spent >= 0 else { return 0 }
+    var losses = grantedEquity(account) - risk.equity[account.index]
+    var next = credit.firstHolding
+    while next != 0 {
+      let holding = holdings[Int(next) - 1]
+      if holding.sinceFills > 0 {
+        let value = (table.mark(holding.instrument) * holding.granted).raw
+        losses += max(0, Notional(holding.cost).raw - value)
+      }
+      next = holding.next
+    }
+    let taken = losses.divided(by: Notional.perMoney, rounding: .up)
+    return Int64(
+      clamping: Int128(credit.cash.raw) - Int128(credit.outflow.raw) - Int128(credit.spent)
+        - taken)
   }
 
   @inline(__always)

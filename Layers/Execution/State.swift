@@ -40,10 +40,17 @@ extension ExecutionMachine: PooledState {
     freeOrders = SlotBitmap(count: orders.count) { orders[$0].id.raw != 0 }
     freeHoldings = SlotBitmap(count: holdings.count) { _ in true }
     for slot in 0..<holdings.count where holdings[slot].isUsed == 0 { freeHoldings.free(slot) }
+    resting = Array(repeating: (0, 0), count: holdings.count)
     // Time priority is the order of ids, so levels and lists come back as they were.
-    let resting = (0..<orders.count).filter { orders[$0].id.raw != 0 }
+    let open = (0..<orders.count).filter { orders[$0].id.raw != 0 }
       .sorted { orders[$0].id < orders[$1].id }
-    for slot in resting { linkOrder(slot, orders[slot]) }
+    for slot in open {
+      let order = orders[slot]
+      linkOrder(slot, order)
+      if let holding = holdingSlot(order.account, order.instrument) {
+        reserve(holding, order.isBuy ? .buy : .sell, order.remaining.raw)
+      }
+    }
     risk = RiskBook(underlyingCount: genesis.underlyings.count)
     reprice()
     rebuildRisk()
@@ -63,7 +70,8 @@ extension ExecutionMachine: PooledState {
       var count = 0
       var slot = level.head
       while slot >= 0 {
-        quantity += orders[Int(slot)].remaining.raw
+        let (sum, overflow) = quantity.addingReportingOverflow(orders[Int(slot)].remaining.raw)
+        quantity = overflow ? .max : sum
         count += 1
         slot = links[Int(slot)].next
       }
@@ -95,6 +103,21 @@ extension ExecutionMachine: PooledState {
     for index in 0..<credits.count where risk.room(AccountID(UInt32(index))) != rooms[index] {
       return "room of account \(index): kept \(rooms[index]), recomputed "
         + "\(risk.room(AccountID(UInt32(index))))"
+    }
+    var open = Array(repeating: (bids: Int64(0), asks: Int64(0)), count: holdings.count)
+    for slot in 0..<orders.count where orders[slot].id.raw != 0 {
+      let order = orders[slot]
+      guard let holding = holdingSlot(order.account, order.instrument) else {
+        return "order \(order.id) has no holding"
+      }
+      if order.isBuy {
+        open[holding].bids += order.remaining.raw
+      } else {
+        open[holding].asks += order.remaining.raw
+      }
+    }
+    for slot in resting.indices where slot < open.count && resting[slot] != open[slot] {
+      return "resting of holding \(slot): kept \(resting[slot]), recomputed \(open[slot])"
     }
     for index in books.indices {
       if let bid = books[index].bids.best, let ask = books[index].asks.best,

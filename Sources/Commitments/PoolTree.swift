@@ -15,7 +15,8 @@ public struct PoolTree: ~Copyable {
 
   /// Hashes the pages touched since the pool was last sealed, each once.
   public mutating func refresh<Record: FlatRecord>(_ pool: borrowing Pool<Record>) {
-    round &+= 1
+    if round == .max { for page in seen.indices { seen[page] = 0 } }
+    round = round == .max ? 1 : round + 1
     for index in 0..<pool.touchedCount {
       let page = pool.touchedSlot(index) / recordsPerPage
       while seen.count <= page { seen.append(0) }

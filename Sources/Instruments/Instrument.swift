@@ -14,6 +14,8 @@ public import Primitives
   case halted = 2
   /// Settled in cash; nothing happens to it any more.
   case settled = 3
+  /// Expired at a price that is fixed; positions are being paid out.
+  case settling = 4
 }
 
 /// One listed contract: its terms, its limits and where it stands in its life. 128 bytes.
@@ -107,7 +109,7 @@ public enum InstrumentFailure: Error, Hashable, Sendable {
   case terms
   /// Tick, lot or a limit is not positive, or a limit is no multiple of its step.
   case steps
-  /// Order size × price may pass 1e12 of the quote asset.
+  /// The largest order may pass 2^55 units, or 1e11 of the quote asset.
   case notional
   /// A fee outside 0…5 %.
   case fee
@@ -139,14 +141,29 @@ extension Instrument {
   public var isOption: Bool { kindCode == InstrumentKind.option.rawValue }
   public var expires: Bool { kindCode != InstrumentKind.perpetual.rawValue }
 
+  /// Whether it is active or halted, its settlement not begun.
+  public var isListed: Bool { status == .active || status == .halted }
+
   /// Whether orders may match at `time`.
   public func trades(at time: Timestamp) -> Bool {
     statusCode == InstrumentStatus.active.rawValue && !(expires && expiry <= time)
   }
 
-  /// The largest order's largest notional: 1e12 of the quote asset, in units of 1e-16. With total
-  /// deposits held to 1e11 it keeps every position's cost inside `Money`.
-  public static let orderNotionalMax = Notional(raw: 10_000_000_000_000_000_000_000_000_000)
+  /// The largest order's largest notional: 1e11 of the quote asset, in units of 1e-16. With
+  /// `positionOrdersMax` it keeps every position's cost inside `Money`.
+  public static let orderNotionalMax = Notional(raw: 1_000_000_000_000_000_000_000_000_000)
+
+  /// The largest order's largest size: with `positionOrdersMax` every position fits Int64.
+  public static let orderQuantityLimit = Quantity(raw: 1 << 55)
+
+  /// No position, with every resting order of one side filled, is larger than so many orders of the
+  /// largest size.
+  public static let positionOrdersMax: Int64 = 64
+
+  /// The largest position an account may have or come to have by its resting orders.
+  public var positionMax: Quantity {
+    Quantity(raw: orderQuantityMax.raw &* Instrument.positionOrdersMax)
+  }
 
   /// The first rule the terms break for a contract of their kind, or nil.
   public var fault: InstrumentFailure? {
@@ -165,7 +182,9 @@ extension Instrument {
     guard tick.raw > 0, lot.raw > 0, orderQuantityMax.raw > 0, priceMax.raw > 0,
       orderQuantityMax.raw % lot.raw == 0, priceMax.raw % tick.raw == 0
     else { return .steps }
-    guard priceMax * orderQuantityMax <= Instrument.orderNotionalMax else { return .notional }
+    guard orderQuantityMax <= Instrument.orderQuantityLimit,
+      priceMax * orderQuantityMax <= Instrument.orderNotionalMax
+    else { return .notional }
     guard (0...50_000_000).contains(makerFee.raw), (0...50_000_000).contains(takerFee.raw) else {
       return .fee
     }

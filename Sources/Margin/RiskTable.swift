@@ -11,6 +11,7 @@ public import Primitives
   private var capacity = 64
   private var marks: [Price] = []
   private var priced: [Bool] = []
+  private var times: [Timestamp] = []
 
   public init() {
     unsafe units = .allocate(capacity: capacity * ScenarioSet.count)
@@ -29,6 +30,11 @@ public import Primitives
     instrument.index < marks.count ? marks[instrument.index] : .zero
   }
 
+  /// When the oldest oracle word behind the mark was true; `.latest` for a fixed settlement price.
+  @inline(__always) public func time(_ instrument: InstrumentID) -> Timestamp {
+    instrument.index < times.count ? times[instrument.index] : .zero
+  }
+
   /// The covered change of one contract's value under `scenario`.
   public func unit(_ instrument: InstrumentID, _ scenario: Int) -> Price {
     precondition(instrument.index < marks.count && scenario >= 0 && scenario < ScenarioSet.count)
@@ -44,11 +50,13 @@ public import Primitives
     else {
       marks[place] = .zero
       priced[place] = false
+      times[place] = .zero
       unsafe (units + place * ScenarioSet.count).update(repeating: 0, count: ScenarioSet.count)
       return
     }
     marks[place] = valuation.mark
     priced[place] = true
+    times[place] = valuation.time
     valuation.writeUnits { scenario, change in
       unsafe units[place * ScenarioSet.count + scenario] = change.raw
     }
@@ -58,6 +66,7 @@ public import Primitives
     while marks.count <= index {
       marks.append(.zero)
       priced.append(false)
+      times.append(.zero)
     }
     guard marks.count > capacity else { return }
     let larger = UnsafeMutablePointer<Int64>.allocate(capacity: capacity * 2 * ScenarioSet.count)

@@ -54,6 +54,9 @@ public import Primitives
     return Notional(raw: unsafe base[slot * ScenarioSums.wordCount + scenario])
   }
 
+  /// What the open orders of a slot would lose, all filled, the market standing still.
+  public func still(_ slot: Int) -> Notional { self[slot, ScenarioSet.count] }
+
   /// The least sum of a slot, never above zero as the market may stand still, and its scenario if
   /// it moves.
   public func worst(_ slot: Int) -> (loss: Notional, scenario: Int?) {

@@ -59,30 +59,43 @@ enum VolatilityShock {
 struct Valuation {
   let mark: Price
   private let kind: Kind
+  /// Of the oldest word it stands on.
+  let time: Timestamp
 
   private enum Kind {
     /// Moves with its own price: futures and perpetuals.
     case linear
+    /// The payoff at a settlement price that is fixed.
+    case fixed
     /// Values under the 32 scenarios, before cover.
     case option(InlineArray<32, Price>)
   }
 
   /// Nil while the market does not say enough: no index, no surface of the option's expiry.
   static func of(_ instrument: Instrument, market: UnderlyingMarket) -> Valuation? {
+    if instrument.status == .settling {
+      return Valuation(
+        mark: instrument.payoff(at: instrument.settlementPrice), kind: .fixed, time: .latest)
+    }
     guard market.index.raw > 0 else { return nil }
     switch instrument.kind {
-    case .perpetual: return Valuation(mark: market.index, kind: .linear)
+    case .perpetual: return Valuation(mark: market.index, kind: .linear, time: market.time)
     case .future:
-      let forward = market.slice(instrument.expiry)?.forward ?? market.index
-      return Valuation(mark: forward, kind: .linear)
+      guard let slice = market.slice(instrument.expiry) else {
+        return Valuation(mark: market.index, kind: .linear, time: market.time)
+      }
+      return Valuation(
+        mark: slice.forward, kind: .linear, time: min(market.time, slice.time))
     case .option:
       guard let slice = market.slice(instrument.expiry) else { return nil }
-      return option(instrument, slice)
+      return option(instrument, slice, time: min(market.time, slice.time))
     case nil: return nil
     }
   }
 
-  private static func option(_ instrument: Instrument, _ slice: ExpirySlice) -> Valuation {
+  private static func option(
+    _ instrument: Instrument, _ slice: ExpirySlice, time wordTime: Timestamp
+  ) -> Valuation {
     let type: OptionType = instrument.isCall ? .call : .put
     let time = max(0, instrument.expiry.raw - slice.time.raw)
     let volatility = slice.surface.volatility(
@@ -99,7 +112,7 @@ struct Valuation {
       forward: slice.forward, forwardMultipliers: forwards, volatilityMultipliers: volatilities,
       time: time)
     let values = grid.prices(type, strike: instrument.strike, volatility: volatility)
-    return Valuation(mark: mark, kind: .option(values))
+    return Valuation(mark: mark, kind: .option(values), time: wordTime)
   }
 
   /// Gives each scenario's covered change of value, rounded down.
@@ -110,6 +123,7 @@ struct Valuation {
       case .linear:
         change = (Int128(mark.raw) * Int128(scenario.move.raw))
           .divided(by: Int128(Ratio.scale), rounding: .down)
+      case .fixed: change = 0
       case .option(let values):
         change = Int128(values[place].raw) - Int128(mark.raw)
       }

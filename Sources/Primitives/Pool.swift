@@ -111,7 +111,8 @@ extension Pool {
   public mutating func seal() {
     for (slot, _) in undo { markDirty(Int(slot)) }
     undo.removeAll(keepingCapacity: true)
-    epoch &+= 1
+    if epoch == .max { unsafe epochs.update(repeating: 0, count: capacity) }
+    epoch = epoch == .max ? 1 : epoch + 1
     sealedCount = count
   }
 

@@ -186,7 +186,7 @@ import Wire
   func overflow() throws {
     let wide = Instrument(
       id: InstrumentID(0), underlying: UnderlyingID(0), kind: .perpetual, tick: Price(raw: 1),
-      lot: Quantity(raw: 1), orderQuantityMax: Quantity(raw: 1 << 50), priceMax: Price(raw: 1 << 43)
+      lot: Quantity(raw: 1), orderQuantityMax: Quantity(raw: 1 << 46), priceMax: Price(raw: 1 << 43)
     )
     var house = House(instruments: [wide])
     house.deposit(House.client(0), 100)
@@ -196,10 +196,13 @@ import Wire
     let previous = house.machine.previousID
     house.deposit(TestWorld.key(4_001).publicKey, 2_000_000)
     house.index(0, 1_000)
-    for _ in 0..<40 { house.fill(buyer: 0, seller: 1, 0, price: 1 << 43, quantity: 1 << 50) }
+    // One fill more than a position may hold.
+    for _ in 0...Instrument.positionOrdersMax {
+      house.fill(buyer: 0, seller: 1, 0, price: 1 << 43, quantity: 1 << 46)
+    }
     let (header, body) = try house.batch()
     let failure = house.failure(header, body)
-    #expect(failure == .ledger(.overflow("subtraction")))
+    #expect(failure == .ledger(.overflow("position")))
     #expect(house.root == root && house.snapshot() == snapshot)
     #expect(house.machine.accountCount == accounts && house.machine.previousID == previous)
     house.events = []

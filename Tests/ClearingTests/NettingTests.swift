@@ -20,7 +20,7 @@ import Wire
     check(FundRecord.self, 56)
     check(SubmissionRecord.self, 80)
     check(WithdrawalRecord.self, 88)
-    check(ProposalRecord.self, 184)
+    check(ProposalRecord.self, 192)
     check(StatusRecord.self, 64)
   }
 

@@ -311,7 +311,7 @@ import Wire
         Directive(cancelAllOf: account),
         Directive(
           close: account, instrument: InstrumentID(0), side: .sell,
-          quantity: Quantity(raw: Quantity.scale), worst: Price(raw: 756 * Self.scale)),
+          quantity: Quantity(raw: Quantity.scale), worst: Price(raw: 800 * Self.scale)),
       ])
     #expect(house.isRestricted[7])
     #expect(result.body.accounts.first { $0.account == account }?.flags == 1)
@@ -320,6 +320,11 @@ import Wire
     #expect(try house.clear().body.directives.isEmpty)
     house.credit = house.number - 1
     #expect(try house.clear().body.directives.count == 1)
+    house.credit = house.number - 1
+    // The market gaps: equity is −30, and an eighth of its initial margin may go beyond the mark.
+    house.index(0, 770 * Self.scale)
+    let gap = try house.clear().body.directives
+    #expect(gap.last?.price == Price(raw: 754_600_000_00))
     // Closed at 780: it lost 220 of its 200, and the fund has 30.
     house.fill(
       buyer: 1, seller: 0, 0, price: 780 * Self.scale, quantity: Quantity.scale, takerSide: .sell)

@@ -27,7 +27,7 @@ import Wire
       #expect(instrument.lot.decimal == "0.001")
       #expect(instrument.makerFee.decimal == "0.0001")
       #expect(instrument.takerFee.decimal == "0.0003")
-      #expect(instrument.priceMax * instrument.orderQuantityMax < Instrument.orderNotionalMax)
+      #expect(instrument.priceMax * instrument.orderQuantityMax <= Instrument.orderNotionalMax)
     }
     #expect(try Genesis(json: Array(genesis.json.utf8)) == genesis)
   }

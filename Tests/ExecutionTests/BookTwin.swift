@@ -241,15 +241,28 @@ struct BookTwin: ~Copyable {
       reducible = max(0, reducible)
       if record.y > reducible { return .rejected(.notReducing, reducible, record.y) }
     }
+    let size =
+      orders.filter {
+        $0.account == account && $0.instrument == instrument && $0.side == record.side
+      }.reduce(Int64(record.side.sign) * position(account, instrument)) { $0 + $1.remaining }
+    let limit = instruments[instrument].orderQuantityMax.raw * 64
+    if size + record.y > limit {
+      return .rejected(.quantityTooLarge, record.y, max(0, limit - size))
+    }
+    let order = Order(
+      id: 0, clientID: 0, account: account, instrument: instrument, side: record.side,
+      price: record.x, remaining: record.y, isReduceOnly: false)
     let before = room(account)
-    let after = room(
-      account,
-      with: Order(
-        id: 0, clientID: 0, account: account, instrument: instrument, side: record.side,
-        price: record.x, remaining: record.y, isReduceOnly: false))
-    if after >= before { return nil }
-    if time - oracleTime > constants.grantAgeMax {
-      return .rejected(.marketDataStale, time - oracleTime, constants.grantAgeMax)
+    let after = room(account, with: order)
+    if after >= before {
+      let still = orders.filter { $0.account == account }
+        .reduce(equity(account) + entry(order)) { $0 + entry($1) }
+      if after >= 0 || still >= 0 { return nil }
+      return .rejected(.insufficientMargin, money(still), money(before))
+    }
+    let age = time - table.time(InstrumentID(UInt32(instrument))).raw
+    if age > constants.grantAgeMax {
+      return .rejected(.marketDataStale, age, constants.grantAgeMax)
     }
     if after < 0 { return .rejected(.insufficientMargin, money(after), money(before)) }
     return nil
@@ -327,8 +340,42 @@ struct BookTwin: ~Copyable {
     return Outcome(.accepted, .done, Int64(count - orders.count), 0)
   }
 
+  /// Cash less outflows, less what fills since may have taken of it.
+  private func freeCash(_ account: Int) -> Int64 {
+    let mine = since.filter { $0.maker == account || $0.taker == account }
+    var taken: Int128 = 0
+    var spent: Int64 = 0
+    for trade in mine {
+      taken -= loss(trade, account)
+      let isTaker = trade.taker == account
+      spent += isTaker ? trade.takerFee : trade.makerFee
+      if isTaker == (trade.takerSide == .buy), instruments[trade.instrument].isOption {
+        let premium = Int128(trade.price) * Int128(trade.quantity)
+        spent += Int64((premium + Notional.perMoney - 1) / Notional.perMoney)
+      }
+    }
+    for (instrument, entry) in accounts[account].granted
+    where mine.contains(where: { $0.instrument == instrument }) {
+      let value = Int128(entry.quantity) * Int128(mark(instrument))
+      taken += max(0, Int128(entry.cost) * Notional.perMoney - value)
+    }
+    let outflows = accounts[account].outflows.reduce(0) { $0 + $1.amount }
+    return accounts[account].cash - outflows - spent
+      - Int64((taken + Notional.perMoney - 1) / Notional.perMoney)
+  }
+
   mutating func withdraw(_ record: ActionRecord, _ account: Int) -> Outcome {
-    let free = accounts[account].cash - accounts[account].outflows.reduce(0) { $0 + $1.amount }
+    if record.x < constants.withdrawalMin {
+      return .rejected(.amountTooSmall, record.x, constants.withdrawalMin)
+    }
+    for instrument in instruments.indices {
+      let isOpen = orders.contains { $0.account == account && $0.instrument == instrument }
+      let age = time - table.time(InstrumentID(UInt32(instrument))).raw
+      if isOpen || position(account, instrument) != 0, age > constants.grantAgeMax {
+        return .rejected(.marketDataStale, age, constants.grantAgeMax)
+      }
+    }
+    let free = freeCash(account)
     if record.x > free { return .rejected(.insufficientBalance, record.x, max(0, free)) }
     let room = room(account)
     let debited = Int128(record.x) * Notional.perMoney
@@ -401,8 +448,11 @@ struct BookTwin: ~Copyable {
     let instrument = directive.instrument.index
     guard instruments[instrument].trades(at: Timestamp(raw: time)) else { return }
     _ = cancelAll(account, directive.instrument)
+    let side: Side = directive.sideCode == 0 ? .buy : .sell
+    let held = position(account, instrument)
+    let closable = (held > 0) == (side == .sell) ? Int64(held.magnitude) : 0
     _ = match(
-      account, instrument, directive.sideCode == 0 ? .buy : .sell, directive.price.raw,
-      directive.quantity.raw, order: 0)
+      account, instrument, side, directive.price.raw, min(directive.quantity.raw, closable),
+      order: 0)
   }
 }

@@ -15,7 +15,7 @@ import Wire
       #expect(MemoryLayout<Record>.size == size && MemoryLayout<Record>.stride == size)
     }
     check(KeyRecord.self, 96)
-    check(CreditRecord.self, 40)
+    check(CreditRecord.self, 48)
     check(HoldingRecord.self, 48)
     check(BalanceRecord.self, 32)
     check(OrderRecord.self, 48)

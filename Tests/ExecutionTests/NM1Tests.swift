@@ -64,7 +64,7 @@ struct NM1Replay: ~Copyable {
     constants.activationNotice = 4_097
     let perpetual = Instrument(
       id: InstrumentID(0), underlying: UnderlyingID(0), kind: .perpetual, tick: Price(raw: 1_000),
-      lot: Quantity(raw: 1_000), orderQuantityMax: Quantity(raw: 1_000_000),
+      lot: Quantity(raw: 1_000), orderQuantityMax: Quantity(raw: 1_000_000_000_000),
       priceMax: Price(raw: 4_000_000_000))
     return TestWorld.genesis(clients: accounts, instruments: [perpetual], constants: constants)
   }
