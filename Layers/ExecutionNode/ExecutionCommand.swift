@@ -29,16 +29,16 @@ import Wire
     let context = try LayerContext(
       role: .execution, options: options, defaultPort: 7701, defaultPeers: [7702])
     let keeper = try context.openState()
-    if case .recovering = keeper.standing {
-      context.log.error("recovering", metadata: ["standing": "\(keeper.standing)"])
-      throw NodeFailure.state(
-        "this folder was restored or is behind what it signed: \(keeper.standing)")
-    }
+    let handshake = HandshakeKey(
+      try context.key("execution-handshake", expecting: context.genesis.execution.handshake))
+    guard
+      try Recovery.run(
+        context, keeper, handshake: handshake, isStopping: { stopping.count > 0 },
+        layer: { try ExecutionRecovery(context: context, keeper: keeper) })
+    else { return }
     let service = try ExecutionService(
       context: context, keeper: keeper,
       start: try ExecutionStart.load(context: context, keeper: keeper))
-    let handshake = HandshakeKey(
-      try context.key("execution-handshake", expecting: context.genesis.execution.handshake))
     let server = Server(
       configuration: context.serverConfiguration(handshake), handler: service)
     try server.start()
