@@ -1,5 +1,6 @@
 import ArgumentParser
 import Commitments
+import Execution
 import Logging
 import Node
 import Primitives
@@ -67,10 +68,19 @@ import Wire
 /// Follows clearing's log and hands its Clearances to the apply thread.
 final class ClearanceFollower: PeerHandler, Sendable {
   private let service: ExecutionService
+  /// The first batch that this process makes.
+  private let first: BatchNumber
 
-  init(service: ExecutionService) { self.service = service }
+  init(service: ExecutionService) {
+    self.service = service
+    first = service.state.machine.batch
+  }
 
   func connected(_ connection: Connection) {
+    // If clearing has one of that number that we have not, this folder was rolled back, or is new
+    // where it should not be: a snapshot of the whole disk hides that from highwater.
+    let shown = FollowMessage(.batches, from: first, through: first)
+    connection.send(type: MessageType.follow, requestID: 2, body: shown.encoded)
     // The apply thread skips what it has; the adopted batch is durable, so begin after it.
     let from = service.state.adoptedEnd
     let message = FollowMessage(.clearances, from: BatchNumber(from))
@@ -80,8 +90,12 @@ final class ClearanceFollower: PeerHandler, Sendable {
   func disconnected(_ connection: Connection) {}
 
   func received(_ frame: Frame, from connection: Connection) {
-    guard frame.type == MessageType.clearance else { return }
     do {
+      if frame.type == MessageType.batch {
+        try compare(try SignedBatch(encoded: frame.body.rawSpan))
+        return
+      }
+      guard frame.type == MessageType.clearance else { return }
       let clearance = try SignedClearance(encoded: frame.body.rawSpan)
       guard clearance.header.network == service.context.network,
         SHA256.digest(clearance.body) == clearance.header.bodyHash,
@@ -97,5 +111,24 @@ final class ClearanceFollower: PeerHandler, Sendable {
     } catch {
       connection.close(error: ErrorMessage(.malformed, "\(error)"))
     }
+  }
+
+  /// Holds a batch that clearing was shown against our own of that number, and stops the process
+  /// before it signs more if they are not the same.
+  private func compare(_ batch: SignedBatch) throws {
+    let header = batch.header
+    guard header.network == service.context.network, header.batch == first,
+      Ed25519.isValid(batch.signature, of: header.id, by: service.context.genesis.execution.object)
+    else { return }
+    let own = try service.keeper.signedID(header.batch.raw)
+    guard own != header.id else { return }
+    try Highwater.distrust(service.context.folder)
+    service.context.log.critical(
+      "this folder was rolled back: clearing holds a batch it does not; the next start recovers",
+      metadata: [
+        "batch": "\(header.batch)", "shown": "\(header.id)",
+        "own": "\(own.map { "\($0)" } ?? "none")",
+      ])
+    exitAfterFatal()
   }
 }

@@ -44,18 +44,74 @@ final class ReplayDesk: @unchecked Sendable {
 
   private func take(_ checked: CheckedBatch) {
     let number = checked.batch.header.batch
-    // What came again after a reconnection is dropped; after a refusal nothing is wanted.
-    guard book.refusal == nil, number >= book.replay.batch else { return }
-    batches[number.raw] = checked
-    if checked.fault?.field != "signature" {
-      service.pending.batches.put(number.raw, checked.encoded)
+    guard book.refusal == nil else { return }
+    // A body that does not decode leaves the signature unchecked.
+    let isSigned =
+      checked.fault?.field == "body"
+      ? Ed25519.isValid(
+        checked.batch.signature, of: checked.batch.header.id,
+        by: service.context.genesis.execution.object)
+      : checked.fault?.field != "signature"
+    if isSigned, let first = firstBatch(number), first.id != checked.batch.header.id {
+      contradict(
+        .execution, number, first.encoded, checked.encoded, refused: checked.batch.header.id)
+      return
     }
+    // What came again after a reconnection is dropped.
+    guard number >= book.replay.batch else { return }
+    batches[number.raw] = checked
+    if isSigned { service.pending.batches.put(number.raw, checked.encoded) }
+  }
+
+  /// What execution signed as this number before, if we have seen it.
+  private func firstBatch(_ number: BatchNumber) -> (id: Digest, encoded: [UInt8])? {
+    if let held = batches[number.raw], held.fault?.field != "signature" {
+      return (held.batch.header.id, held.encoded)
+    }
+    guard number < book.replay.batch, let bytes = first(.events, number) else { return nil }
+    do { return (try SignedBatch(encoded: bytes.rawSpan).header.id, bytes) } catch { return nil }
+  }
+
+  private func firstClearance(_ number: BatchNumber) -> (id: Digest, encoded: [UInt8])? {
+    if let held = clearances[number.raw], held.fault == nil {
+      return (held.clearance.header.id, held.encoded)
+    }
+    guard number < book.replay.batch, let bytes = first(.clearance, number) else { return nil }
+    do { return (try SignedClearance(encoded: bytes.rawSpan).header.id, bytes) } catch { return nil }
+  }
+
+  private func first(_ kind: RecordKind, _ number: BatchNumber) -> [UInt8]? {
+    do {
+      return try service.keeper.store.value(kind, number.raw)
+    } catch {
+      service.context.log.error("cannot read", metadata: ["error": "\(error)"])
+      return nil
+    }
+  }
+
+  /// One layer signed two contents for one number: nothing is settled after that, and both are kept.
+  private func contradict(
+    _ layer: Difference.Layer, _ number: BatchNumber, _ first: [UInt8], _ second: [UInt8],
+    refused: Digest
+  ) {
+    let difference = Difference(
+      layer, number, field: StoredRefusal.equivocation, expected: "one for batch \(number)",
+      found: "\(refused)")
+    refuse(
+      StoredRefusal(
+        difference, book.replay.batch, network: service.context.network, refused: refused,
+        batch: first, clearance: second))
   }
 
   private func take(_ clearance: SignedClearance, _ encoded: [UInt8]) {
     let number = clearance.header.batch
-    guard book.refusal == nil, number >= book.replay.batch else { return }
+    guard book.refusal == nil else { return }
     let fault = Signatures.fault(clearance, genesis: service.context.genesis)
+    if fault == nil, let first = firstClearance(number), first.id != clearance.header.id {
+      contradict(.clearing, number, first.encoded, encoded, refused: clearance.header.id)
+      return
+    }
+    guard number >= book.replay.batch else { return }
     clearances[number.raw] = (clearance, encoded, fault)
     if fault == nil { service.pending.clearances.put(number.raw, encoded) }
   }
@@ -89,6 +145,10 @@ final class ReplayDesk: @unchecked Sendable {
       difference, number, network: service.context.network,
       refused: difference.layer == .execution ? checked.batch.header.id : clearance.header.id,
       batch: checked.encoded, clearance: encoded)
+    refuse(refusal)
+  }
+
+  private func refuse(_ refusal: StoredRefusal) {
     book.refusal = refusal
     batches = [:]
     clearances = [:]

@@ -90,7 +90,7 @@ final class SettlementService: ServerHandler, @unchecked Sendable {
     let witness = self.witness
     let announcements = Announcements(book.refusal, keys)
     self.announcements = announcements
-    if let refusal = book.refusal {
+    if let refusal = book.refusal, !refusal.isEquivocation {
       pending.batches.put(next, refusal.batch)
       pending.clearances.put(next, refusal.clearance)
     }

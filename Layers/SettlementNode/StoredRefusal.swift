@@ -11,6 +11,9 @@ import Wire
 /// Clearance (length u32, bytes).
 struct StoredRefusal: Sendable, Equatable {
   private static let textByteCountMax = 4_096
+  /// The field's name where a layer signed two headers for one number; the two objects then stand in
+  /// place of a batch and its Clearance.
+  static let equivocation = "a second header"
 
   let frozen: Frozen
   let field: String
@@ -69,6 +72,8 @@ struct StoredRefusal: Sendable, Equatable {
   var durable: DurableBatch {
     DurableBatch(batch: frozen.batch, values: [(.evidence, encoded)], head: nil, id: frozen.id)
   }
+
+  var isEquivocation: Bool { field == StoredRefusal.equivocation }
 
   var layer: String { frozen.layer == 1 ? "execution" : "clearing" }
 

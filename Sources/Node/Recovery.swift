@@ -287,8 +287,8 @@ private struct RecoveryDesk {
         }
       }
     } catch let error as StorageFailure {
-      guard case .diskFull = error else { throw error }
-      context.log.error("the disk is full", metadata: ["error": "\(error)"])
+      // What was replayed and not stored is gone with the process; a start begins again.
+      throw error
     } catch {
       fail("\(error)")
     }

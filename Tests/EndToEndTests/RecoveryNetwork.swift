@@ -78,8 +78,11 @@ final class RecoveryNetwork {
 
   func state(_ name: String) throws -> String { try status(name).string(at: "state") }
 
+  /// A layer that has recovered begins anew: for a moment nobody answers.
   func waitFor(_ name: String, toBe state: String) throws {
-    try base.wait("\(name) \(state)") { try self.state(name) == state }
+    try base.wait("\(name) \(state)") {
+      do { return try self.state(name) == state } catch is ClientFailure { return false }
+    }
   }
 
   // MARK: - Orders

@@ -127,6 +127,26 @@ struct RecoveryTests {
     try network.stopAll()
   }
 
+  @Test("an empty folder in place of the right one stops, and recovers from batch 0")
+  func emptyFolder() throws {
+    let network = try RecoveryNetwork("empty")
+    try network.startAll()
+    let connection = try network.base.connect("execution")
+    try network.base.fund(connection)
+    try network.trade(20, connection)
+    try network.base.settle(through: try #require(network.acknowledged.last).leaf.batch)
+    try network.stop("execution")
+    let data = network.folder + "/mistaken"
+    try network.start("execution", data: data)
+    try network.base.wait("the end of execution") { try network.isDead("execution") }
+    network.kill("execution")
+    try network.start("execution", data: data)
+    try network.waitFor("execution", toBe: "serving")
+    try network.trade(20, try network.base.connect("execution"))
+    try network.check("empty")
+    try network.stopAll()
+  }
+
   @Test("a folder of another network, another role or a newer format is refused in one line")
   func refusals() throws {
     let network = try RecoveryNetwork("refusals")
