@@ -1,6 +1,5 @@
 import ArgumentParser
 import Commitments
-import Execution
 import Logging
 import Node
 import Primitives
@@ -68,18 +67,13 @@ import Wire
 /// Follows clearing's log and hands its Clearances to the apply thread.
 final class ClearanceFollower: PeerHandler, Sendable {
   private let service: ExecutionService
-  /// The first batch that this process makes.
-  private let first: BatchNumber
 
-  init(service: ExecutionService) {
-    self.service = service
-    first = service.state.machine.batch
-  }
+  init(service: ExecutionService) { self.service = service }
 
   func connected(_ connection: Connection) {
     // If clearing has one of that number that we have not, this folder was rolled back, or is new
     // where it should not be: a snapshot of the whole disk hides that from highwater.
-    let shown = FollowMessage(.batches, from: first, through: first)
+    let shown = FollowMessage(.batches, from: service.first, through: service.first)
     connection.send(type: MessageType.follow, requestID: 2, body: shown.encoded)
     // The apply thread skips what it has; the adopted batch is durable, so begin after it.
     let from = service.state.adoptedEnd
@@ -117,7 +111,7 @@ final class ClearanceFollower: PeerHandler, Sendable {
   /// before it signs more if they are not the same.
   private func compare(_ batch: SignedBatch) throws {
     let header = batch.header
-    guard header.network == service.context.network, header.batch == first,
+    guard header.network == service.context.network, header.batch == service.first,
       Ed25519.isValid(batch.signature, of: header.id, by: service.context.genesis.execution.object)
     else { return }
     let own = try service.keeper.signedID(header.batch.raw)

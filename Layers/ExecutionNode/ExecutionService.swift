@@ -35,10 +35,14 @@ final class ExecutionService: ServerHandler, @unchecked Sendable {
   private let commits: CommitThread<ClosedBatch>
   private var applyThread: NamedThread?
   let state: SequencerState
+  /// The first batch this process signs: of those the journal closed, or the open one.
+  let first: BatchNumber
 
   init(context: LayerContext, keeper: StateKeeper, start: consuming ExecutionStart) throws {
     self.context = context
     self.keeper = keeper
+    let first = start.leftOver.first?.closed?.header.batch ?? start.machine.batch
+    self.first = first
     frozen = try FrozenNotice(context, keeper.store)
     let network = context.network
     let known = self.known
@@ -47,7 +51,7 @@ final class ExecutionService: ServerHandler, @unchecked Sendable {
     let key = SharedKey(try context.key("execution", expecting: context.genesis.execution.object))
     let store = keeper.store
     feed = LogFeed(
-      "feed", messageType: MessageType.batch, end: start.machine.batch.raw
+      "feed", messageType: MessageType.batch, end: first.raw
     ) { batch in ExecutionService.object(batch, store: store, key: key, log: log) }
     let feed = self.feed
     pipeline = OrderedPipeline(

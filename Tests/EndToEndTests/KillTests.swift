@@ -11,7 +11,7 @@ import Wire
 private let hasFaults = unsafe getenv("NOVATE_TESTING") != nil
 
 @Suite("kill -9 at each commit step", .serialized, .enabled(if: hasFaults))
-struct CrashTests {
+struct KillTests {
   struct Step: Sendable, CustomTestStringConvertible {
     let layer: String
     let fault: String
