@@ -51,7 +51,8 @@ import Wire
     }
     for peer in peers { peer.start() }
     let page = try context.servePage(server) {
-      service.degraded.isSet ? "degraded: the disk is full" : nil
+      service.frozen.reason.map { "frozen: \($0)" }
+        ?? (service.degraded.isSet ? "degraded: the disk is full" : nil)
     }
     LayerContext.announce(server.address ?? context.listen)
     _ = stopping.takeAll()

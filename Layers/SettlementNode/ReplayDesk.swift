@@ -68,7 +68,9 @@ final class ReplayDesk: @unchecked Sendable {
     if let held = batches[number.raw], held.fault?.field != "signature" {
       return (held.batch.header.id, held.encoded)
     }
-    guard number < book.replay.batch, let bytes = first(.events, number) else { return nil }
+    guard number < book.replay.batch,
+      let bytes = service.pending.batches[number.raw] ?? first(.events, number)
+    else { return nil }
     do { return (try SignedBatch(encoded: bytes.rawSpan).header.id, bytes) } catch { return nil }
   }
 
@@ -76,10 +78,13 @@ final class ReplayDesk: @unchecked Sendable {
     if let held = clearances[number.raw], held.fault == nil {
       return (held.clearance.header.id, held.encoded)
     }
-    guard number < book.replay.batch, let bytes = first(.clearance, number) else { return nil }
+    guard number < book.replay.batch,
+      let bytes = service.pending.clearances[number.raw] ?? first(.clearance, number)
+    else { return nil }
     do { return (try SignedClearance(encoded: bytes.rawSpan).header.id, bytes) } catch { return nil }
   }
 
+  /// What is stored of a batch: it left `pending` only after it was.
   private func first(_ kind: RecordKind, _ number: BatchNumber) -> [UInt8]? {
     do {
       return try service.keeper.store.value(kind, number.raw)

@@ -67,7 +67,8 @@ import Wire
     if let witness = service.witness { peers.append(peer(2, .settlement, witness)) }
     for peer in peers { peer.start() }
     let page = try context.servePage(server) {
-      service.degraded.isSet ? "degraded: the disk is full" : nil
+      service.refusal.map { "frozen: \($0)" }
+        ?? (service.degraded.isSet ? "degraded: the disk is full" : nil)
     }
     LayerContext.announce(server.address ?? context.listen)
     _ = stopping.takeAll()

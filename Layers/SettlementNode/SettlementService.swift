@@ -180,6 +180,9 @@ final class SettlementService: ServerHandler, @unchecked Sendable {
     return note + (try keeper.store.value(.cosignature, batch) ?? [])
   }
 
+  /// Why nothing is settled any more, once that is durable; nil while it is.
+  var refusal: String? { announcements.reason }
+
   /// The signature under the refusal; nil before it is durable, and from a witness.
   var refusalSignature: Signature? { announcements.signature }
 
@@ -243,11 +246,14 @@ private final class Announcements: Sendable {
   private struct State {
     var connections: [UInt64: Connection] = [:]
     var statement: SignedFrozen?
+    var reason: String?
   }
   private let state: Mutex<State>
 
   init(_ refusal: StoredRefusal?, _ keys: SettlementKeys) {
-    state = Mutex(State(statement: refusal.flatMap { Announcements.statement($0, keys) }))
+    state = Mutex(
+      State(
+        statement: refusal.flatMap { Announcements.statement($0, keys) }, reason: refusal?.reason))
   }
 
   private static func statement(_ refusal: StoredRefusal, _ keys: SettlementKeys)
@@ -257,6 +263,7 @@ private final class Announcements: Sendable {
   }
 
   var signature: Signature? { state.withLock { $0.statement?.signature } }
+  var reason: String? { state.withLock { $0.reason } }
 
   func add(_ connection: Connection) -> Bool {
     let statement = state.withLock { state in
@@ -279,6 +286,7 @@ private final class Announcements: Sendable {
         "batch": "\(refusal.frozen.batch)", "difference": "\(refusal.reason)",
         "frozen": "\(refusal.frozen.withBytes { Hexadecimal.text($0) })",
       ])
+    state.withLock { $0.reason = refusal.reason }
     guard let statement = Announcements.statement(refusal, keys) else { return }
     let connections = state.withLock { state in
       state.statement = statement

@@ -174,6 +174,8 @@ public final class PendingObjects: Sendable {
   /// Forgets what is published now.
   public func remove(_ batch: UInt64) { objects.withLock { $0[batch] = nil } }
 
+  public subscript(batch: UInt64) -> [UInt8]? { objects.withLock { $0[batch] } }
+
   /// What follows without gap from a batch on.
   public func list(from batch: UInt64) -> [[UInt8]] {
     objects.withLock { objects in

@@ -279,6 +279,7 @@ private struct RecoveryDesk {
     shelf.shownEnd = hasEveryEnd ? shown : nil
     do {
       while layer.next < goal, try layer.replay(&shelf) {
+        Fault.reach("recovery.replayed")
         let next = layer.next
         let kept = min(next, layer.nextClearance)
         shelf.batches[next - 1] = nil
@@ -314,6 +315,7 @@ private struct RecoveryDesk {
   private mutating func finish() throws -> Bool {
     let (batch, id) = try layer.finish()
     try keeper.settlePages()
+    Fault.reach("recovery.finishing")
     try keeper.finishRecovery(batch, id)
     context.log.notice("recovered: signing again", metadata: ["after_batch": "\(batch)"])
     return true

@@ -8,12 +8,33 @@ import Wire
 
 @testable import CLI
 
-/// A clearing that shows settlement whatever it was given, under clearing's own keys.
-private final class LyingClearing: ServerHandler {
-  private let clearances: [[UInt8]]
+/// A layer that shows settlement whatever it was given, under the layer's own keys.
+private final class LyingLayer: ServerHandler {
+  private let log: FollowMessage.Log
+  private let objects: [[UInt8]]
   let heard = Mutex<SignedFrozen?>(nil)
+  private let address: Address
+  private let network: Digest
 
-  init(_ clearances: [[UInt8]]) { self.clearances = clearances }
+  init(_ network: RecoveryNetwork, _ log: FollowMessage.Log, _ objects: [[UInt8]]) throws {
+    self.log = log
+    self.objects = objects
+    self.network = network.base.network
+    address = try Address(network.base.address(log == .batches ? "execution" : "clearing"))
+  }
+
+  /// Begins to lie.
+  func serve() throws -> Server {
+    var configuration = ServerConfiguration(
+      address: address, network: network, role: log == .batches ? .execution : .clearing,
+      key: HandshakeKey(
+        (log == .batches ? KeyRole.executionHandshake : .clearingHandshake)
+          .key(seed: TestNetwork.seed)))
+    configuration.admits = { _, _ in true }
+    let server = Server(configuration: configuration, handler: self)
+    try server.start()
+    return server
+  }
 
   func connected(_ connection: Connection) {}
   func disconnected(_ connection: Connection) {}
@@ -24,12 +45,12 @@ private final class LyingClearing: ServerHandler {
       heard.withLock { $0 = try? SignedFrozen(encoded: body.rawSpan) }
     }
     guard frame.type == MessageType.follow,
-      let message = try? FollowMessage(decoding: body.rawSpan), message.log == .clearances
+      let message = try? FollowMessage(decoding: body.rawSpan), message.log == log
     else { return }
-    for clearance in clearances.dropFirst(Int(message.from.raw)) {
+    for object in objects.dropFirst(Int(message.from.raw)) {
       connection.send(
-        type: MessageType.clearance, flags: [.response, .more], requestID: frame.requestID,
-        body: clearance)
+        type: log == .batches ? MessageType.batch : MessageType.clearance,
+        flags: [.response, .more], requestID: frame.requestID, body: object)
     }
   }
 }
@@ -53,14 +74,8 @@ struct FrozenTests {
     try network.stop("clearing")
     // One money unit more for one account, in the last Clearance that touched any.
     let (place, forged) = try forge(&clearances)
-    let liar = LyingClearing(clearances)
-    var configuration = ServerConfiguration(
-      address: try Address(network.base.address("clearing")), network: network.base.network,
-      role: .clearing,
-      key: HandshakeKey(KeyRole.clearingHandshake.key(seed: TestNetwork.seed)))
-    configuration.admits = { _, _ in true }
-    let server = Server(configuration: configuration, handler: liar)
-    try server.start()
+    let liar = try LyingLayer(network, .clearances, clearances)
+    let server = try liar.serve()
     defer { server.stop() }
     // A settlement of its own folder has everything to replay.
     try network.start("settlement", data: network.folder + "/lied-to")
@@ -92,6 +107,48 @@ struct FrozenTests {
     #expect(try network.state("settlement") == "frozen")
     #expect(try signedStatement(network) == statement)
     #expect(try network.status("settlement").integer(at: "log_size", as: UInt64.self) == place)
+    try network.stopAll()
+  }
+
+  @Test("two headers of one number freeze it, also long after the first was settled")
+  func equivocation() throws {
+    let network = try RecoveryNetwork("equivocation")
+    try network.startAll()
+    let connection = try network.base.connect("execution")
+    try network.base.fund(connection)
+    try network.trade(20, connection)
+    let last = try #require(network.acknowledged.last).leaf.batch
+    try network.base.settle(through: last)
+    var batches: [[UInt8]] = []
+    try DemoQuery.log(try network.base.connect("execution"), .batches, through: last) {
+      batches.append($0)
+    }
+    var clearances: [[UInt8]] = []
+    try DemoQuery.log(try network.base.connect("clearing"), .clearances, through: last) {
+      clearances.append($0)
+    }
+    try network.stopAll()
+    // Batch 1 once more, as another term would have signed it.
+    let first = batches[1]
+    var other = try SignedBatch(encoded: first.rawSpan)
+    other.header.term += 1
+    other.signature = KeyRole.execution.key(seed: TestNetwork.seed).sign(other.header.id)
+    let execution = try LyingLayer(network, .batches, batches + [other.encoded])
+    let clearing = try LyingLayer(network, .clearances, clearances)
+    let servers = [try execution.serve(), try clearing.serve()]
+    defer { for server in servers { server.stop() } }
+    try network.start("settlement", data: network.folder + "/lied-to")
+    try network.waitFor("settlement", toBe: "frozen")
+    let statement = try signedStatement(network)
+    #expect(statement.frozen.layer == 1)
+    #expect(statement.frozen.refused == other.header.id)
+    let reason = try network.status("settlement").string(at: "reason")
+    #expect(reason.contains("execution claims a second header \(other.header.id)"))
+    try network.base.wait("execution hears") { execution.heard.withLock { $0 } == statement }
+    network.kill("settlement")
+    try network.start("settlement", data: network.folder + "/lied-to")
+    #expect(try network.state("settlement") == "frozen")
+    #expect(try signedStatement(network) == statement)
     try network.stopAll()
   }
 

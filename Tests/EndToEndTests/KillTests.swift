@@ -7,9 +7,6 @@ import Wire
 
 @testable import CLI
 
-/// Only a build with `NOVATE_TESTING=1` has the places to kill at.
-private let hasFaults = unsafe getenv("NOVATE_TESTING") != nil
-
 @Suite("kill -9 at each commit step", .serialized, .enabled(if: hasFaults))
 struct KillTests {
   struct Step: Sendable, CustomTestStringConvertible {

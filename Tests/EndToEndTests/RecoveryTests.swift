@@ -2,10 +2,14 @@ import Client
 import Commitments
 import Glibc
 import Primitives
+import Storage
 import Testing
 import Wire
 
 @testable import CLI
+
+/// Only a build with `NOVATE_TESTING=1` has places to kill at.
+let hasFaults = unsafe getenv("NOVATE_TESTING") != nil
 
 @Suite("a folder that may not sign", .serialized)
 struct RecoveryTests {
@@ -38,6 +42,14 @@ struct RecoveryTests {
     #expect(try network.state("execution") == "recovering")
     try network.start("clearing")
     try network.start("settlement")
+    // Killed in the middle of it, it begins again.
+    for fault in hasFaults ? ["recovery.replayed@1", "recovery.finishing@1"] : [] {
+      network.kill("execution")
+      try network.start("execution", data: restored, fault: fault)
+      try network.base.wait("\(fault)") { try network.isDead("execution") }
+    }
+    network.kill("execution")
+    try network.start("execution", data: restored)
     try network.waitFor("execution", toBe: "serving")
     connection = try network.base.connect("execution")
     try network.trade(20, connection)
@@ -74,6 +86,41 @@ struct RecoveryTests {
     try network.waitFor("settlement", toBe: "serving")
     try network.trade(10, connection)
     try network.check("others")
+    try network.stopAll()
+  }
+
+  @Test("two stale layers do not reassure each other; settlement shows both what they signed")
+  func wholeMachine() throws {
+    let network = try RecoveryNetwork("stale-both")
+    try network.startAll()
+    var connection = try network.base.connect("execution")
+    try network.base.fund(connection)
+    let backups = [
+      "execution": try network.backup("execution"), "clearing": try network.backup("clearing"),
+    ]
+    try network.trade(30, connection)
+    try network.base.settle(through: try #require(network.acknowledged.last).leaf.batch)
+    try network.stopAll()
+    for (name, other) in [("execution", "clearing"), ("clearing", "execution")] {
+      try network.start(
+        name, data: try network.restore(name, from: try #require(backups[name])),
+        more: [
+          "--recover-from", network.base.address(other),
+          "--recover-from", network.base.address("settlement"),
+        ])
+    }
+    // Long enough to have asked each other many times over.
+    for _ in 0..<20 {
+      #expect(try network.state("execution") == "recovering")
+      #expect(try network.state("clearing") == "recovering")
+      usleep(100_000)
+    }
+    try network.start("settlement")
+    try network.waitFor("clearing", toBe: "serving")
+    try network.waitFor("execution", toBe: "serving")
+    connection = try network.base.connect("execution")
+    try network.trade(10, connection)
+    try network.check("both")
     try network.stopAll()
   }
 
@@ -177,6 +224,17 @@ struct RecoveryTests {
       try network.start("clearing", data: network.folder + "/execution")
     }
     #expect(try lines(clearingLog) == ["error: expected role 2, found 1"])
+    // Of the next format nothing is read but its number.
+    let newer = network.folder + "/newer"
+    _ = try Store(
+      folder: newer, role: Role.settlement.rawValue, network: network.base.network,
+      formatVersion: Store.formatVersion + 1)
+    let settlementLog = network.folder + "/settlement.log"
+    #expect(throws: ProcessFailure.self) { try network.start("settlement", data: newer) }
+    #expect(
+      try lines(settlementLog) == [
+        "error: database format 2 is newer than this program, which reads up to 1"
+      ])
   }
 
   private func lines(_ path: String) throws -> [String] {
