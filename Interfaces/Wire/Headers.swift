@@ -176,6 +176,38 @@ public import Primitives
   public var id: Digest { withBytes { ObjectID.of(tag: Frozen.tag, network: network, bytes: $0) } }
 }
 
+/// FROZEN: the statement and settlement's signature, 160 bytes.
+public struct SignedFrozen: Sendable, Hashable {
+  public static let byteCount = 160
+
+  public var frozen: Frozen
+  public var signature: Signature
+
+  public init(_ frozen: Frozen, signature: Signature) {
+    self.frozen = frozen
+    self.signature = signature
+  }
+
+  public var encoded: [UInt8] {
+    var out = ByteWriter(capacity: SignedFrozen.byteCount)
+    out.write(record: frozen)
+    out.write(signature)
+    return out.bytes
+  }
+
+  public init(encoded bytes: RawSpan) throws(DecodingFailure) {
+    var reader = ByteReader(bytes)
+    frozen = try reader.read(canonical: Frozen.self)
+    signature = try reader.read()
+    try reader.finish()
+  }
+
+  /// Whether settlement signed it, on this network.
+  public func isValid(by settlement: PublicKey, network: Digest) -> Bool {
+    frozen.network == network && Ed25519.isValid(signature, of: frozen.id, by: settlement)
+  }
+}
+
 /// A batch as execution publishes it.
 public struct SignedBatch: Sendable {
   public var header: ExecutionHeader

@@ -13,8 +13,10 @@ public enum MessageType {
   public static let checkpoint: UInt16 = 23
   /// Witness → settlement.
   public static let cosignature: UInt16 = 24
-  /// Settlement → anyone: it refused a batch.
+  /// Settlement → layers and followers: it refused a batch.
   public static let frozen: UInt16 = 25
+  /// Layer → follower that asked for it: everything held of the log has been sent.
+  public static let end: UInt16 = 26
   public static let query: UInt16 = 30
   public static let answer: UInt16 = 31
   /// Anyone → settlement: a proof.
@@ -152,7 +154,8 @@ public struct SubmittedMessage: Sendable, Equatable {
   }
 }
 
-/// FOLLOW: which log, from which batch. All ones: from the next.
+/// FOLLOW: which log, from which batch. All ones: from the next. Whoever recovers also asks to be
+/// told the log's end.
 public struct FollowMessage: Sendable, Equatable {
   public enum Log: UInt16, Sendable {
     case batches = 1
@@ -165,17 +168,23 @@ public struct FollowMessage: Sendable, Equatable {
   public var from: BatchNumber
   /// The last batch wanted; all ones: for ever.
   public var through: BatchNumber
+  /// Whether an END is wanted once all that is held of the log, published or not, has been sent.
+  public var wantsEnd: Bool
 
-  public init(_ log: Log, from: BatchNumber, through: BatchNumber = BatchNumber(.max)) {
+  public init(
+    _ log: Log, from: BatchNumber, through: BatchNumber = BatchNumber(.max), wantsEnd: Bool = false
+  ) {
     self.log = log
     self.from = from
     self.through = through
+    self.wantsEnd = wantsEnd
   }
 
   public var encoded: [UInt8] {
     var out = ByteWriter(capacity: 24)
     out.write(log.rawValue)
-    out.pad(6)
+    out.write(wantsEnd)
+    out.pad(5)
     out.write(from)
     out.write(through)
     return out.bytes
@@ -187,9 +196,40 @@ public struct FollowMessage: Sendable, Equatable {
       throw .invalid(field: "log", offset: 0)
     }
     self.log = log
-    try reader.zeros(6, field: "follow reserved")
+    wantsEnd = try reader.read(Bool.self, field: "follow end")
+    try reader.zeros(5, field: "follow reserved")
     from = try reader.read()
     through = try reader.read()
+    try reader.finish()
+  }
+}
+
+/// END: the number after the last object held of a log, and sent before it.
+public struct EndMessage: Sendable, Equatable {
+  public var log: FollowMessage.Log
+  public var next: BatchNumber
+
+  public init(_ log: FollowMessage.Log, next: BatchNumber) {
+    self.log = log
+    self.next = next
+  }
+
+  public var encoded: [UInt8] {
+    var out = ByteWriter(capacity: 16)
+    out.write(log.rawValue)
+    out.pad(6)
+    out.write(next)
+    return out.bytes
+  }
+
+  public init(decoding bytes: RawSpan) throws(DecodingFailure) {
+    var reader = ByteReader(bytes)
+    guard let log = FollowMessage.Log(rawValue: try reader.read()) else {
+      throw .invalid(field: "log", offset: 0)
+    }
+    self.log = log
+    try reader.zeros(6, field: "end reserved")
+    next = try reader.read()
     try reader.finish()
   }
 }

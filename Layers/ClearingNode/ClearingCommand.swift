@@ -30,14 +30,15 @@ import Wire
     let context = try LayerContext(
       role: .clearing, options: options, defaultPort: 7702, defaultPeers: [7701])
     let keeper = try context.openState()
-    guard keeper.standing == .consistent else {
-      throw NodeFailure.state(
-        "this folder was restored or is behind what it signed: \(keeper.standing)")
-    }
-    let machine = try ClearingService.load(context, keeper)
-    let service = try ClearingService(context: context, keeper: keeper, machine: machine)
     let handshake = HandshakeKey(
       try context.key("clearing-handshake", expecting: context.genesis.clearing.handshake))
+    guard
+      try Recovery.run(
+        context, keeper, handshake: handshake, isStopping: { stopping.count > 0 },
+        layer: { try ClearingRecovery(context: context, keeper: keeper) })
+    else { return }
+    let machine = try ClearingService.load(context, keeper)
+    let service = try ClearingService(context: context, keeper: keeper, machine: machine)
     let server = Server(
       configuration: context.serverConfiguration(handshake), handler: service)
     try server.start()
@@ -50,7 +51,8 @@ import Wire
     }
     for peer in peers { peer.start() }
     let page = try context.servePage(server) {
-      service.degraded.isSet ? "degraded: the disk is full" : nil
+      service.frozen.reason.map { "frozen: \($0)" }
+        ?? (service.degraded.isSet ? "degraded: the disk is full" : nil)
     }
     LayerContext.announce(server.address ?? context.listen)
     _ = stopping.takeAll()
@@ -87,6 +89,9 @@ final class BatchFollower: PeerHandler, Sendable {
         service.context.log.error("refused a batch", metadata: ["batch": "\(batch.header.batch)"])
         connection.close(error: ErrorMessage(.malformed, "the batch is not execution's"))
         return
+      }
+      if batch.header.batch.raw >= service.wanted.raw {
+        service.pending.put(batch.header.batch.raw, frame.body)
       }
       service.box.waitForRoom()
       service.box.put(.batch(batch, encoded: frame.body))

@@ -12,6 +12,30 @@ struct ClearedBatch: Sendable {
   var durable: DurableBatch
   var header: ClearingHeader
   var body: [UInt8]
+
+  /// Gathers all that must become durable with a batch, and seals the machine.
+  init(sealing machine: inout ClearingMachine, _ result: ClearingResult, batch encoded: [UInt8]) {
+    let delta = machine.delta()
+    machine.seal()
+    var extra = ByteWriter(capacity: 128)
+    extra.write(machine.previousID)
+    extra.write(machine.previousExecutionID)
+    machine.log.encode(into: &extra)
+    let number = result.header.batch
+    let isCheckpoint = (number.raw + 1) % StateKeeper.checkpointInterval == 0
+    durable = DurableBatch(
+      batch: number,
+      values: [
+        (.header, result.header.withBytes { $0.array }), (.body, result.bodyBytes),
+        (.receipts, result.receipts), (.delta, delta), (.events, encoded),
+      ],
+      head: Head(
+        seq: number.raw, term: UInt64(result.header.term), roots: [result.header.postRoot],
+        logSize: UInt64(machine.log.size), logRoot: machine.log.root, extra: extra.bytes),
+      id: machine.previousID, pages: isCheckpoint ? machine.takeDirtyPages() : nil)
+    header = result.header
+    body = result.bodyBytes
+  }
 }
 
 /// Clearing as a service: batches come in from execution, one apply thread owns the machine, a
@@ -38,6 +62,10 @@ final class ClearingService: ServerHandler, @unchecked Sendable {
   private var machine: ClearingMachine
   /// Why clearing stopped going on, if it did.
   private var refusal: String?
+  /// Settlement's refusal, if there is one.
+  let frozen: FrozenNotice
+  /// Batches received and not stored yet.
+  let pending = PendingObjects()
   /// The next batch wanted from execution.
   let wanted: NextBatch
 
@@ -46,6 +74,7 @@ final class ClearingService: ServerHandler, @unchecked Sendable {
     self.keeper = keeper
     let next = machine.batch.raw
     self.machine = machine
+    frozen = try FrozenNotice(context, keeper.store)
     wanted = NextBatch(next)
     let key = SharedKey(try context.key("clearing", expecting: context.genesis.clearing.object))
     let store = keeper.store
@@ -53,14 +82,17 @@ final class ClearingService: ServerHandler, @unchecked Sendable {
     feed = LogFeed("feed", messageType: MessageType.clearance, end: next) { batch in
       ClearingService.object(batch, store: store, key: key, log: log)
     }
-    received = LogFeed("received", messageType: MessageType.batch, end: next) { batch in
-      do {
-        return try store.value(.events, batch)
-      } catch {
-        log.error("cannot read batch", metadata: ["batch": "\(batch)", "error": "\(error)"])
-        return nil
-      }
-    }
+    let pending = self.pending
+    received = LogFeed(
+      "received", messageType: MessageType.batch, end: next,
+      read: { batch in
+        do {
+          return try store.value(.events, batch)
+        } catch {
+          log.error("cannot read batch", metadata: ["batch": "\(batch)", "error": "\(error)"])
+          return nil
+        }
+      }, unpublished: { pending.list(from: $0) })
     let feed = self.feed
     let received = self.received
     commits = CommitThread(
@@ -74,6 +106,7 @@ final class ClearingService: ServerHandler, @unchecked Sendable {
         for (kind, bytes) in cleared.durable.values where kind == .events {
           received.publish(cleared.header.batch.raw, bytes)
         }
+        pending.remove(cleared.header.batch.raw)
       })
     applyThread = NamedThread("apply") { [unowned self] in self.run() }
   }
@@ -134,7 +167,7 @@ final class ClearingService: ServerHandler, @unchecked Sendable {
 
   private func clear(_ batch: SignedBatch, _ encoded: [UInt8]) {
     // After a reconnection the log may begin earlier than we stand.
-    guard refusal == nil, batch.header.batch == machine.batch else { return }
+    guard refusal == nil, !frozen.isSet, batch.header.batch == machine.batch else { return }
     let result: ClearingResult
     do {
       result = try machine.apply(batch.header, try BatchBody(batch.body))
@@ -145,28 +178,10 @@ final class ClearingService: ServerHandler, @unchecked Sendable {
         metadata: ["batch": "\(batch.header.batch)", "reason": "\(error)"])
       return
     }
-    let delta = machine.delta()
-    machine.seal()
-    var extra = ByteWriter(capacity: 128)
-    extra.write(machine.previousID)
-    extra.write(machine.previousExecutionID)
-    machine.log.encode(into: &extra)
-    let number = result.header.batch
-    let isCheckpoint = (number.raw + 1) % StateKeeper.checkpointInterval == 0
-    let durable = DurableBatch(
-      batch: number,
-      values: [
-        (.header, result.header.withBytes { $0.array }), (.body, result.bodyBytes),
-        (.receipts, result.receipts), (.delta, delta), (.events, encoded),
-      ],
-      head: Head(
-        seq: number.raw, term: UInt64(result.header.term), roots: [result.header.postRoot],
-        logSize: UInt64(machine.log.size), logRoot: machine.log.root, extra: extra.bytes),
-      id: machine.previousID, pages: isCheckpoint ? machine.takeDirtyPages() : nil)
-    wanted.set(number.raw + 1)
+    let cleared = ClearedBatch(sealing: &machine, result, batch: encoded)
+    wanted.set(result.header.batch.raw + 1)
     commits.box.waitForRoom()
-    commits.box.put(
-      ClearedBatch(durable: durable, header: result.header, body: result.bodyBytes))
+    commits.box.put(cleared)
   }
 
   // MARK: - ServerHandler
@@ -192,6 +207,8 @@ final class ClearingService: ServerHandler, @unchecked Sendable {
       case MessageType.query:
         let query = try QueryMessage(decoding: frame.body.rawSpan)
         box.put(.query(query, connection, requestID: frame.requestID))
+      case MessageType.frozen:
+        try frozen.take(frame, from: connection)
       case SessionMessage.error:
         break
       default:
@@ -210,7 +227,9 @@ final class ClearingService: ServerHandler, @unchecked Sendable {
     let body: [UInt8]?
     switch query.kind {
     case .status: body = status().bytes()
-    case .account: body = account(AccountID(UInt32(clamping: query.subject)))?.bytes()
+    case .account:
+      body = ClearingService.account(
+        AccountID(UInt32(clamping: query.subject)), in: machine, genesis: context.genesis)?.bytes()
     case .instruments, .book, .nonce, .orders: body = nil
     }
     guard let body else {
@@ -241,12 +260,14 @@ final class ClearingService: ServerHandler, @unchecked Sendable {
       ("withdrawals", .string(Money(raw: quote.withdrawals).decimal)),
       ("imbalance", .string("\(machine.imbalance(.quote))")),
       ("degraded", .bool(degraded.isSet)),
-      ("state", .string(refusal == nil ? "serving" : "refusing")),
-      ("reason", refusal.map { .string($0) } ?? .null),
+      ("state", .string(frozen.isSet ? "frozen" : refusal == nil ? "serving" : "refusing")),
+      ("reason", (frozen.reason ?? refusal).map { .string($0) } ?? .null),
     ])
   }
 
-  private func account(_ id: AccountID) -> JSONValue? {
+  static func account(
+    _ id: AccountID, in machine: borrowing ClearingMachine, genesis: Genesis
+  ) -> JSONValue? {
     guard let view = machine.view(id) else { return nil }
     return .object([
       ("account", .integer(id.raw)),
@@ -265,7 +286,7 @@ final class ClearingService: ServerHandler, @unchecked Sendable {
             .object([
               (
                 "instrument",
-                .string(position.instrument.label(underlyings: context.genesis.underlyings))
+                .string(position.instrument.label(underlyings: genesis.underlyings))
               ),
               ("quantity", .string(position.quantity.decimal)),
               ("cost", .string(position.cost.decimal)),
@@ -277,7 +298,7 @@ final class ClearingService: ServerHandler, @unchecked Sendable {
         "balances",
         .array(
           view.balances.map { balance in
-            let asset = context.genesis.assets[balance.asset.index]
+            let asset = genesis.assets[balance.asset.index]
             return .object([
               ("asset", .string(asset.name)),
               (

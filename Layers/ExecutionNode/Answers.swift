@@ -10,10 +10,18 @@ enum Answers {
   static func answer(_ query: QueryMessage, _ service: ExecutionService, _ state: SequencerState)
     -> [UInt8]?
   {
+    query.kind == .status
+      ? status(service, state).bytes()
+      : answer(query, genesis: service.context.genesis, state)
+  }
+
+  /// Answers about state; nil for what is not known.
+  static func answer(_ query: QueryMessage, genesis: Genesis, _ state: SequencerState) -> [UInt8]? {
     switch query.kind {
-    case .status: return status(service, state).bytes()
+    case .status: return nil
     case .instruments: return instruments(state)
-    case .book: return book(InstrumentID(UInt32(truncatingIfNeeded: query.subject)), service, state)
+    case .book:
+      return book(InstrumentID(UInt32(truncatingIfNeeded: query.subject)), genesis, state)
     case .nonce:
       return state.machine.nonces(
         of: AccountID(UInt32(truncatingIfNeeded: query.subject)), query.key
@@ -24,7 +32,7 @@ enum Answers {
         return out.bytes
       }
     case .orders:
-      return orders(AccountID(UInt32(truncatingIfNeeded: query.subject)), service, state)
+      return orders(AccountID(UInt32(truncatingIfNeeded: query.subject)), genesis, state)
     case .account: return nil
     }
   }
@@ -44,7 +52,8 @@ enum Answers {
       ("memory_bytes_orders", .integer(machine.machine.memory.orderBytes)),
       ("memory_bytes_risk", .integer(machine.machine.memory.riskBytes)),
       ("degraded", .bool(service.degraded.isSet)),
-      ("state", .string(service.keeper.standing == .consistent ? "serving" : "recovering")),
+      ("state", .string(service.frozen.batch == nil ? "serving" : "frozen")),
+      ("reason", service.frozen.reason.map { .string($0) } ?? .null),
     ])
   }
 
@@ -59,7 +68,7 @@ enum Answers {
   }
 
   private static func book(
-    _ id: InstrumentID, _ service: ExecutionService, _ state: SequencerState
+    _ id: InstrumentID, _ genesis: Genesis, _ state: SequencerState
   ) -> [UInt8]? {
     guard let instrument = state.machine.instrument(id) else { return nil }
     func side(_ side: Side) -> JSONValue {
@@ -71,7 +80,7 @@ enum Answers {
         })
     }
     return JSONValue.object([
-      ("instrument", .string(instrument.label(underlyings: service.context.genesis.underlyings))),
+      ("instrument", .string(instrument.label(underlyings: genesis.underlyings))),
       ("batch", .integer(state.machine.batch.raw)),
       ("root", .string("\(state.machine.root)")),
       ("mark", state.machine.mark(id).map { .string($0.decimal) } ?? .null),
@@ -81,7 +90,7 @@ enum Answers {
   }
 
   private static func orders(
-    _ account: AccountID, _ service: ExecutionService, _ state: SequencerState
+    _ account: AccountID, _ genesis: Genesis, _ state: SequencerState
   ) -> [UInt8]? {
     guard account.index < state.machine.accountCount else { return nil }
     return JSONValue.object([
@@ -96,7 +105,7 @@ enum Answers {
               ("client_id", .integer(order.clientID)),
               ("instrument", .string(
                 state.machine.instrument(order.instrument)
-                  .map { $0.label(underlyings: service.context.genesis.underlyings) } ?? "\(order.instrument)")),
+                  .map { $0.label(underlyings: genesis.underlyings) } ?? "\(order.instrument)")),
               ("side", .string(order.side == .buy ? "buy" : "sell")),
               ("price", .string(order.price.decimal)),
               ("quantity", .string(order.quantity.decimal)),

@@ -29,16 +29,16 @@ import Wire
     let context = try LayerContext(
       role: .execution, options: options, defaultPort: 7701, defaultPeers: [7702])
     let keeper = try context.openState()
-    if case .recovering = keeper.standing {
-      context.log.error("recovering", metadata: ["standing": "\(keeper.standing)"])
-      throw NodeFailure.state(
-        "this folder was restored or is behind what it signed: \(keeper.standing)")
-    }
+    let handshake = HandshakeKey(
+      try context.key("execution-handshake", expecting: context.genesis.execution.handshake))
+    guard
+      try Recovery.run(
+        context, keeper, handshake: handshake, isStopping: { stopping.count > 0 },
+        layer: { try ExecutionRecovery(context: context, keeper: keeper) })
+    else { return }
     let service = try ExecutionService(
       context: context, keeper: keeper,
       start: try ExecutionStart.load(context: context, keeper: keeper))
-    let handshake = HandshakeKey(
-      try context.key("execution-handshake", expecting: context.genesis.execution.handshake))
     let server = Server(
       configuration: context.serverConfiguration(handshake), handler: service)
     try server.start()
@@ -51,7 +51,8 @@ import Wire
     }
     for peer in peers { peer.start() }
     let page = try context.servePage(server) {
-      service.degraded.isSet ? "degraded: the disk is full" : nil
+      service.frozen.reason.map { "frozen: \($0)" }
+        ?? (service.degraded.isSet ? "degraded: the disk is full" : nil)
     }
     LayerContext.announce(server.address ?? context.listen)
     _ = stopping.takeAll()
@@ -71,6 +72,10 @@ final class ClearanceFollower: PeerHandler, Sendable {
   init(service: ExecutionService) { self.service = service }
 
   func connected(_ connection: Connection) {
+    // If clearing has one of that number that we have not, this folder was rolled back, or is new
+    // where it should not be: a snapshot of the whole disk hides that from highwater.
+    let shown = FollowMessage(.batches, from: service.first, through: service.first)
+    connection.send(type: MessageType.follow, requestID: 2, body: shown.encoded)
     // The apply thread skips what it has; the adopted batch is durable, so begin after it.
     let from = service.state.adoptedEnd
     let message = FollowMessage(.clearances, from: BatchNumber(from))
@@ -80,8 +85,12 @@ final class ClearanceFollower: PeerHandler, Sendable {
   func disconnected(_ connection: Connection) {}
 
   func received(_ frame: Frame, from connection: Connection) {
-    guard frame.type == MessageType.clearance else { return }
     do {
+      if frame.type == MessageType.batch {
+        try compare(try SignedBatch(encoded: frame.body.rawSpan))
+        return
+      }
+      guard frame.type == MessageType.clearance else { return }
       let clearance = try SignedClearance(encoded: frame.body.rawSpan)
       guard clearance.header.network == service.context.network,
         SHA256.digest(clearance.body) == clearance.header.bodyHash,
@@ -97,5 +106,24 @@ final class ClearanceFollower: PeerHandler, Sendable {
     } catch {
       connection.close(error: ErrorMessage(.malformed, "\(error)"))
     }
+  }
+
+  /// Holds a batch that clearing was shown against our own of that number, and stops the process
+  /// before it signs more if they are not the same.
+  private func compare(_ batch: SignedBatch) throws {
+    let header = batch.header
+    guard header.network == service.context.network, header.batch == service.first,
+      Ed25519.isValid(batch.signature, of: header.id, by: service.context.genesis.execution.object)
+    else { return }
+    let own = try service.keeper.signedID(header.batch.raw)
+    guard own != header.id else { return }
+    try Highwater.distrust(service.context.folder)
+    service.context.log.critical(
+      "this folder was rolled back: clearing holds a batch it does not; the next start recovers",
+      metadata: [
+        "batch": "\(header.batch)", "shown": "\(header.id)",
+        "own": "\(own.map { "\($0)" } ?? "none")",
+      ])
+    exitAfterFatal()
   }
 }

@@ -27,16 +27,23 @@ final class ExecutionService: ServerHandler, @unchecked Sendable {
   let box = MailBox<Letter>(capacity: 65_536)
   let degraded = DegradedFlag()
   let known = KnownKeys()
+  /// Settlement's refusal, if there is one.
+  let frozen: FrozenNotice
   let feed: LogFeed
   private let pipeline: OrderedPipeline<Submission, Letter>
   private let journal: JournalThread
   private let commits: CommitThread<ClosedBatch>
   private var applyThread: NamedThread?
   let state: SequencerState
+  /// The first batch this process signs: of those the journal closed, or the open one.
+  let first: BatchNumber
 
   init(context: LayerContext, keeper: StateKeeper, start: consuming ExecutionStart) throws {
     self.context = context
     self.keeper = keeper
+    let first = start.leftOver.first?.closed?.header.batch ?? start.machine.batch
+    self.first = first
+    frozen = try FrozenNotice(context, keeper.store)
     let network = context.network
     let known = self.known
     let box = self.box
@@ -44,7 +51,7 @@ final class ExecutionService: ServerHandler, @unchecked Sendable {
     let key = SharedKey(try context.key("execution", expecting: context.genesis.execution.object))
     let store = keeper.store
     feed = LogFeed(
-      "feed", messageType: MessageType.batch, end: start.machine.batch.raw
+      "feed", messageType: MessageType.batch, end: first.raw
     ) { batch in ExecutionService.object(batch, store: store, key: key, log: log) }
     let feed = self.feed
     pipeline = OrderedPipeline(
@@ -123,6 +130,8 @@ final class ExecutionService: ServerHandler, @unchecked Sendable {
         case MessageType.query:
           let query = try QueryMessage(decoding: frame.body.rawSpan)
           box.put(.query(query, connection, requestID: frame.requestID))
+        case MessageType.frozen:
+          try frozen.take(frame, from: connection)
         case SessionMessage.error:
           break
         default:
@@ -150,14 +159,15 @@ final class ExecutionService: ServerHandler, @unchecked Sendable {
 
   /// Hands bundles to the workers; when those are full, says *busy* rather than hold them.
   private func submit(_ submissions: [Submission]) {
-    if !degraded.isSet && pipeline.trySubmit(submissions) { return }
-    let code: ErrorCode = degraded.isSet ? .degraded : .busy
+    if !degraded.isSet && !frozen.isSet && pipeline.trySubmit(submissions) { return }
+    let reason = degraded.isSet ? "the disk is full" : frozen.reason
+    let code: ErrorCode = reason == nil ? .busy : .degraded
     var told: Set<ObjectIdentifier> = []
     for submission in submissions
     where told.insert(ObjectIdentifier(submission.ticket)).inserted {
       submission.ticket.connection.refuse(
         submission.ticket.requestID,
-        ErrorMessage(code, degraded.isSet ? "the disk is full" : "too many bundles wait"))
+        ErrorMessage(code, reason ?? "too many bundles wait"))
     }
   }
 

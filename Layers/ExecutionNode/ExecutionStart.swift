@@ -23,14 +23,7 @@ struct ExecutionStart: ~Copyable {
     var machine = ExecutionMachine(genesis: context.genesis)
     let head = try keeper.load(&machine)
     var first: UInt64 = 0
-    if let head {
-      guard head.roots.count == 1, head.extra.count == 40 else {
-        throw NodeFailure.state("the head record is not execution's")
-      }
-      let extra = head.extra
-      try machine.rebuild(expecting: head.roots[0], previous: Bytes32(extra.rawSpan))
-      first = extra.rawSpan.load(at: 32)
-    }
+    if let head { first = try rebuild(&machine, head) }
     var groups: [(index: UInt64, bytes: [UInt8])] = []
     let journal = try Journal(
       folder: context.folder, network: context.network,
@@ -43,6 +36,17 @@ struct ExecutionStart: ~Copyable {
     var start = ExecutionStart(machine: machine, journal: journal, outcomes: outcomes)
     for group in groups { try start.replay(group.index, group.bytes) }
     return start
+  }
+
+  /// Rebuilds a loaded machine and checks it against the head.
+  /// - Returns: the journal group to replay from.
+  static func rebuild(_ machine: inout ExecutionMachine, _ head: Head) throws -> UInt64 {
+    guard head.roots.count == 1, head.extra.count == 40 else {
+      throw NodeFailure.state("the head record is not execution's")
+    }
+    let extra = head.extra
+    try machine.rebuild(expecting: head.roots[0], previous: Bytes32(extra.rawSpan))
+    return extra.rawSpan.load(at: 32)
   }
 
   private init(

@@ -83,14 +83,16 @@ final class JournalThread: @unchecked Sendable {
         number = append(group.entries)
         if let batch = group.opens { openings[batch] = number }
       }
+      Fault.reach("journal.appended", number != 0)
       sync()
       metrics.synced(groups, since: start)
+      Fault.reach("journal.synced", number != 0)
       answer(groups, number: number)
       for group in groups {
         if let index = group.trimBefore { trim(index) }
         guard var closed = group.closed else { continue }
         closed.journalIndex = openings.removeValue(forKey: closed.header.batch) ?? 0
-        closed.durable.head.extra += closed.journalIndex.littleEndianBytes
+        closed.durable.head?.extra += closed.journalIndex.littleEndianBytes
         commits.put(closed)
       }
     }
@@ -152,6 +154,7 @@ final class JournalThread: @unchecked Sendable {
       head.root = tree.root
       signature = key.sign(head.id)
     }
+    Fault.reach("journal.signed", !leaves.isEmpty)
     var messages: [ObjectIdentifier: Int] = [:]
     var answers: [(ticket: Ticket, message: SubmittedMessage)] = []
     func message(_ ticket: Ticket) -> Int {
@@ -180,6 +183,7 @@ final class JournalThread: @unchecked Sendable {
         type: MessageType.submitted, flags: ticket.remaining > 0 ? [.response, .more] : .response,
         requestID: ticket.requestID, body: message.encoded)
     }
+    Fault.reach("journal.answered", !leaves.isEmpty)
   }
 }
 

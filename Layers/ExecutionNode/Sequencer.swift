@@ -30,6 +30,15 @@ final class SequencerState: @unchecked Sendable {
     machine = start.machine
     adopted = Atomic(machine.creditBatch.map { $0.raw + 1 } ?? 0)
   }
+
+  /// A machine that sequences nothing: for a recovery's reads.
+  init(_ machine: consuming ExecutionMachine) {
+    acknowledgements = []
+    leftOver = []
+    outcomes = OutcomeMemory()
+    self.machine = machine
+    adopted = Atomic(0)
+  }
 }
 
 /// The apply thread's loop: gather letters, apply them in order, hand the group to the journal,
@@ -62,7 +71,11 @@ struct Sequencer: ~Copyable {
 
   mutating func run() {
     while true {
-      let deadline = state.machine.isBatchOpen ? openedAt + interval : closedAt + heartbeat
+      let isFrozen = service.frozen.isSet
+      let deadline =
+        isFrozen
+        ? Clock.monotonicNanoseconds + heartbeat
+        : state.machine.isBatchOpen ? openedAt + interval : closedAt + heartbeat
       let letters = service.box.takeAll(until: deadline)
       for letter in letters {
         if case .stop = letter {
@@ -72,7 +85,9 @@ struct Sequencer: ~Copyable {
         take(letter)
       }
       let now = Clock.monotonicNanoseconds
-      if state.machine.isBatchOpen {
+      if isFrozen {
+        // Nothing more is signed: an open batch stays in the journal.
+      } else if state.machine.isBatchOpen {
         if now >= openedAt + interval { close() }
       } else if now >= closedAt + heartbeat || mustOpen {
         open()
@@ -156,7 +171,9 @@ struct Sequencer: ~Copyable {
 
   private mutating func sequence(_ checked: CheckedBundle) {
     guard let bundle = checked.bundle else { return refuse(checked, .malformed) }
-    guard !service.degraded.isSet else { return refuse(checked, .degraded) }
+    guard !service.degraded.isSet && !service.frozen.isSet else {
+      return refuse(checked, .degraded)
+    }
     followOracle(checked, bundle)
     if !state.machine.isBatchOpen { open() }
     if let refusal = state.machine.door(bundle) {

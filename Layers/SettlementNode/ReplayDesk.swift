@@ -12,29 +12,22 @@ import Wire
 final class ReplayDesk: @unchecked Sendable {
   // Sound to share: handed once to the replay thread, which alone uses it.
   private unowned let service: SettlementService
-  private var replay: Replay
-  private var log: MerkleLog
-  private var tradeEnds: [UInt64]
-  private let keys: SettlementKeys
+  private var book: SettlementBook
   private var batches: [UInt64: CheckedBatch] = [:]
-  private var clearances: [UInt64: (clearance: SignedClearance, encoded: [UInt8])] = [:]
-  private var frozen: Difference?
+  private var clearances: [UInt64: (clearance: SignedClearance, encoded: [UInt8], fault: Difference?)] =
+    [:]
 
-  init(service: SettlementService, start: consuming SettlementStart, keys: SettlementKeys) {
+  init(service: SettlementService, book: consuming SettlementBook) {
     self.service = service
-    log = start.log
-    tradeEnds = start.tradeEnds
-    replay = start.replay
-    self.keys = keys
+    self.book = book
   }
 
   func run() {
     while true {
       for letter in service.box.takeAll() {
         switch letter {
-        case .batch(let checked): batches[checked.batch.header.batch.raw] = checked
-        case .clearance(let clearance, let encoded):
-          clearances[clearance.header.batch.raw] = (clearance, encoded)
+        case .batch(let checked): take(checked)
+        case .clearance(let clearance, let encoded): take(clearance, encoded)
         case .query(let query, let connection, let requestID):
           answer(query, connection, requestID)
         case .prove(let question, let connection, let requestID):
@@ -49,115 +42,158 @@ final class ReplayDesk: @unchecked Sendable {
 
   // MARK: - Settling
 
+  private func take(_ checked: CheckedBatch) {
+    let number = checked.batch.header.batch
+    guard book.refusal == nil else { return }
+    // A body that does not decode leaves the signature unchecked.
+    let isSigned =
+      checked.fault?.field == "body"
+      ? Ed25519.isValid(
+        checked.batch.signature, of: checked.batch.header.id,
+        by: service.context.genesis.execution.object)
+      : checked.fault?.field != "signature"
+    if isSigned, let first = firstBatch(number), first.id != checked.batch.header.id {
+      contradict(
+        .execution, number, first.encoded, checked.encoded, refused: checked.batch.header.id)
+      return
+    }
+    // What came again after a reconnection is dropped.
+    guard number >= book.replay.batch else { return }
+    batches[number.raw] = checked
+    if isSigned { service.pending.batches.put(number.raw, checked.encoded) }
+  }
+
+  /// What execution signed as this number before, if we have seen it.
+  private func firstBatch(_ number: BatchNumber) -> (id: Digest, encoded: [UInt8])? {
+    if let held = batches[number.raw], held.fault?.field != "signature" {
+      return (held.batch.header.id, held.encoded)
+    }
+    guard number < book.replay.batch,
+      let bytes = service.pending.batches[number.raw] ?? first(.events, number)
+    else { return nil }
+    do { return (try SignedBatch(encoded: bytes.rawSpan).header.id, bytes) } catch { return nil }
+  }
+
+  private func firstClearance(_ number: BatchNumber) -> (id: Digest, encoded: [UInt8])? {
+    if let held = clearances[number.raw], held.fault == nil {
+      return (held.clearance.header.id, held.encoded)
+    }
+    guard number < book.replay.batch,
+      let bytes = service.pending.clearances[number.raw] ?? first(.clearance, number)
+    else { return nil }
+    do { return (try SignedClearance(encoded: bytes.rawSpan).header.id, bytes) } catch { return nil }
+  }
+
+  /// What is stored of a batch: it left `pending` only after it was.
+  private func first(_ kind: RecordKind, _ number: BatchNumber) -> [UInt8]? {
+    do {
+      return try service.keeper.store.value(kind, number.raw)
+    } catch {
+      service.context.log.error("cannot read", metadata: ["error": "\(error)"])
+      return nil
+    }
+  }
+
+  /// One layer signed two contents for one number: nothing is settled after that, and both are kept.
+  private func contradict(
+    _ layer: Difference.Layer, _ number: BatchNumber, _ first: [UInt8], _ second: [UInt8],
+    refused: Digest
+  ) {
+    let difference = Difference(
+      layer, number, field: StoredRefusal.equivocation, expected: "one for batch \(number)",
+      found: "\(refused)")
+    refuse(
+      StoredRefusal(
+        difference, book.replay.batch, network: service.context.network, refused: refused,
+        batch: first, clearance: second))
+  }
+
+  private func take(_ clearance: SignedClearance, _ encoded: [UInt8]) {
+    let number = clearance.header.batch
+    guard book.refusal == nil else { return }
+    let fault = Signatures.fault(clearance, genesis: service.context.genesis)
+    if fault == nil, let first = firstClearance(number), first.id != clearance.header.id {
+      contradict(.clearing, number, first.encoded, encoded, refused: clearance.header.id)
+      return
+    }
+    guard number >= book.replay.batch else { return }
+    clearances[number.raw] = (clearance, encoded, fault)
+    if fault == nil { service.pending.clearances.put(number.raw, encoded) }
+  }
+
   private func settle() {
-    while frozen == nil, let checked = batches[replay.batch.raw],
-      let (clearance, encoded) = clearances[replay.batch.raw]
+    while book.refusal == nil, let checked = batches[book.replay.batch.raw],
+      let (clearance, encoded, fault) = clearances[book.replay.batch.raw]
     {
-      let number = replay.batch
+      let number = book.replay.batch
       batches[number.raw] = nil
       clearances[number.raw] = nil
       do throws(Difference) {
-        try settle(checked, clearance, encoded)
+        // Execution's faults come first: what clearing made of a bad batch is no fault of clearing.
+        if checked.fault == nil, let fault { throw fault }
+        let settled = try book.settle(checked, clearance, encoded)
+        service.wanted.set(number.raw + 1)
+        service.commit(settled)
       } catch {
-        freeze(error, number, checked, clearance)
+        freeze(error, number, checked, clearance, encoded)
       }
     }
-    // What came again after a reconnection is dropped.
-    if batches.count > 1_024 { batches = batches.filter { $0.key >= replay.batch.raw } }
-    if clearances.count > 1_024 { clearances = clearances.filter { $0.key >= replay.batch.raw } }
   }
 
-  private func settle(
-    _ checked: CheckedBatch, _ clearance: SignedClearance, _ encoded: [UInt8]
-  ) throws(Difference) {
-    if let fault = checked.fault { throw fault }
-    if let fault = Signatures.fault(clearance, genesis: service.context.genesis) { throw fault }
-    let body = try replay.replayExecution(checked.batch)
-    let clearingID = try replay.replayClearing(checked.batch, body, clearance)
-    let delta = replay.delta()
-    replay.seal()
-    let leaf = clearance.header.logLeaf
-    log.append(leafHash: leaf)
-    tradeEnds.append(replay.execution.nextTrade.raw)
-    let note = signedCheckpoint()
-    let number = clearance.header.batch
-    var node = ByteWriter(capacity: 40)
-    node.write(leaf)
-    node.write(replay.execution.nextTrade)
-    var extra = ByteWriter(capacity: 256)
-    extra.write(checked.batch.header.id)
-    extra.write(clearingID)
-    replay.clearing.log.encode(into: &extra)
-    let isCheckpoint = (number.raw + 1) % StateKeeper.checkpointInterval == 0
-    let durable = DurableBatch(
-      batch: number,
-      values: [
-        (.events, checked.encoded), (.clearance, encoded), (.receipts, replay.receipts),
-        (.delta, delta), (.checkpoint, note), (.logNodes, node.bytes),
-      ],
-      head: Head(
-        seq: number.raw, term: UInt64(clearance.header.term),
-        roots: [checked.batch.header.postRoot, clearance.header.postRoot],
-        logSize: UInt64(log.count), logRoot: log.root, extra: extra.bytes),
-      id: SHA256.digest(note), pages: isCheckpoint ? replay.takeDirtyPages() : nil)
-    service.wanted.set(number.raw + 1)
-    service.commit(
-      SettledBatch(
-        durable: durable, batch: checked.encoded, clearance: encoded, checkpoint: note))
-  }
-
-  /// The C2SP checkpoint of the log as it stands. The bytes leave only after the commit.
-  private func signedCheckpoint() -> [UInt8] {
-    let checkpoint = Checkpoint(
-      origin: keys.noteVerifier.name, size: log.count, root: log.root)
-    var note = checkpoint.note
-    keys.note.withKey { note.sign(with: $0, as: keys.noteVerifier) }
-    return Array(note.serialized.utf8)
-  }
-
-  /// Signs the refusal and names the first difference. Nothing is settled from here on.
+  /// Refuses a batch: the first difference and what it was found in become durable, then the refusal
+  /// is signed and told. Nothing is settled from here on, after a restart neither.
   private func freeze(
     _ difference: Difference, _ number: BatchNumber, _ checked: CheckedBatch,
-    _ clearance: SignedClearance
+    _ clearance: SignedClearance, _ encoded: [UInt8]
   ) {
-    frozen = difference
-    let refusal = Frozen(
-      layer: difference.layer.rawValue, field: UInt32(difference.offset),
-      network: service.context.network,
-      lastGood: number.raw == 0 ? BatchNumber(.max) : BatchNumber(number.raw - 1), batch: number,
-      refused: difference.layer == .execution ? checked.batch.header.id : clearance.header.id)
-    let signature = keys.object.sign(refusal.id)
-    let bytes = refusal.withBytes { $0.array }
-    service.context.log.critical(
-      "frozen",
-      metadata: [
-        "batch": "\(number)", "difference": "\(difference)",
-        "frozen": "\(Hexadecimal.text(bytes.rawSpan))",
-        "signature": "\(signature)",
-      ])
+    let refusal = StoredRefusal(
+      difference, number, network: service.context.network,
+      refused: difference.layer == .execution ? checked.batch.header.id : clearance.header.id,
+      batch: checked.encoded, clearance: encoded)
+    refuse(refusal)
+  }
+
+  private func refuse(_ refusal: StoredRefusal) {
+    book.refusal = refusal
+    batches = [:]
+    clearances = [:]
+    service.commit(
+      SettledBatch(
+        durable: refusal.durable, batch: [], clearance: [], checkpoint: [], refusal: refusal))
   }
 
   // MARK: - Cosignatures
 
-  /// Keeps a witness's cosignature of a checkpoint we signed: u64 batch, then the note's text.
+  /// Keeps a witness's cosignature of a checkpoint we signed: u64 batch, then the line. One line a
+  /// witness; lines of others are dropped.
   private func keep(cosignature bytes: [UInt8]) {
     do {
       var reader = ByteReader(bytes.rawSpan)
       let batch: UInt64 = try reader.read()
       let text = try reader.array(reader.remaining)
-      guard let own = try service.keeper.store.value(.checkpoint, batch) else { return }
+      guard let checkpoint = try service.keeper.store.value(.checkpoint, batch),
+        let own = service.keys.note(checkpoint)
+      else { return }
       let note = try SignedNote(parsing: own + text)
       let verifiers = try service.context.genesis.witnesses.map {
         try NoteVerifier(name: $0.name, algorithm: .cosignature, key: $0.key)
       }
-      let valid = try note.verified(by: verifiers)
-      guard !valid.isEmpty else { return }
       let held = try service.keeper.store.value(.cosignature, batch) ?? []
-      let lines = String(decoding: held, as: UTF8.self)
-      let added = String(decoding: text, as: UTF8.self)
-      guard !lines.contains(added) else { return }
+      let known = try SignedNote(parsing: own + held).signatures
+      var lines = try SignedNote(text: note.text)
+      for witness in try note.verified(by: verifiers) {
+        func isIts(_ line: NoteSignature) -> Bool {
+          line.name == witness.name && line.keyID == witness.keyID
+        }
+        guard !known.contains(where: isIts), let line = note.signatures.first(where: isIts) else {
+          continue
+        }
+        lines.append(line)
+      }
+      guard !lines.signatures.isEmpty else { return }
+      let added = Array(lines.serialized.utf8.dropFirst(note.text.utf8.count + 1))
       try service.keeper.store.commit { (transaction) throws(StorageFailure) in
-        try transaction.put(.cosignature, batch, held + text)
+        try transaction.put(.cosignature, batch, held + added)
       }
     } catch {
       service.context.log.warning("refused a cosignature", metadata: ["error": "\(error)"])
@@ -172,20 +208,23 @@ final class ReplayDesk: @unchecked Sendable {
         requestID, ErrorMessage(.notFound, "settlement answers status, follow and prove"))
       return
     }
+    let refusal = book.refusal?.reason ?? service.witness?.refusal
     let status = JSONValue.object([
-      ("role", .string("settlement")),
+      ("role", .string("\(service.context.role)")),
       ("network", .string("\(service.context.network)")),
-      ("batch", .integer(replay.batch.raw)),
-      ("time_ms", .integer(replay.clearing.time.raw)),
-      ("execution_root", .string("\(replay.execution.root)")),
-      ("root", .string("\(replay.clearing.root)")),
-      ("log_size", .integer(log.count)),
-      ("log_root", .string("\(log.root)")),
-      ("bundles", .integer(replay.bundleCount)),
-      ("trades", .integer(replay.clearing.tradeCount)),
+      ("batch", .integer(book.replay.batch.raw)),
+      ("time_ms", .integer(book.replay.clearing.time.raw)),
+      ("execution_root", .string("\(book.replay.execution.root)")),
+      ("root", .string("\(book.replay.clearing.root)")),
+      ("log_size", .integer(book.log.count)),
+      ("log_root", .string("\(book.log.root)")),
+      ("bundles", .integer(book.replay.bundleCount)),
+      ("trades", .integer(book.replay.clearing.tradeCount)),
       ("degraded", .bool(service.degraded.isSet)),
-      ("state", .string(frozen == nil ? "serving" : "frozen")),
-      ("reason", frozen.map { .string("\($0)") } ?? .null),
+      ("cosigned", service.witness.map { .integer($0.count) } ?? .null),
+      ("state", .string(refusal == nil ? "serving" : "frozen")),
+      ("reason", refusal.map { .string($0) } ?? .null),
+      ("frozen", book.refusal.map { $0.json(service.refusalSignature) } ?? .null),
     ])
     connection.send(
       type: MessageType.answer, flags: .response, requestID: requestID, body: status.bytes())
@@ -210,14 +249,13 @@ final class ReplayDesk: @unchecked Sendable {
   }
 
   private func proof(_ question: ProveMessage) throws -> [UInt8]? {
-    guard log.count > 0 else { return nil }
-    let store = service.keeper.store
-    let last = UInt64(log.count - 1)
+    guard book.log.count > 0 else { return nil }
+    let last = UInt64(book.log.count - 1)
     let number: UInt64
     switch question.kind {
     case .account: number = last
     case .trade:
-      guard let place = tradeEnds.firstIndex(where: { $0 > question.subject }),
+      guard let place = book.tradeEnds.firstIndex(where: { $0 > question.subject }),
         question.subject >= 1
       else { return nil }
       number = UInt64(place)
@@ -225,18 +263,16 @@ final class ReplayDesk: @unchecked Sendable {
     }
     guard let batchBytes = try stored(.events, number),
       let clearanceBytes = try stored(.clearance, number),
-      let note = try stored(.checkpoint, last)
+      try stored(.checkpoint, last) != nil, let text = try service.note(last)
     else { return nil }
-    let cosignatures = try store.value(.cosignature, last) ?? []
-    let path = log.inclusionProof(of: Int(number), size: log.count)
-    let logProof = LogProof(index: number, size: UInt64(log.count), path: path)
+    let path = book.log.inclusionProof(of: Int(number), size: book.log.count)
+    let logProof = LogProof(index: number, size: UInt64(book.log.count), path: path)
     let batch = try SignedBatch(encoded: batchBytes.rawSpan)
     let clearance = try SignedClearance(encoded: clearanceBytes.rawSpan)
-    let text = note + cosignatures
     let checkpoint = try SignedNote(parsing: text)
     let genesis = service.context.genesis
     if question.kind == .account {
-      let proof = replay.clearing.accountProof(AccountID(UInt32(clamping: question.subject)))
+      let proof = book.replay.clearing.accountProof(AccountID(UInt32(clamping: question.subject)))
       return BundleFileBuilder.account(
         genesis: genesis, proof: proof, clearance: clearance, log: logProof,
         checkpoint: checkpoint)
@@ -251,10 +287,12 @@ final class ReplayDesk: @unchecked Sendable {
       checkpoint: checkpoint)
   }
 
-  /// A stored value; the newest batches may still be on their way to the database.
+  /// A stored value; the newest batches may still be on their way.
   private func stored(_ kind: RecordKind, _ batch: UInt64) throws -> [UInt8]? {
     for _ in 0..<200 {
-      if let value = try service.keeper.store.value(kind, batch) { return value }
+      if batch < service.published.raw, let value = try service.keeper.store.value(kind, batch) {
+        return value
+      }
       sleepMilliseconds(5)
     }
     return nil

@@ -28,35 +28,47 @@ import Wire
     Shutdown.install { stopping.put(true) }
     let context = try LayerContext(
       role: .settlement, options: options, defaultPort: 7703, defaultPeers: [7701, 7702])
-    guard context.peers.count == 2 else {
+    let isWitness = context.role == .witness
+    guard context.peers.count == (isWitness ? 3 : 2) else {
       throw NodeFailure.configuration(
-        "--peer: expected two (execution, then clearing), found \(context.peers.count)")
+        isWitness
+          ? "--peer: expected three (execution, clearing, settlement), found \(context.peers.count)"
+          : "--peer: expected two (execution, then clearing), found \(context.peers.count)")
     }
+    let keys = try SettlementKeys(context)
     let keeper = try context.openState()
-    guard keeper.standing == .consistent else {
-      throw NodeFailure.state(
-        "this folder was restored or is behind what it signed: \(keeper.standing)")
-    }
+    try acceptRefusal(context, keeper)
+    let handshake = try SettlementKeys.handshake(context)
+    guard
+      try Recovery.run(
+        context, keeper, handshake: handshake, isStopping: { stopping.count > 0 },
+        layer: { try SettlementRecovery(context: context, keeper: keeper) })
+    else { return }
     let service = try SettlementService(
-      context: context, keeper: keeper, start: try SettlementStart.load(context, keeper))
-    let handshake = HandshakeKey(
-      try context.key("settlement-handshake", expecting: context.genesis.settlement.handshake))
+      context: context, keeper: keeper, book: try SettlementBook.load(context, keeper), keys: keys)
     let server = Server(
       configuration: context.serverConfiguration(handshake), handler: service)
     try server.start()
-    // A loop each: waiting for room on one must not hold the other back.
-    let loops = [EventLoops(), EventLoops()]
-    let peers = [
-      Peer(
-        configuration: context.peerConfiguration(context.peers[0], .execution, handshake),
-        handler: LogFollower(service: service, log: .batches), loops: loops[0]),
-      Peer(
-        configuration: context.peerConfiguration(context.peers[1], .clearing, handshake),
-        handler: LogFollower(service: service, log: .clearances), loops: loops[1]),
+    // A loop each: waiting for room on one must not hold the others back.
+    let loops = context.peers.map { _ in EventLoops() }
+    func peer(_ place: Int, _ role: Role, _ handler: any PeerHandler) -> Peer {
+      var configuration = context.peerConfiguration(context.peers[place], role, handshake)
+      if isWitness {
+        // To the layers a witness is anybody: what it says is a signed line.
+        configuration.role = .client
+        configuration.key = nil
+      }
+      return Peer(configuration: configuration, handler: handler, loops: loops[place])
+    }
+    var peers = [
+      peer(0, .execution, LogFollower(service: service, log: .batches)),
+      peer(1, .clearing, LogFollower(service: service, log: .clearances)),
     ]
+    if let witness = service.witness { peers.append(peer(2, .settlement, witness)) }
     for peer in peers { peer.start() }
     let page = try context.servePage(server) {
-      service.degraded.isSet ? "degraded: the disk is full" : nil
+      service.refusal.map { "frozen: \($0)" }
+        ?? (service.degraded.isSet ? "degraded: the disk is full" : nil)
     }
     LayerContext.announce(server.address ?? context.listen)
     _ = stopping.takeAll()
@@ -67,39 +79,13 @@ import Wire
     for loop in loops { loop.stop() }
     context.log.notice("stopped")
   }
-}
 
-/// Follows one of the two logs. Waiting for room here is back pressure: the connection is not read.
-final class LogFollower: PeerHandler, Sendable {
-  private let service: SettlementService
-  private let log: FollowMessage.Log
-
-  init(service: SettlementService, log: FollowMessage.Log) {
-    self.service = service
-    self.log = log
-  }
-
-  func connected(_ connection: Connection) {
-    let message = FollowMessage(log, from: BatchNumber(service.wanted.raw))
-    connection.send(type: MessageType.follow, requestID: 1, body: message.encoded)
-  }
-
-  func disconnected(_ connection: Connection) {}
-
-  func received(_ frame: Frame, from connection: Connection) {
-    do {
-      switch (frame.type, log) {
-      case (MessageType.batch, .batches):
-        service.take(try SignedBatch(encoded: frame.body.rawSpan), frame.body)
-      case (MessageType.clearance, .clearances):
-        let clearance = try SignedClearance(encoded: frame.body.rawSpan)
-        service.box.waitForRoom()
-        service.box.put(.clearance(clearance, encoded: frame.body))
-      default:
-        break
-      }
-    } catch {
-      connection.close(error: ErrorMessage(.malformed, "\(error)"))
-    }
+  /// A folder that holds a refusal signs nothing else, ever: a restored one need not ask anybody.
+  private func acceptRefusal(_ context: LayerContext, _ keeper: StateKeeper) throws {
+    guard keeper.isRecovering else { return }
+    let next = try keeper.store.head().map { $0.seq + 1 } ?? 0
+    guard let bytes = try keeper.store.value(.evidence, next) else { return }
+    let refusal = try StoredRefusal(encoded: bytes)
+    try keeper.finishRecovery(refusal.frozen.batch, refusal.frozen.id)
   }
 }

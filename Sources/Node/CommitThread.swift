@@ -49,6 +49,7 @@ public final class CommitThread<Job: Sendable>: @unchecked Sendable {
         commit(group)
         hasSigned = true
         for job in group { publish(job) }
+        Fault.reach("commit.published")
       }
     }
   }
@@ -59,9 +60,12 @@ public final class CommitThread<Job: Sendable>: @unchecked Sendable {
     while true {
       let start = Clock.monotonicNanoseconds
       do {
+        Fault.reach("commit.before")
         try keeper.commit(batches)
+        Fault.reach("commit.after")
         try keeper.permitSignature(last.batch, last.id)
         metrics.committed(batches.count, through: last.batch.raw, since: start)
+        Fault.reach("commit.permitted")
         degraded.clear(.store, log)
         return
       } catch {

@@ -4,6 +4,7 @@ import Glibc
 public import Logging
 public import Primitives
 import Storage
+import Synchronization
 public import Wire
 
 /// What an operator may set beside the command line.
@@ -62,6 +63,9 @@ public struct OperatorSettings: Sendable {
   }
 }
 
+/// Whether this process has said that it serves.
+private let isAnnounced = Atomic(false)
+
 /// Everything a layer starts from.
 public struct LayerContext: Sendable {
   public let role: Role
@@ -72,6 +76,8 @@ public struct LayerContext: Sendable {
   public let listen: Address
   public let peers: [Address]
   public let keyFolder: String
+  /// Where a recovery learns what was signed.
+  let recoverySources: [RecoverySource]
   public let log: Logger
   public let metrics = LayerMetrics()
   private let metricsAddress: Address?
@@ -87,7 +93,6 @@ public struct LayerContext: Sendable {
         "--log-format: expected json or text, found \(options.logFormat)")
     }
     JSONLogHandler.install(format: format)
-    self.role = role
     genesis = try NetworkFolder.genesis(at: options.genesis)
     network = genesis.networkID
     if let path = options.config {
@@ -99,6 +104,9 @@ public struct LayerContext: Sendable {
     } else {
       settings = OperatorSettings()
     }
+    // A witness is no party to the network: it has a folder, and a role, of its own.
+    let role = settings.witnessKey != nil && role == .settlement ? Role.witness : role
+    self.role = role
     folder = options.data
     listen = try options.listen.map { try Address($0) } ?? .tcp(host: "127.0.0.1", port: defaultPort)
     peers =
@@ -106,6 +114,13 @@ public struct LayerContext: Sendable {
       ? defaultPeers.map { .tcp(host: "127.0.0.1", port: $0) }
       : try options.peer.map { try Address($0) }
     metricsAddress = try options.metrics.map { try Address($0) }
+    recoverySources =
+      options.recoverFrom.isEmpty
+      ? (options.peer.isEmpty
+        ? [7701, 7702, 7703].filter { $0 != defaultPort }.map {
+          .address(.tcp(host: "127.0.0.1", port: $0))
+        } : peers.map { .address($0) })
+      : try options.recoverFrom.map { try RecoverySource($0) }
     keyFolder = settings.keys ?? Files.parent(of: options.genesis) + "/keys"
     log = Logger(label: "novate-\(role)")
   }
@@ -129,8 +144,10 @@ public struct LayerContext: Sendable {
   public func openState() throws -> StateKeeper {
     var options = Store.Options()
     options.reserveByteCount = settings.reserveByteCount
-    return try StateKeeper(
+    let keeper = try StateKeeper(
       folder: folder, role: role.rawValue, network: network, options: options)
+    if !keeper.isRecovering { try keeper.permitCommitted() }
+    return keeper
   }
 
   /// Serves `/metrics` and `/health` if the operator asked for it.
@@ -184,7 +201,10 @@ public struct LayerContext: Sendable {
   }
 
   /// Says on stdout that the layer serves.
+  ///
+  /// Once: a layer that recovers first serves all the while.
   public static func announce(_ address: Address) {
+    guard !isAnnounced.exchange(true, ordering: .relaxed) else { return }
     // Unbuffered: whoever started the layer waits for this line.
     let line = Array("ready \(address)\n".utf8)
     _ = unsafe line.withUnsafeBytes { unsafe write(1, $0.baseAddress, $0.count) }

@@ -14,6 +14,14 @@ public struct LayerOptions: ParsableArguments {
   @Option(help: "A layer to connect to; may stand several times.")
   public var peer: [String] = []
 
+  @Option(
+    help: ArgumentHelp(
+      """
+      Where a restored folder learns what it signed: the address of another layer, or a bundle \
+      file; may stand several times. Default: the peers.
+      """, valueName: "source"))
+  public var recoverFrom: [String] = []
+
   @Option(help: "A JSON file with operator settings.")
   public var config: String?
 

@@ -11,12 +11,16 @@ public final class LogFeed: @unchecked Sendable {
     let requestID: UInt64
     var next: UInt64
     let through: UInt64
+    let log: FollowMessage.Log
+    /// Whether an END is still owed.
+    var wantsEnd: Bool
   }
 
   // Sound to share: everything mutable sits behind `monitor`.
   private let monitor = Monitor()
   private let messageType: UInt16
   private let read: @Sendable (UInt64) -> [UInt8]?
+  private let unpublished: @Sendable (UInt64) -> [[UInt8]]
   private var followers: [Follower] = []
   /// False where an object may still grow after it was published.
   private let keepsRecent: Bool
@@ -31,10 +35,14 @@ public final class LogFeed: @unchecked Sendable {
   /// - Parameters:
   ///   - end: the first batch not yet published.
   ///   - read: the encoded object of a published batch.
+  ///   - unpublished: objects held from a batch on that are not published yet, in order; whoever
+  ///     asks for the log's end gets them too.
   public init(
     _ name: String, messageType: UInt16, end: UInt64, keepsRecent: Bool = true,
-    read: @escaping @Sendable (UInt64) -> [UInt8]?
+    read: @escaping @Sendable (UInt64) -> [UInt8]?,
+    unpublished: @escaping @Sendable (UInt64) -> [[UInt8]] = { _ in [] }
   ) {
+    self.unpublished = unpublished
     self.messageType = messageType
     self.read = read
     self.end = end
@@ -46,10 +54,12 @@ public final class LogFeed: @unchecked Sendable {
   public func follow(_ message: FollowMessage, _ connection: Connection, requestID: UInt64) {
     monitor.locked {
       let next = message.from == FollowMessage.next ? end : message.from.raw
+      // The same request again takes the place of the first.
+      followers.removeAll { $0.connection.id == connection.id && $0.requestID == requestID }
       followers.append(
         Follower(
           connection: connection, requestID: requestID, next: next,
-          through: message.through.raw))
+          through: message.through.raw, log: message.log, wantsEnd: message.wantsEnd))
       monitor.signal()
     }
   }
@@ -104,7 +114,7 @@ public final class LogFeed: @unchecked Sendable {
             type: messageType, flags: [.response, .more], requestID: follower.requestID,
             body: object)
           guard place < followers.count, followers[place].connection.id == follower.connection.id,
-            followers[place].requestID == follower.requestID
+            followers[place].requestID == follower.requestID, followers[place].next == next
           else {
             isBusy = true
             break
@@ -113,6 +123,7 @@ public final class LogFeed: @unchecked Sendable {
           isBusy = true
         }
         if place >= followers.count { break }
+        if followers[place].wantsEnd { sendEnd(place) }
       }
       followers.removeAll { $0.connection.isClosed || $0.next > $0.through }
       if isBusy { continue }
@@ -123,5 +134,54 @@ public final class LogFeed: @unchecked Sendable {
       }
     }
     monitor.unlock()
+  }
+
+  /// Says that a follower has all there is, unless its range ends before.
+  private func sendEnd(_ place: Int) {
+    let follower = followers[place]
+    guard follower.next >= end, follower.next <= follower.through,
+      follower.connection.isWritable
+    else { return }
+    followers[place].wantsEnd = false
+    let rest = unpublished(end)
+    var frames = rest.map {
+      Frame(
+        type: messageType, flags: [.response, .more], requestID: follower.requestID, body: $0)
+    }
+    let message = EndMessage(follower.log, next: BatchNumber(end + UInt64(rest.count)))
+    frames.append(
+      Frame(
+        type: MessageType.end, flags: [.response, .more], requestID: follower.requestID,
+        body: message.encoded))
+    follower.connection.sendMany(frames)
+  }
+}
+
+/// Objects received and not published yet: what a recovering layer must still be shown.
+public final class PendingObjects: Sendable {
+  private let objects = Mutex<[UInt64: [UInt8]]>([:])
+
+  public init() {}
+
+  public func put(_ batch: UInt64, _ object: [UInt8]) {
+    objects.withLock { objects in
+      objects[batch] = object
+      // What came again after a reconnection is dropped.
+      if objects.count > 1_024 { objects = objects.filter { $0.key + 512 > batch } }
+    }
+  }
+
+  /// Forgets what is published now.
+  public func remove(_ batch: UInt64) { objects.withLock { $0[batch] = nil } }
+
+  public subscript(batch: UInt64) -> [UInt8]? { objects.withLock { $0[batch] } }
+
+  /// What follows without gap from a batch on.
+  public func list(from batch: UInt64) -> [[UInt8]] {
+    objects.withLock { objects in
+      var found: [[UInt8]] = []
+      while let object = objects[batch + UInt64(found.count)] { found.append(object) }
+      return found
+    }
   }
 }

@@ -6,14 +6,15 @@ public import Storage
 public struct DurableBatch: Sendable {
   public var batch: BatchNumber
   public var values: [(kind: RecordKind, bytes: [UInt8])]
-  public var head: Head
+  /// The state after it; nil where it changes none: a refusal before the first batch.
+  public var head: Head?
   /// What this role signs for the batch.
   public var id: Digest
   /// Dirty pages, when a page checkpoint begins after this batch.
   public var pages: (pages: [StoredPage], shapes: [StoredShape])?
 
   public init(
-    batch: BatchNumber, values: [(kind: RecordKind, bytes: [UInt8])], head: Head, id: Digest,
+    batch: BatchNumber, values: [(kind: RecordKind, bytes: [UInt8])], head: Head?, id: Digest,
     pages: (pages: [StoredPage], shapes: [StoredShape])? = nil
   ) {
     self.batch = batch
@@ -45,6 +46,38 @@ public final class StateKeeper: @unchecked Sendable {
   }
 
   public var standing: Standing { highwater.standing }
+
+  /// Whether nothing may be signed before the peers have shown what was signed already.
+  public var isRecovering: Bool {
+    if case .recovering = standing { true } else { false }
+  }
+
+  /// Raises the highwater mark to the last id committed: a crash may have come between the two, and
+  /// from now on its signature is given to whoever asks.
+  public func permitCommitted() throws(StorageFailure) {
+    let role = store.role
+    let last = try store.read {
+      (reader) throws(StorageFailure) -> (seq: UInt64, id: Digest)? in
+      guard let seq = try reader.signedRange(role: role)?.upperBound,
+        let id = try reader.signed(role: role, seq)
+      else { return nil }
+      return (seq, id)
+    }
+    if let last { try highwater.raise(seq: last.seq, id: last.id) }
+  }
+
+  /// The id this role stands for as batch `seq`; nil where the folder holds none.
+  public func signedID(_ seq: UInt64) throws(StorageFailure) -> Digest? {
+    let role = store.role
+    return try store.read { (reader) throws(StorageFailure) in
+      try reader.signed(role: role, seq)
+    }
+  }
+
+  /// The least batch that a recovery has to reach; nil where none is needed.
+  public var recoversThrough: UInt64? {
+    if case .recovering(let least, _) = standing { least } else { nil }
+  }
 
   // MARK: - Loading
 
@@ -87,7 +120,7 @@ public final class StateKeeper: @unchecked Sendable {
   /// Makes batches durable in one transaction, in order: values, deltas, what will be signed, head.
   /// - Throws: `.diskFull` (nothing changed; try again), `.alreadySigned`, `.fatalInputOutput`.
   public func commit(_ batches: [DurableBatch]) throws(StorageFailure) {
-    guard let last = batches.last else { return }
+    guard !batches.isEmpty else { return }
     let share = checkpoint.share(of: 8)
     try store.commit { (transaction) throws(StorageFailure) in
       for batch in batches {
@@ -96,9 +129,13 @@ public final class StateKeeper: @unchecked Sendable {
         }
         try transaction.putSigned(role: store.role, seq: batch.batch.raw, id: batch.id)
       }
-      try transaction.putHead(last.head)
+      // A refusal, which leaves the head where it was, may come last.
+      if let head = batches.last(where: { $0.head != nil })?.head {
+        try transaction.putHead(head)
+      }
       if let share { try checkpoint.write(share, into: &transaction) }
     }
+    Fault.reach("page.shared", share != nil)
     if let share { checkpoint.advance(share) }
     // A checkpoint holds the state after its batch, so only the last batch's pages can begin one
     // whose deltas all lie ahead; earlier ones in the group are newer than what they claim.
@@ -119,6 +156,11 @@ public final class StateKeeper: @unchecked Sendable {
     for page in pages.pages {
       checkpoint.stage(pool: page.pool, page: page.page, bytes: page.bytes.rawSpan)
     }
+  }
+
+  /// Writes what a running page checkpoint still lacks, so that the state can be loaded again.
+  public func settlePages() throws(StorageFailure) {
+    if checkpoint.isRunning { try finishCheckpoint() }
   }
 
   private func finishCheckpoint() throws(StorageFailure) {

@@ -106,8 +106,17 @@ extension StorageFailure {
 
 /// Folders and names.
 enum Folder {
-  /// Creates the folder, readable by its owner alone, where it does not stand.
+  /// Creates the folder, and those it lies in, readable by their owner alone, where none stands.
   static func create(_ path: String) throws(StorageFailure) {
+    if unsafe mkdir(path, 0o700) == 0 || errno == EEXIST { return }
+    let code = errno
+    let name = path.utf8.reversed().drop { $0 == UInt8(ascii: "/") }
+    let parent = String(
+      decoding: name.drop { $0 != UInt8(ascii: "/") }.reversed(), as: UTF8.self)
+    guard code == ENOENT, parent.utf8.count > 1, parent != path else {
+      throw .of("mkdir", path, code)
+    }
+    try create(parent)
     if unsafe mkdir(path, 0o700) != 0, errno != EEXIST { throw .of("mkdir", path, errno) }
   }
 

@@ -150,6 +150,14 @@ public final class Highwater {
     standing = .consistent
   }
 
+  /// Marks the folder as one that may not sign: a peer has shown what this role signed and the folder
+  /// does not hold. From the next start on it recovers.
+  public static func distrust(_ folder: String) throws(StorageFailure) {
+    let marker = try File(folder + "/" + markerName, .createOrOpen)
+    try marker.sync()
+    try Folder.sync(folder)
+  }
+
   /// Lowers the mark after a Resume signed by governance made what lies above it void.
   public func resume(at mark: Mark) throws(StorageFailure) {
     if case .recovering(let seq, _) = standing { throw .recovering(atLeast: seq) }

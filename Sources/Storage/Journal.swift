@@ -99,6 +99,30 @@ public final class Journal {
     durable = end.nextIndex
   }
 
+  /// What a folder's journal holds, from its oldest group on, without opening it to write.
+  ///
+  /// - Throws: `.journalDamaged`, `.otherNetwork`, `.fatalInputOutput`, and what the body throws.
+  public static func read(
+    folder: String, network: Digest,
+    _ body: (UInt64, RawSpan) throws(StorageFailure) -> Void
+  ) throws(StorageFailure) {
+    let path = folder + "/journal"
+    guard Folder.exists(path) else { return }
+    _ = try JournalScan.replay(path, network, from: nil, body)
+  }
+
+  /// Removes every segment: all they hold is in the database, and the next journal begins at an
+  /// index never used.
+  ///
+  /// - Throws: `.system`, `.fatalInputOutput`.
+  public static func discard(folder: String) throws(StorageFailure) {
+    let path = folder + "/journal"
+    guard Folder.exists(path) else { return }
+    // The newest goes first: what is left at any moment is a journal that ends early.
+    for name in try Folder.names(path).reversed() { try Folder.remove(path + "/" + name) }
+    try Folder.sync(path)
+  }
+
   /// Writes a group after the last; durable only after `sync`.
   ///
   /// - Returns: the group's index.

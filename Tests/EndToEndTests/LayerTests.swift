@@ -120,24 +120,6 @@ struct LayerTests {
     try network.stopAll()
   }
 
-  @Test("a restored folder signs nothing")
-  func staleBackup() throws {
-    let network = try TestNetwork("stale")
-    try network.startAll()
-    let connection = try network.connect("execution")
-    try network.fund(connection)
-    let backup = network.folder + "/backup"
-    #expect(
-      try Command.run(
-        TestNetwork.programs + "/novate", ["backup", network.folder + "/execution", backup]) == 0)
-    _ = try network.submit(
-      network.bundle([TestNetwork.order(.buy, 59_000)], network.builder.traders[0]), connection)
-    try network.stopAll()
-    let restored = network.folder + "/restored"
-    #expect(try Command.run(TestNetwork.programs + "/novate", ["restore", backup, restored]) == 0)
-    #expect(throws: ProcessFailure.self) { try network.start("execution", data: restored) }
-  }
-
   @Test("a folder of another network and a missing genesis are refused with one line")
   func startUpFaults() throws {
     let network = try TestNetwork("faults")

@@ -250,7 +250,26 @@ struct Sample: Sendable, CustomTestStringConvertible {
         try reader.finish()
         return value.withBytes { $0.array }
       },
+      Sample(name: "signed-frozen", bytes: frozen.encoded) {
+        try SignedFrozen(encoded: $0.rawSpan).encoded
+      },
+      Sample(
+        name: "follow",
+        bytes: FollowMessage(
+          .clearances, from: BatchNumber(3), through: BatchNumber(9), wantsEnd: true
+        ).encoded
+      ) { try FollowMessage(decoding: $0.rawSpan).encoded },
+      Sample(name: "end", bytes: EndMessage(.clearances, next: BatchNumber(10)).encoded) {
+        try EndMessage(decoding: $0.rawSpan).encoded
+      },
     ]
+
+  static var frozen: SignedFrozen {
+    let statement = Frozen(
+      layer: 1, field: 8, network: network, lastGood: BatchNumber(1), batch: BatchNumber(2),
+      refused: digest(0xAB))
+    return SignedFrozen(statement, signature: TestWorld.key(3).sign(statement.id))
+  }
 }
 
 /// The golden vectors: `name hex`, one a line. `NOVATE_REGENERATE=1` writes the file anew.
