@@ -43,6 +43,37 @@ public enum BundleFileFailure: Error, Hashable, Sendable {
   case manifest(DecodingFailure)
 }
 
+extension BundleFileFailure: CustomStringConvertible {
+  public var description: String {
+    switch self {
+    case .magic: "expected a bundle file, found other bytes"
+    case .version(let version):
+      "bundle file version \(version) is newer than this build, which reads \(BundleFile.version)"
+    case .truncated: "the file is cut short"
+    case .sectionHash(let type, _): "the hash of section \(type)"
+    case .unknownSection(let code, _): "unknown section \(code)"
+    case .duplicateSection(let type, _): "section \(type) stands twice"
+    case .reserved: "reserved bytes are not zero"
+    case .tableOfContents: "the table of contents"
+    case .fileHash: "the hash of the whole file"
+    case .manifest(let failure): "the manifest: \(failure)"
+    }
+  }
+
+  /// Where in the file; nil for a version this build does not know.
+  public var offset: Int? {
+    switch self {
+    case .magic: 0
+    case .version: nil
+    case .truncated(let offset), .sectionHash(_, let offset), .unknownSection(_, let offset),
+      .duplicateSection(_, let offset), .reserved(let offset), .tableOfContents(let offset),
+      .fileHash(let offset):
+      offset
+    case .manifest: BundleFile.sectionHeadByteCount + 8
+    }
+  }
+}
+
 /// The offline file: magic, version, sections with their hashes, a table of contents and the hash
 /// of the whole file. Any flipped bit and any missing byte is found.
 ///

@@ -30,6 +30,8 @@ struct DemoCast {
   let perpetuals: [InstrumentID]
 
   static let takerCount = 16
+  /// What the insurance fund begins with, in dollars.
+  static let insurance: Int64 = 5_000_000
   private static let longCount = 3
   /// Contracts a maker quotes: an account holds at most 128 positions.
   private static let contractsPerMaker = 100
@@ -66,6 +68,9 @@ struct DemoCast {
     makerCount(tape) + takerCount + longCount + 3
   }
 
+  /// Everybody who trades with all the leverage there is.
+  var margined: [AccountID] { longs.map(\.account) + [writer, whale.account] }
+
   func maker(of instrument: InstrumentID) -> AccountID {
     makers[instrument.index / DemoCast.contractsPerMaker]
   }
@@ -82,7 +87,7 @@ struct DemoCast {
     func deposit(_ account: AccountID, _ dollars: Int64) -> Action {
       deposit(genesis.accounts[account.index], dollars)
     }
-    return [deposit(.zero, 5_000_000)] + makers.map { deposit($0, 25_000_000) }
+    return [deposit(.zero, DemoCast.insurance)] + makers.map { deposit($0, 25_000_000) }
       + takers.map { deposit($0, 1_000_000) } + longs.map { deposit($0.account, $0.cash) }
       + [deposit(writer, 180_000), deposit(whale.account, whale.cash), deposit(hunter, 6_000_000)]
   }

@@ -67,15 +67,17 @@ struct DemoCommand: ParsableCommand {
       Screen.say("process    novate-\(name), pid \(process.pid), ready at \(process.address)")
     }
     var desk = try DemoDesk(genesis: genesis, folder: folder, execution: layers.execution.address)
-    var risk = try DemoRisk(
-      genesis: genesis, traders: builder.traders, clearing: layers.clearing.address)
-    var marks = MarksCheck(tape)
     var play = DemoPlay(tape: tape, builder: builder, seed: seed)
+    var risk = try DemoRisk(
+      genesis: genesis, cast: play.cast, clearing: layers.clearing.address)
+    var marks = MarksCheck(tape)
     let progress = Progress("trading", total: tape.stepCount)
     var time = tape.startTime
     for number in 0..<tape.stepCount {
       let step = tape.step(number)
-      try self.step(number, step, before: time, &desk, &play, genesis) { try risk.sample(at: $0) }
+      try self.step(number, step, before: time, &desk, &play, genesis) { batch in
+        try risk.sample(batch, at: step.time)
+      }
       marks.add(step, number: number)
       time = step.time
       progress.show(number + 1)
@@ -89,13 +91,12 @@ struct DemoCommand: ParsableCommand {
     try layers.stop()
     Screen.say("stopped    all three processes ended cleanly")
     let isVerified = try story.verify(programs: programs, file: "\(data)/demo.nvb")
-    story.tell(tape, desk.tally, risk)
-    marks.tell()
+    story.tell(tape, desk.tally, risk, marks)
     let milliseconds = (SystemClock.monotonicNanoseconds - start) / 1_000_000
     Screen.say("files        \(data)/genesis.json, \(data)/demo.nvb, \(data)/*.log")
     Screen.say(
       "verdict      \(isVerified ? "VERIFIED" : "NOT VERIFIED"), "
-        + "\(DecimalText.format(milliseconds / 100, digits: 1)) s in all")
+        + "\(DecimalText.format(milliseconds / 100, digits: 1, minimumFraction: 1)) s in all")
     return isVerified
   }
 
@@ -103,19 +104,16 @@ struct DemoCommand: ParsableCommand {
   /// fell below maintenance is closed against those quotes; then everybody trades.
   private func step(
     _ number: Int, _ step: MarketStep, before: Timestamp, _ desk: inout DemoDesk,
-    _ play: inout DemoPlay, _ genesis: Genesis, sample: (Timestamp) throws -> Void
+    _ play: inout DemoPlay, _ genesis: Genesis, sample: (BatchNumber) throws -> Void
   ) throws {
+    if number > 0 { try desk.send(play.quotes(step, number: number), at: before) }
+    try desk.send(play.oracle(step, number: number), at: step.time)
     if number == 0 {
-      try desk.send(play.oracle(step, number: number), at: step.time)
       try desk.send([(AccountID(0), play.cast.deposits(genesis))], at: step.time)
-      try desk.waitForCredit(of: desk.newestBatch)
-      try desk.send(play.quotes(step, number: number), at: step.time)
-    } else {
-      try desk.send(play.quotes(step, number: number), at: before)
-      try desk.send(play.oracle(step, number: number), at: step.time)
-      try desk.waitForCredit(of: desk.newestBatch)
-      try sample(step.time)
     }
+    try sample(desk.newestBatch)
+    try desk.waitForCredit(of: desk.newestBatch)
+    if number == 0 { try desk.send(play.quotes(step, number: number), at: step.time) }
     if let block = play.block(step, number: number) {
       let trade = try desk.trade(block, at: step.time)
       try desk.send([(block.buyer, [trade])], at: step.time)

@@ -10,7 +10,7 @@ struct DemoLedger {
     let time: Timestamp
     /// Signed sums of what was closed, in order of instruments' first close.
     var closed: [(instrument: InstrumentID, quantity: Quantity, fills: Int)] = []
-    /// What was held when it began: the sign of a close's opposite.
+    /// As the newest Clearance within this time has it.
     var cash = Money.zero
     var isOver = false
   }

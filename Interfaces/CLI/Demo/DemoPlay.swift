@@ -21,6 +21,13 @@ struct DemoPlay: ~Copyable {
   private let tape: any MarketTape
   private let publishers: [AccountID]
   private var numbers: SeededNumbers
+  /// What the oracle has spoken of: options on others have no mark yet.
+  private var known: Set<Feed> = []
+
+  private struct Feed: Hashable {
+    let underlying: String
+    let expiry: Timestamp
+  }
 
   init(tape: any MarketTape, builder: GenesisBuilder, seed: UInt64) {
     self.tape = tape
@@ -32,8 +39,12 @@ struct DemoPlay: ~Copyable {
   // MARK: - Oracle and quotes
 
   /// What each publisher says at a step; the third is always a little off, and outvoted.
-  func oracle(_ step: MarketStep, number: Int) -> Work {
-    publishers.enumerated().map { place, account in
+  mutating func oracle(_ step: MarketStep, number: Int) -> Work {
+    for slice in step.slices {
+      known.insert(
+        Feed(underlying: tape.underlyings[slice.underlying.index], expiry: slice.expiry))
+    }
+    return publishers.enumerated().map { place, account in
       var actions: [Action] = step.indices.map { index in
         let error = place == 2 ? index.price.raw / 2_000 : 0
         return .index(
@@ -55,12 +66,18 @@ struct DemoPlay: ~Copyable {
     for maker in cast.makers where number > 0 {
       work[maker] = [.cancelAll(instrument: .all)]
     }
-    for quote in step.quotes {
+    for quote in step.quotes where isKnown(quote.instrument) {
       let maker = cast.maker(of: quote.instrument)
       if let bid = quote.bid { work[maker, default: []].append(order(quote, .buy, bid, .gtc)) }
       if let ask = quote.ask { work[maker, default: []].append(order(quote, .sell, ask, .gtc)) }
     }
     return cast.makers.compactMap { maker in work[maker].map { (maker, $0) } }
+  }
+
+  private func isKnown(_ instrument: InstrumentID) -> Bool {
+    let name = tape.listings[instrument.index].name
+    guard case .option(let expiry, _, _) = name.form else { return true }
+    return known.contains(Feed(underlying: name.underlying, expiry: expiry))
   }
 
   // MARK: - Leverage
@@ -122,7 +139,7 @@ struct DemoPlay: ~Copyable {
     let wanted = Int64(
       Int128(index.price.raw) * Int128(DemoPlay.writtenMoneyness.raw) / Int128(Ratio.scale))
     var best: (quote: MarketStep.Quote, expiry: Timestamp, distance: UInt64)?
-    for quote in step.quotes where quote.bid != nil {
+    for quote in step.quotes where quote.bid != nil && isKnown(quote.instrument) {
       let name = tape.listings[quote.instrument.index].name
       guard case .option(let expiry, let strike, isCall: false) = name.form,
         name.underlying == tape.underlyings[index.underlying.index],
@@ -137,24 +154,30 @@ struct DemoPlay: ~Copyable {
 
   // MARK: - Takers
 
-  /// Takers trade at the quotes, in proportion to volume.
+  /// Orders of all takers together over a tape, more or less.
+  private static let takesWanted = 8_000
+
+  /// Takers trade at the quotes, in proportion to volume, down to the last level shown.
   mutating func takes(_ step: MarketStep) -> Work {
     var work: Work = []
-    let total = step.quotes.reduce(0) { $0 + Int($1.weight) }
+    let quotes = step.quotes.filter { isKnown($0.instrument) }
+    let total = quotes.reduce(0) { $0 + Int($1.weight) }
     guard total > 0 else { return work }
+    let count = DemoPlay.takesWanted / (DemoCast.takerCount * tape.stepCount)
     for taker in cast.takers {
       var actions: [Action] = []
-      for _ in 0..<8 {
+      for _ in 0..<min(max(count, 8), 64) {
         var pick = Int64(numbers.below(total))
-        var choice = step.quotes[0]
-        for quote in step.quotes {
-          choice = quote
-          pick -= quote.weight
-          if pick < 0 { break }
+        var place = 0
+        while place < quotes.count - 1, pick >= quotes[place].weight {
+          pick -= quotes[place].weight
+          place += 1
         }
+        let choice = quotes[place]
         let side: Side = numbers.below(2) == 0 ? .buy : .sell
         let parts = Int64(1 + numbers.below(4))
-        guard let price = side == .buy ? choice.ask : choice.bid else { continue }
+        let deepest = quotes[place...].prefix { $0.instrument == choice.instrument }.last ?? choice
+        guard let price = side == .buy ? deepest.ask : deepest.bid else { continue }
         let lot = tape.listings[choice.instrument.index].lot.raw
         let size = max(lot, choice.size.raw / 40 / lot * lot * parts)
         actions.append(order(choice.instrument, side, price, Quantity(raw: size), .ioc))

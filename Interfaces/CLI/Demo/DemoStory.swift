@@ -63,7 +63,9 @@ struct DemoStory {
 
   // MARK: - Telling
 
-  func tell(_ tape: any MarketTape, _ tally: DemoDesk.Tally, _ risk: DemoRisk) {
+  func tell(
+    _ tape: any MarketTape, _ tally: DemoDesk.Tally, _ risk: DemoRisk, _ marks: MarksCheck
+  ) {
     Screen.say("")
     Screen.say("the market   \(DemoStory.market(tape))")
     Screen.say(
@@ -79,8 +81,9 @@ struct DemoStory {
     Screen.say("accounts     \(text(clearing, "accounts"))")
     tell(risk)
     Screen.say("expired      \(Figures.count(ledger.expired, "contract")) settled in cash")
+    marks.tell()
     Screen.say(
-      "house        fees \(text(clearing, "fees")), rounding \(text(clearing, "rounding")), "
+      "house        fees \(units(clearing, "fees")) USDC, rounding \(text(clearing, "rounding")), "
         + "imbalance \(text(clearing, "imbalance"))")
     Screen.say("exec root    \(text(settlement, "execution_root"))")
     Screen.say("state root   \(text(settlement, "root"))")
@@ -91,28 +94,35 @@ struct DemoStory {
   private func tell(_ risk: DemoRisk) {
     guard let (before, worst, after) = risk.moments else { return }
     func used(_ sample: DemoRisk.Sample) -> String {
-      "\(Figures.money(sample.initial)) of \(Figures.money(sample.equity)) USDC"
+      "\(Figures.money(sample.all.initial)) of \(Figures.money(sample.all.equity)) USDC"
     }
-    Screen.say("margin used  \(used(before)) before")
-    Screen.say("             \(used(worst)) at the worst, \(Figures.moment(worst.time))")
-    Screen.say("             \(used(after)) at the end")
+    func margined(_ use: DemoRisk.Use) -> String {
+      let percent = use.equity > 0 ? "\(use.initial * 100 / use.equity) %" : "more than all"
+      return "those on margin \(percent)"
+    }
+    Screen.say("margin used  \(used(before)) before the crash, \(margined(before.margined))")
+    Screen.say(
+      "             \(used(worst)) at the worst, \(margined(worst.margined)), "
+        + "\(Figures.moment(worst.time))")
+    Screen.say("             \(used(after)) at the end, \(margined(after.margined))")
     let closings = ledger.closings
-    guard !closings.isEmpty else { return Screen.say("closed       nobody: no account fell below maintenance") }
+    guard !closings.isEmpty else {
+      return Screen.say("closed       nobody: no account fell below maintenance")
+    }
     Screen.say(
       "closed       \(Figures.count(closings.count, "account")) below maintenance, by "
         + "\(Figures.count(ledger.directives, "directive")) against the book")
-    let paid = before.insurance - after.insurance
-    for closing in closings.prefix(DemoStory.closingsShown) { Screen.say(line(closing, paid)) }
+    for closing in closings.prefix(DemoStory.closingsShown) { Screen.say(line(closing)) }
     let more = closings.count - DemoStory.closingsShown
     if more > 0 { Screen.say("             and \(Figures.count(more, "other"))") }
     Screen.say(
-      "fund         \(Figures.money(before.insurance)) USDC before, \(Figures.money(after.insurance)) "
-        + "after: it bore \(Figures.money(paid))")
+      "fund         \(Figures.grouped(DemoCast.insurance)) USDC before, "
+        + "\(units(clearing, "insurance")) after")
   }
 
   private static let closingsShown = 8
 
-  private func line(_ closing: DemoLedger.Closing, _ paid: Int64) -> String {
+  private func line(_ closing: DemoLedger.Closing) -> String {
     let closed = closing.closed.map { part in
       let name = genesis.instrumentName(part.instrument)?.description ?? "#\(part.instrument)"
       let word = part.quantity.raw < 0 ? "long" : "short"
@@ -154,6 +164,15 @@ struct DemoStory {
   }
 
   private func text(_ value: JSONValue, _ key: String) -> String { value.word(key) }
+
+  /// An amount of money, in whole units.
+  private func units(_ value: JSONValue, _ key: String) -> String {
+    do throws(DecimalFailure) {
+      return Figures.money(try Money(decimal: value.word(key)).raw)
+    } catch {
+      return value.word(key)
+    }
+  }
 }
 
 /// Figures as a story prints them.
