@@ -12,7 +12,8 @@ import Wire
   private static let week: Int64 = 7 * 86_400_000
 
   /// An expiry's rows with these volatilities, an out-of-the-money option a strike.
-  private func rows(_ strikes: [Int64], _ volatility: (Double) -> Double) throws -> [ChainFile.Row] {
+  private func rows(_ strikes: [Int64], _ volatility: (Double) -> Double) throws -> [ChainFile.Row]
+  {
     try strikes.map { strike in
       let isCall = strike >= 60_000
       let k = log(Double(strike) / 60_000)

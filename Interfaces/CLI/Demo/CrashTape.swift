@@ -121,7 +121,8 @@ struct CrashTape: MarketTape {
     let whole = Int128(end - CrashFigures.snapshots[snapshot])
     func shrunk(_ value: Int64) -> Int64 { Int64(Int128(value) * left / whole) }
     let here = CrashFigures.index(underlying: underlying, snapshot: snapshot).raw
-    let forward = Int128(slice.forward.raw) * Int128(price(underlying, snapshot, part).raw)
+    let forward =
+      Int128(slice.forward.raw) * Int128(price(underlying, snapshot, part).raw)
       / Int128(here)
     return MarketStep.Slice(
       underlying: UnderlyingID(UInt16(underlying)),

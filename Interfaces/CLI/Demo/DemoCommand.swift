@@ -36,8 +36,9 @@ struct DemoCommand: ParsableCommand {
     do {
       isVerified = try play()
     } catch let failure as ChainFileFailure {
-      Screen.note("novate: \(chain ?? ""): \(failure)")
-      throw ExitCode(failure.isUnreadable ? Exit.inputOutput : Exit.failed)
+      let isUnreadable = failure.isUnreadable
+      Screen.note("novate: \(isUnreadable ? "" : "\(chain ?? ""): ")\(failure)")
+      throw ExitCode(isUnreadable ? Exit.inputOutput : Exit.failed)
     } catch let failure as ProcessFailure {
       throw CommandFailure("\(failure)")
     } catch let failure as DemoFailure {

@@ -81,7 +81,9 @@ struct DemoDesk: ~Copyable {
     try connection.flush()
     while waiting > 0 {
       let frame = try connection.receive(timeoutMilliseconds: 60_000)
-      if frame.type == SessionMessage.error { throw DemoFailure(try "\(connection.message(frame))") }
+      if frame.type == SessionMessage.error {
+        throw DemoFailure(try "\(connection.message(frame))")
+      }
       guard frame.type == MessageType.submitted else { continue }
       let body = frame.body
       let answer = try SubmittedMessage(decoding: body.rawSpan)

@@ -74,7 +74,8 @@ struct DemoRisk {
   /// Once positions stand and nobody is restricted, when those on margin used most of what they
   /// had, and at the end.
   var moments: (before: Sample, worst: Sample, after: Sample)? {
-    guard let last = samples.last, let worst = samples.max(by: { Use.isLess($0.margined, $1.margined) })
+    guard let last = samples.last,
+      let worst = samples.max(by: { Use.isLess($0.margined, $1.margined) })
     else { return nil }
     return (samples[min(2, max(0, calmCount - 1))], worst, last)
   }

@@ -62,7 +62,9 @@ enum MakerDepth {
   ]
 
   /// A perpetual's ladder around its index; only the best level is picked by takers.
-  static func ladder(_ instrument: InstrumentID, _ index: Price, _ listing: TapeListing, weight: Int64)
+  static func ladder(
+    _ instrument: InstrumentID, _ index: Price, _ listing: TapeListing, weight: Int64
+  )
     -> [MarketStep.Quote]
   {
     perpetualLevels.enumerated().map { place, level in
