@@ -126,7 +126,7 @@ let package = Package(
     tests("SettlementTests", ["Primitives", "Instruments", "Commitments", "Wire", "Execution", "Clearing", "Settlement", "TestSupport"]),
     tests("CLITests", ["Primitives", "Instruments", "Wire", "Client", "CLI", arguments]),
     tests("LayeringTests", []),
-    tests("EndToEndTests", ["Primitives", "Instruments", "Commitments", "Wire", "Storage", "Client", "Node", "CLI"]),
+    tests("EndToEndTests", ["Primitives", "Instruments", "Commitments", "Wire", "Settlement", "Storage", "Client", "Node", "CLI"]),
   ],
   swiftLanguageModes: [.v6]
 )

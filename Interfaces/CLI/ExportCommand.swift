@@ -36,9 +36,6 @@ struct ExportCommand: ParsableCommand {
 
   @OptionGroup var network: NetworkOptions
 
-  /// Settlement is silent no longer than this while it has something to send.
-  private static let patienceMilliseconds = 30_000
-
   func validate() throws {
     if let to, to < from {
       throw ValidationError("--to: expected a batch from \(from) on, found \(to)")
@@ -56,11 +53,8 @@ struct ExportCommand: ParsableCommand {
     }
     let client = try LayerClient(to: address, .settlement, genesis: genesis)
     let last = try lastBatch(client)
-    var range = SettledRange(client, first: from, last: last)
-    try range.read(patienceMilliseconds: ExportCommand.patienceMilliseconds)
-    let file = try range.file()
-    try Files.replace(out, file)
-    Screen.say("\(out): batches \(from) to \(last), \(file.count) bytes, network \(client.network)")
+    let byteCount = try SettledRange(client, first: from, last: last).write(to: out)
+    Screen.say("\(out): batches \(from) to \(last), \(byteCount) bytes, network \(client.network)")
   }
 
   private func lastBatch(_ client: LayerClient) throws -> UInt64 {
@@ -84,17 +78,15 @@ struct ExportCommand: ParsableCommand {
   }
 }
 
-/// What settlement keeps of a range of batches, each signature and the checkpoint checked.
+/// What settlement keeps of a range of batches, on its way into a file: each signature and the
+/// checkpoint is checked as it passes, and memory holds one batch at a time.
 struct SettledRange {
   private let client: LayerClient
   private let first: UInt64
   private let last: UInt64
-  private var batches: [SignedBatch] = []
-  private var clearances: [SignedClearance] = []
-  /// The note over all batches up to the last; nil before it has been read.
-  private var note: SignedNote?
-  /// The state before the first batch; nil when that is batch 0.
-  private var preState: [UInt8]?
+
+  /// Settlement is silent no longer than this while it has something to send.
+  private static let patienceMilliseconds = 30_000
 
   init(_ client: LayerClient, first: UInt64, last: UInt64) {
     self.client = client
@@ -102,58 +94,97 @@ struct SettledRange {
     self.last = last
   }
 
-  /// Reads the range, and replays what comes before it.
-  mutating func read(patienceMilliseconds: Int) throws {
-    if first > 0 { preState = try replayed(patienceMilliseconds) }
-    var batches: [SignedBatch] = []
-    var clearances: [SignedClearance] = []
-    var note: [UInt8] = []
-    let progress = Screen.isTerminal ? Progress("export", total: Int(last - first) + 1) : nil
-    try client.follow(
-      pairs(from: first, through: last)
-        + [FollowMessage(.checkpoints, from: BatchNumber(last), through: BatchNumber(last))],
-      patienceMilliseconds: patienceMilliseconds
-    ) { log, bytes in
-      switch log {
-      case .batches:
-        batches.append(try client.batch(bytes))
-        try expect(batches[batches.count - 1].header.batch, first + UInt64(batches.count) - 1)
-      case .clearances:
-        clearances.append(try client.clearance(bytes))
-        try expect(
-          clearances[clearances.count - 1].header.batch, first + UInt64(clearances.count) - 1)
-        progress?.show(clearances.count)
-      case .checkpoints: note = bytes
+  /// Writes the bundle file.
+  /// - Parameters:
+  ///   - batch: gets each batch as it passes.
+  ///   - clearance: gets each Clearance as it passes, after all batches.
+  /// - Returns: bytes of the file.
+  func write(
+    to path: String, batch: (SignedBatch) throws -> Void = { _ in },
+    clearance: (SignedClearance) throws -> Void = { _ in }
+  ) throws -> Int {
+    let genesis = client.genesis
+    let note = try checkpoint()
+    let preState = first > 0 ? try replayed() : nil
+    var writer = try BundleFileWriter.begin(
+      path,
+      BundleFile.Manifest(
+        kind: .range, network: client.network, first: BatchNumber(first), last: BatchNumber(last)),
+      sectionCount: preState == nil ? 4 : 5)
+    try writer.write(.genesis, genesis.encoded)
+    if let preState { try writer.write(.preState, preState) }
+    let progress = Screen.isTerminal ? Progress("export", total: 2 * Int(last - first + 1)) : nil
+    // What each Clearance must name.
+    var ids: [Digest] = []
+    try writer.begin(.batches)
+    try follow(.batches) { bytes in
+      let signed = try client.batch(bytes)
+      try expect(signed.header.batch, first + UInt64(ids.count))
+      ids.append(signed.header.id)
+      try writer.add(object: bytes)
+      try batch(signed)
+      progress?.show(ids.count)
+    }
+    try writer.end()
+    var count = 0
+    try writer.begin(.clearances)
+    try follow(.clearances) { bytes in
+      let signed = try client.clearance(bytes)
+      try expect(signed.header.batch, first + UInt64(count))
+      guard signed.header.execution == ids[count] else {
+        throw ClientFailure.answer(
+          client.address, expected: "the Clearance of batch \(signed.header.batch)",
+          found: "one of another batch of that number")
       }
-      return true
+      count += 1
+      try writer.add(object: bytes)
+      try clearance(signed)
+      progress?.show(ids.count + count)
     }
+    try writer.end()
+    try writer.begin(.checkpoints)
+    try writer.add(object: note)
+    try writer.end()
     progress?.finish()
-    self.batches = batches
-    self.clearances = clearances
-    self.note = try checked(note)
-    for (batch, clearance) in zip(batches, clearances)
-    where clearance.header.execution != batch.header.id {
-      throw ClientFailure.answer(
-        client.address, expected: "the Clearance of batch \(batch.header.batch)",
-        found: "one of another batch of that number")
-    }
+    return try writer.finish()
   }
 
-  private func pairs(from: UInt64, through: UInt64) -> [FollowMessage] {
-    [.batches, .clearances].map {
-      FollowMessage($0, from: BatchNumber(from), through: BatchNumber(through))
+  /// Every object of the range in one log.
+  private func follow(_ log: FollowMessage.Log, _ object: ([UInt8]) throws -> Void) throws {
+    try client.follow(
+      [FollowMessage(log, from: BatchNumber(first), through: BatchNumber(last))],
+      patienceMilliseconds: SettledRange.patienceMilliseconds
+    ) { _, bytes in
+      try object(bytes)
+      return true
     }
   }
 
   /// The state after the batches before the range.
-  private func replayed(_ patienceMilliseconds: Int) throws -> [UInt8] {
+  private func replayed() throws -> [UInt8] {
     var replay = Replay(genesis: client.genesis)
-    // The two logs come side by side: what is ahead waits.
+    let progress = Screen.isTerminal ? Progress("replay", total: Int(first)) : nil
+    while replay.batch.raw < first {
+      let end = min(replay.batch.raw + SettledRange.replayedCount, first) - 1
+      try go(on: &replay, through: end)
+      progress?.show(Int(replay.batch.raw))
+    }
+    progress?.finish()
+    return replay.preState()
+  }
+
+  /// Batches asked for at once: the two logs come side by side, and what is ahead waits here.
+  private static let replayedCount: UInt64 = 256
+
+  /// Replays what comes next, through `end`.
+  private func go(on replay: inout Replay, through end: UInt64) throws {
+    let start = replay.batch.raw
     var batches: [UInt64: SignedBatch] = [:]
     var clearances: [UInt64: SignedClearance] = [:]
-    let progress = Screen.isTerminal ? Progress("replay", total: Int(first)) : nil
     try client.follow(
-      pairs(from: 0, through: first - 1), patienceMilliseconds: patienceMilliseconds
+      [.batches, .clearances].map {
+        FollowMessage($0, from: BatchNumber(start), through: BatchNumber(end))
+      }, patienceMilliseconds: SettledRange.patienceMilliseconds
     ) { log, bytes in
       switch log {
       case .batches:
@@ -164,23 +195,19 @@ struct SettledRange {
         clearances[clearance.header.batch.raw] = clearance
       case .checkpoints: break
       }
-      while let batch = batches.removeValue(forKey: replay.batch.raw) {
-        guard let clearance = clearances.removeValue(forKey: replay.batch.raw) else {
-          batches[replay.batch.raw] = batch
-          break
-        }
+      while let batch = batches[replay.batch.raw], let clearance = clearances[replay.batch.raw] {
+        let number = replay.batch.raw
+        batches[number] = nil
+        clearances[number] = nil
         do throws(Difference) {
           try replay.apply(batch, clearance)
         } catch {
           throw CommandFailure("\(client.address): replay: \(error)")
         }
-        progress?.show(Int(replay.batch.raw))
       }
       return true
     }
-    progress?.finish()
-    try expect(replay.batch, first)
-    return replay.snapshot()
+    try expect(replay.batch, end + 1)
   }
 
   private func expect(_ found: BatchNumber, _ expected: UInt64) throws {
@@ -190,13 +217,20 @@ struct SettledRange {
     }
   }
 
-  /// The note, if it is settlement's checkpoint over exactly the batches up to the last.
-  private func checked(_ bytes: [UInt8]) throws -> SignedNote {
+  /// Settlement's note over exactly the batches up to the last, cosignatures and all.
+  private func checkpoint() throws -> [UInt8] {
+    var bytes: [UInt8] = []
+    try client.follow(
+      [FollowMessage(.checkpoints, from: BatchNumber(last), through: BatchNumber(last))],
+      patienceMilliseconds: SettledRange.patienceMilliseconds
+    ) { _, note in
+      bytes = note
+      return true
+    }
     let genesis = client.genesis
-    let note: SignedNote
     let checkpoint: Checkpoint
     do throws(NoteFailure) {
-      note = try SignedNote(parsing: bytes)
+      let note = try SignedNote(parsing: bytes)
       checkpoint = try Checkpoint(parsing: note.text)
       let verifier = try NoteVerifier(
         name: genesis.settlementNote.name, key: genesis.settlementNote.key)
@@ -210,14 +244,6 @@ struct SettledRange {
         client.address, expected: "the checkpoint of \(last + 1) batches",
         found: "that of \(checkpoint.size)")
     }
-    return note
-  }
-
-  /// The bundle file.
-  func file() throws -> [UInt8] {
-    guard let note else { throw CommandFailure("the range has not been read") }
-    return BundleFileBuilder.range(
-      genesis: client.genesis, preState: preState, batches: batches, clearances: clearances,
-      checkpoints: [note])
+    return bytes
   }
 }

@@ -4,7 +4,7 @@ import Glibc
 enum Screen {
   static func say(_ line: String) { write(line + "\n", to: 1) }
   static func note(_ line: String) { write(line + "\n", to: 2) }
-  static func error(_ line: String) { write("error: \(line)\n", to: 2) }
+  static func error(_ line: String) { write("novate: \(line)\n", to: 2) }
 
   static var isTerminal: Bool { isatty(2) == 1 }
 

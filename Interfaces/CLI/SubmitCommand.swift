@@ -15,7 +15,8 @@ struct SubmitCommand: ParsableCommand {
       A line has an id, an account and an action: limit, cancel, cancel_all, withdraw, deposit, \
       release, add_key, revoke_key, index, surface, list, halt or block; or an id and a bundle signed \
       elsewhere. Prints one outcome a line, in the same order, and a summary on stderr. Execution's \
-      signature on every acknowledgement is checked. Exit code 1 if any line failed.
+      signature on every acknowledgement is checked. Exit code 1 if any line failed. A line \
+      refused with code 199 was sent and got no answer: it may be in the log.
       """)
 
   @Argument(help: "The file of submissions; '-' for the standard input.")
@@ -124,7 +125,7 @@ final class Submitting {
   }
 
   var hasFailure: Bool {
-    [.rejected, .refused, .unknown].contains { (counts[$0] ?? 0) > 0 }
+    [.rejected, .refused].contains { (counts[$0] ?? 0) > 0 }
   }
 
   func run() throws {
@@ -252,7 +253,7 @@ final class Submitting {
 
   private var summary: String {
     let total = counts[.accepted, default: 0] + counts[.filled, default: 0]
-    let all: [SubmissionOutcome.Status] = [.accepted, .filled, .rejected, .refused, .unknown]
+    let all: [SubmissionOutcome.Status] = [.accepted, .filled, .rejected, .refused]
     let parts = all.compactMap { status in
       counts[status].map { "\($0) \(status.rawValue)" }
     }

@@ -66,7 +66,12 @@ public enum Files {
   {
     let passing = "\(path).part-\(getpid())"
     try create(passing, bytes, mode: mode)
-    guard unsafe rename(passing, path) == 0 else {
+    try rename(passing, to: path)
+  }
+
+  /// Gives a whole file its name, in place of whatever bore it; removes the file when that fails.
+  static func rename(_ passing: String, to path: String) throws(FileFailure) {
+    guard unsafe Glibc.rename(passing, path) == 0 else {
       let code = errno
       _ = unsafe unlink(passing)
       throw .call("rename", path: path, code: code)

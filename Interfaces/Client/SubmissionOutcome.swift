@@ -10,18 +10,20 @@ public struct SubmissionOutcome: Sendable, Hashable {
     case filled
     /// In the log, and not carried out.
     case rejected
-    /// Not in the log.
+    /// Not in the log or, with code `unansweredCode`, sent and never answered.
     case refused
-    /// Sent, and no answer came: it may be in the log or not.
-    case unknown
   }
+
+  /// The code of what was sent and got no answer: it may be in the log or not. Execution has no
+  /// such code.
+  public static let unansweredCode: UInt16 = 199
 
   public var id: String
   public var status: Status
   /// The batch that includes it, and the place of its bundle there; nil when refused.
   public var batch: BatchNumber?
   public var index: UInt32?
-  /// An `OutcomeCode`, or a `Refusal` when refused.
+  /// An `OutcomeCode`, or a `Refusal` or `unansweredCode` when refused.
   public var code: UInt16
   /// For people: what was expected and what was found.
   public var message: String
@@ -41,7 +43,7 @@ public struct SubmissionOutcome: Sendable, Hashable {
   public var isFailure: Bool {
     switch status {
     case .accepted, .filled: false
-    case .rejected, .refused, .unknown: true
+    case .rejected, .refused: true
     }
   }
 
@@ -76,7 +78,8 @@ extension SubmissionOutcome {
   /// - Parameter wasSent: whether execution may have got it.
   public init(id: String, _ failure: ClientFailure, wasSent: Bool) {
     self.init(
-      id: id, status: wasSent ? .unknown : .refused, code: Refusal.degraded.rawValue,
+      id: id, status: .refused,
+      code: wasSent ? SubmissionOutcome.unansweredCode : Refusal.degraded.rawValue,
       message: wasSent ? "\(failure); it may be in the log" : "not sent: \(failure)")
   }
 

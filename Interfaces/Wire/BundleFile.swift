@@ -43,6 +43,37 @@ public enum BundleFileFailure: Error, Hashable, Sendable {
   case manifest(DecodingFailure)
 }
 
+extension BundleFileFailure: CustomStringConvertible {
+  public var description: String {
+    switch self {
+    case .magic: "expected a bundle file, found other bytes"
+    case .version(let version):
+      "bundle file version \(version) is newer than this build, which reads \(BundleFile.version)"
+    case .truncated: "the file is cut short"
+    case .sectionHash(let type, _): "the hash of section \(type)"
+    case .unknownSection(let code, _): "unknown section \(code)"
+    case .duplicateSection(let type, _): "section \(type) stands twice"
+    case .reserved: "reserved bytes are not zero"
+    case .tableOfContents: "the table of contents"
+    case .fileHash: "the hash of the whole file"
+    case .manifest(let failure): "the manifest: \(failure)"
+    }
+  }
+
+  /// Where in the file; nil for a version this build does not know.
+  public var offset: Int? {
+    switch self {
+    case .magic: 0
+    case .version: nil
+    case .truncated(let offset), .sectionHash(_, let offset), .unknownSection(_, let offset),
+      .duplicateSection(_, let offset), .reserved(let offset), .tableOfContents(let offset),
+      .fileHash(let offset):
+      offset
+    case .manifest: BundleFile.sectionHeadByteCount + 8
+    }
+  }
+}
+
 /// The offline file: magic, version, sections with their hashes, a table of contents and the hash
 /// of the whole file. Any flipped bit and any missing byte is found.
 ///
@@ -56,7 +87,7 @@ public enum BundleFileFailure: Error, Hashable, Sendable {
 public struct BundleFile: Sendable {
   public static let version: UInt16 = 1
   static let magic: [UInt8] = Array("NVB1".utf8)
-  static let sectionHeadByteCount = 48
+  public static let sectionHeadByteCount = 48
   static let entryByteCount = 24
 
   public struct Manifest: Sendable, Equatable {
@@ -98,33 +129,52 @@ public struct BundleFile: Sendable {
   public static func encoded(
     _ manifest: Manifest, _ sections: [(type: SectionType, bytes: [UInt8])]
   ) -> [UInt8] {
-    var head = ByteWriter(capacity: 64)
-    head.write(manifest.kind.rawValue)
-    head.pad(7)
-    head.write(manifest.network)
-    head.write(manifest.first)
-    head.write(manifest.last)
-    head.write(manifest.subject)
-    let all = [(type: SectionType.manifest, bytes: head.bytes)] + sections
+    let all = [(type: SectionType.manifest, bytes: manifest.encoded)] + sections
     var out = ByteWriter(capacity: all.reduce(128) { $0 + $1.bytes.count + 80 })
-    out.write(magic)
-    out.write(version)
-    out.write(UInt16(all.count))
+    out.write(start(sectionCount: all.count))
     var table = ByteWriter()
     for section in all {
-      out.write(section.type.rawValue)
-      out.write(UInt16(0))
-      out.write(UInt32(0))
-      out.write(UInt64(section.bytes.count))
-      out.write(SHA256.digest(section.bytes))
-      table.write(section.type.rawValue)
-      table.pad(6)
-      table.write(UInt64(out.bytes.count))
-      table.write(UInt64(section.bytes.count))
+      out.write(
+        sectionHead(section.type, byteCount: section.bytes.count, SHA256.digest(section.bytes)))
+      table.write(
+        tableEntry(section.type, offset: out.bytes.count, byteCount: section.bytes.count))
       out.write(section.bytes)
     }
     out.write(table.bytes)
     out.write(SHA256.digest(out.bytes))
+    return out.bytes
+  }
+
+  // The pieces, for whoever writes a file that does not fit memory.
+
+  /// What stands before the first section.
+  public static func start(sectionCount: Int) -> [UInt8] {
+    var out = ByteWriter(capacity: 8)
+    out.write(magic)
+    out.write(version)
+    out.write(UInt16(sectionCount))
+    return out.bytes
+  }
+
+  /// What stands before a section's payload.
+  public static func sectionHead(_ type: SectionType, byteCount: Int, _ digest: Digest) -> [UInt8] {
+    var out = ByteWriter(capacity: sectionHeadByteCount)
+    out.write(type.rawValue)
+    out.write(UInt16(0))
+    out.write(UInt32(0))
+    out.write(UInt64(byteCount))
+    out.write(digest)
+    return out.bytes
+  }
+
+  /// A section's line in the table behind the last one.
+  /// - Parameter offset: of the payload.
+  public static func tableEntry(_ type: SectionType, offset: Int, byteCount: Int) -> [UInt8] {
+    var out = ByteWriter(capacity: entryByteCount)
+    out.write(type.rawValue)
+    out.pad(6)
+    out.write(UInt64(offset))
+    out.write(UInt64(byteCount))
     return out.bytes
   }
 
@@ -202,6 +252,18 @@ public struct BundleFile: Sendable {
 }
 
 extension BundleFile.Manifest {
+  /// 64 bytes, the payload of the first section.
+  public var encoded: [UInt8] {
+    var out = ByteWriter(capacity: 64)
+    out.write(kind.rawValue)
+    out.pad(7)
+    out.write(network)
+    out.write(first)
+    out.write(last)
+    out.write(subject)
+    return out.bytes
+  }
+
   init(decoding bytes: RawSpan) throws(DecodingFailure) {
     var reader = ByteReader(bytes)
     guard let kind = BundleFileKind(rawValue: try reader.read()) else {

@@ -56,6 +56,10 @@ struct Sequencer: ~Copyable {
   /// Newest oracle time seen in a publisher's signed bundle.
   private var oracleTime = Timestamp.zero
   private var rate = RateLimit()
+  /// Whether the open batch carries directives out.
+  private var isDirected = false
+  /// Whether the last directives changed nothing, and no bundle has come since.
+  private var isFutile = false
   private let interval: UInt64
   private let heartbeat: UInt64
 
@@ -98,8 +102,11 @@ struct Sequencer: ~Copyable {
     }
   }
 
-  /// Whether a Clearance waits that directs something: it takes effect at an opening.
-  private var mustOpen: Bool { grants.contains { !$0.body.directives.isEmpty } }
+  private var isDirecting: Bool { grants.contains { !$0.body.directives.isEmpty } }
+
+  /// Whether a Clearance waits that directs something: it takes effect at an opening. A close that
+  /// found nobody is directed again at once; against the same book it waits for the heartbeat.
+  private var mustOpen: Bool { !isFutile && isDirecting }
 
   private mutating func take(_ letter: ExecutionService.Letter) {
     switch letter {
@@ -128,6 +135,7 @@ struct Sequencer: ~Copyable {
 
   private mutating func open() {
     let time = batchTime
+    isDirected = isDirecting
     do {
       try state.machine.openBatch(
         time: time, adopting: grants.map { (header: $0.header, body: $0.body) })
@@ -152,7 +160,10 @@ struct Sequencer: ~Copyable {
 
   private mutating func close() {
     JournalEntry.close(batch: state.machine.batch).write(to: &entries)
-    group.closed = ClosedBatch(closing: &state.machine, state.acknowledgements)
+    let closed = ClosedBatch(closing: &state.machine, state.acknowledgements)
+    let isEmpty = closed.header.bundleCount == 0 && closed.header.eventCount == 0
+    isFutile = isEmpty && (isFutile || isDirected)
+    group.closed = closed
     state.acknowledgements.removeAll(keepingCapacity: true)
     closedAt = Clock.monotonicNanoseconds
     flush()

@@ -174,23 +174,9 @@ public struct FileVerifier: Sendable {
   }
 
   private static func fault(_ failure: BundleFileFailure) -> Fault {
-    let meaning = "The file was damaged or altered after it was written; nothing in it is proved."
-    func damaged(_ reason: String, _ offset: Int) -> Fault {
-      .failed(reason, at: offset, meaning: meaning)
-    }
-    switch failure {
-    case .version(let version):
-      return .undecided("bundle file version \(version) is newer than this build, which reads 1")
-    case .magic: return damaged("expected a bundle file, found other bytes", 0)
-    case .truncated(let offset): return damaged("the file is cut short", offset)
-    case .sectionHash(let type, let offset): return damaged("the hash of section \(type)", offset)
-    case .unknownSection(let code, let offset): return damaged("unknown section \(code)", offset)
-    case .duplicateSection(let type, let offset):
-      return damaged("section \(type) stands twice", offset)
-    case .reserved(let offset): return damaged("reserved bytes are not zero", offset)
-    case .tableOfContents(let offset): return damaged("the table of contents", offset)
-    case .fileHash(let offset): return damaged("the hash of the whole file", offset)
-    case .manifest(let failure): return damaged("the manifest: \(failure)", 56)
-    }
+    guard let offset = failure.offset else { return .undecided("\(failure)") }
+    return .failed(
+      "\(failure)", at: offset,
+      meaning: "The file was damaged or altered after it was written; nothing in it is proved.")
   }
 }

@@ -16,8 +16,11 @@ extension VerificationRun {
         throw .undecided("the range could not be replayed to answer")
       }
       verdict.answer = try replayAnswer.get()
-      return verdict.answer.first ?? ""
-    case .account: return try accountInclusion()
+      switch verifier.question {
+      case .trade(let trade)?: return "trade \(trade) in \(verdict.answer.first ?? "")"
+      case .account?, nil: return verdict.answer.first ?? ""
+      }
+    case .account: return try accountInclusion(genesis)
     case .trade: return try tradeInclusion(genesis)
     case .evidence: throw .undecided("evidence proves no account or trade")
     }
@@ -35,7 +38,7 @@ extension VerificationRun {
     }
   }
 
-  private mutating func accountInclusion() throws(Fault) -> String {
+  private mutating func accountInclusion(_ genesis: Genesis) throws(Fault) -> String {
     guard let account = UInt32(exactly: file.manifest.subject).map({ AccountID($0) }) else {
       throw .failed("the manifest's account is no account", at: file.offset(of: .manifest))
     }
@@ -63,7 +66,7 @@ extension VerificationRun {
         expected: "\(root)", found: proof.stateRoot.map { "\($0)" } ?? "a contradiction",
         meaning: "Clearing signed a state in which this account is not as the file says.")
     }
-    guard let lines = Answers.lines(of: proof) else {
+    guard let lines = Answers.lines(of: proof, genesis) else {
       throw .failed("the account's disclosed lists", file.manifest.first, at: place)
     }
     verdict.answer = lines
@@ -92,23 +95,28 @@ extension VerificationRun {
         "fill and receipt are not under the headers", file.manifest.first, at: place,
         meaning: "The layers signed a batch in which this trade is not as the file says.")
     }
-    verdict.answer = ["batch \(file.manifest.first)"] + Answers.lines(of: proof.fill)
+    verdict.answer = ["batch \(file.manifest.first)"] + Answers.lines(of: proof.fill, genesis)
     return "trade \(trade) in \(verdict.answer[0])"
   }
 }
 
 /// What is proved, in words.
 enum Answers {
-  static func lines(of fill: Fill) -> [String] {
+  static func lines(of fill: Fill, _ genesis: Genesis) -> [String] {
     [
-      "trade \(fill.trade)", "instrument \(fill.instrument)", "buyer \(fill.buyer)",
+      "trade \(fill.trade)", "instrument \(name(fill.instrument, genesis))", "buyer \(fill.buyer)",
       "seller \(fill.seller)", "price \(fill.price.decimal)",
       "quantity \(fill.quantity.decimal)",
     ]
   }
 
+  /// The name of an instrument of genesis; the number of one listed later.
+  private static func name(_ instrument: InstrumentID, _ genesis: Genesis) -> String {
+    genesis.instrumentName(instrument)?.description ?? "\(instrument)"
+  }
+
   /// Nil when the disclosed lists are not what their tags say.
-  static func lines(of proof: AccountProof) -> [String]? {
+  static func lines(of proof: AccountProof, _ genesis: Genesis) -> [String]? {
     guard !proof.fields.isEmpty else { return ["account \(proof.account) does not exist"] }
     let cash = Money(raw: Int64(bitPattern: UInt64(littleEndian: proof.fields[0].words.0)))
     var lines = ["account \(proof.account) exists", "cash \(cash.decimal)"]
@@ -128,12 +136,12 @@ enum Answers {
         var reader = ByteReader(bytes.rawSpan)
         _ = try reader.read(Bytes32.self)
         for _ in 0..<(try reader.read(UInt32.self)) {
-          let instrument = InstrumentID(try reader.read(UInt32.self))
+          let instrument = name(InstrumentID(try reader.read(UInt32.self)), genesis)
           let quantity = Quantity(raw: try reader.read())
           let cost = Money(raw: try reader.read())
           _ = try reader.span(24)
           lines.append(
-            "position in instrument \(instrument): \(quantity.decimal), cost \(cost.decimal)")
+            "position in \(instrument): \(quantity.decimal), cost \(cost.decimal)")
         }
         try reader.finish()
       }

@@ -33,7 +33,7 @@ extension VerificationRun {
         pending.append(body.bundles, index)
         _ = try replay.replayClearing(signedBatch, body, signedClearance)
         replay.seal()
-        look(in: body, index)
+        look(in: body, index, genesis)
       } catch {
         // An earlier forged signature is the first fault.
         try check(&pending, signatures)
@@ -45,7 +45,7 @@ extension VerificationRun {
       progress(index + 1, batches.count)
     }
     try check(&pending, signatures)
-    answer(from: &replay)
+    answer(from: &replay, genesis)
     return "\(replay.bundleCount) transactions, final state root \(replay.clearing.root)"
   }
 
@@ -118,18 +118,18 @@ extension VerificationRun {
   // MARK: - Questions to a replayed range
 
   /// Finds the fill of the trade asked for.
-  private mutating func look(in body: BatchBody, _ index: Int) {
+  private mutating func look(in body: BatchBody, _ index: Int, _ genesis: Genesis) {
     guard case .trade(let trade)? = verifier.question, replayAnswer == nil else { return }
     for event in 0..<body.eventCount where body.eventKind(event) == .fill {
       let fill = body.event(event, as: Fill.self)
       if fill.trade == trade {
         replayAnswer = .success(
-          ["batch \(batches[index].header.batch)"] + Answers.lines(of: fill))
+          ["batch \(batches[index].header.batch)"] + Answers.lines(of: fill, genesis))
       }
     }
   }
 
-  private mutating func answer(from replay: inout Replay) {
+  private mutating func answer(from replay: inout Replay, _ genesis: Genesis) {
     switch verifier.question {
     case .account(let account)?:
       let proof = replay.clearing.accountProof(account)
@@ -137,7 +137,7 @@ extension VerificationRun {
         replayAnswer = .failure(.failed("account \(account) is not under the replayed root"))
         return
       }
-      replayAnswer = Answers.lines(of: proof).map { .success($0) } ?? .failure(
+      replayAnswer = Answers.lines(of: proof, genesis).map { .success($0) } ?? .failure(
         .failed("account \(account)'s record"))
     case .trade(let trade)? where replayAnswer == nil:
       replayAnswer = .failure(

@@ -146,7 +146,11 @@ private struct Survey {
       let bytes = try Seal.open(value, at: key)
       if key != .meta(.inventory) { found.insert(key, Digest(value)) }
       try read(key, bytes, &report)
-    } catch { report.note(name, "\(key)", "\(error) (page \(page))") }
+    } catch {
+      // The line names table and key already.
+      let reason = if case .damaged(_, let reason) = error { "\(reason)" } else { "\(error)" }
+      report.note(name, key.place, "\(reason) (page \(page))")
+    }
   }
 
   private mutating func read(_ key: StorageKey, _ bytes: RawSpan, _ report: inout ScrubReport)

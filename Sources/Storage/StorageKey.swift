@@ -99,19 +99,22 @@ extension UInt64 {
 }
 
 extension StorageKey: CustomStringConvertible {
-  public var description: String {
+  public var description: String { "\(table.name) \(place)" }
+
+  /// The place inside its table.
+  var place: String {
     switch table {
     case .meta:
       switch MetaRecord(rawValue: group) {
-      case .format: "meta format"
-      case .head: "meta head"
-      case .inventory: "meta inventory"
-      case .pageHead: "meta page head"
-      case nil: "meta record \(group)"
+      case .format: "format"
+      case .head: "head"
+      case .inventory: "inventory"
+      case .pageHead: "page head"
+      case nil: "record \(group)"
       }
-    case .batches: "batches \(RecordKind(rawValue: group).map { "\($0)" } ?? "\(group)") \(number)"
-    case .pages: "pages pool \(group) page \(number >> 1) place \(number & 1)"
-    case .signed: "signed role \(group) sequence \(number)"
+    case .batches: "\(RecordKind(rawValue: group).map { "\($0)" } ?? "\(group)") \(number)"
+    case .pages: "pool \(group) page \(number >> 1) place \(number & 1)"
+    case .signed: "role \(group) sequence \(number)"
     }
   }
 }

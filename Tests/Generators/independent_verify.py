@@ -2,13 +2,15 @@
 """A second reader of Docs/Protocol.md, written from that page alone: standard library, no package.
 
   python3 Tests/Generators/independent_verify.py GENESIS_JSON          prints network id and genesis roots
-  python3 Tests/Generators/independent_verify.py FILE.nvb [HASH]       checks framing, chain and log
+  python3 Tests/Generators/independent_verify.py FILE.nvb [HASH]       checks framing, chain, proofs and log
 
-It decodes every batch and Clearance of a bundle file, recomputes ids, body hashes, transaction, event and log roots and
-the linkage of roots, and compares the roots before batch 0 with those of its own genesis state. It checks no signature
-and replays no rule: `novate verify` does. Exit 0 when all agrees, 1 otherwise.
+It decodes every batch and Clearance of a range file, recomputes ids, body hashes, transaction, event and log roots and
+the linkage of roots, and compares the roots before the first batch with those of its own genesis state or of the file's
+pre-state. Of account and trade files it follows the proof to the checkpoint. It checks no signature and replays no rule:
+`novate verify` does. Exit 0 when all agrees, 1 otherwise.
 """
 
+import base64
 import hashlib
 import json
 import struct
@@ -45,6 +47,46 @@ def log_root(leaves):
 
 def leaf(data):
     return sha(b"\0", data)
+
+
+def log_path_root(node, index, size, path):
+    """RFC 9162, 2.1.3.2: the root that a leaf's path leads to."""
+    need(index < size, "log proof beyond the log")
+    last = size - 1
+    for sibling in path:
+        need(last > 0, "log proof too long")
+        if index & 1 or index == last:
+            node = sha(b"\1", sibling, node)
+            while not index & 1 and index:
+                index, last = index >> 1, last >> 1
+        else:
+            node = sha(b"\1", node, sibling)
+        index, last = index >> 1, last >> 1
+    need(last == 0, "log proof too short")
+    return node
+
+
+class Log:
+    """A log tree by the roots of its full subtrees, largest first."""
+
+    def __init__(self, size=0, peaks=()):
+        self.size, self.peaks = size, list(peaks)
+
+    def append(self, node):
+        size = self.size
+        while size & 1:
+            node = sha(b"\1", self.peaks.pop(), node)
+            size >>= 1
+        self.peaks.append(node)
+        self.size += 1
+
+    def root(self):
+        if not self.peaks:
+            return sha()
+        node = self.peaks[-1]
+        for peak in reversed(self.peaks[:-1]):
+            node = sha(b"\1", peak, node)
+        return node
 
 
 def merkle(width, chunks):
@@ -274,6 +316,70 @@ def clearance_counts(body):
     return counts[1], counts[3], counts[7]
 
 
+# 14: proofs
+
+def indexed_path_root(node, index, reader):
+    """2.3: a bitmap, then the siblings that are not those of an empty tree."""
+    bitmap = reader.number("I")
+    for level in range(32):
+        sibling = EMPTY[level]
+        if bitmap >> level & 1:
+            sibling = reader.take(32)
+            need(sibling != EMPTY[level], "a sibling of an empty tree is given")
+        node = sha(sibling, node) if index >> level & 1 else sha(node, sibling)
+    return node
+
+
+def account_proof(data, subject, root):
+    reader = Reader(data)
+    account, count = reader.unpack("II")
+    need(account == subject and count in (0, 8), "account proof head")
+    fields = [reader.take(32) for _ in range(count)]
+    positions, balances = (reader.take(reader.number("I")) for _ in range(2))
+    for chunk, disclosed in ((2, positions), (1, balances)):
+        expected = sha(disclosed) if disclosed else ZERO
+        need(not count and not disclosed or count and fields[chunk] == expected, "disclosed list")
+    if count:
+        need(fields[4][:4] == struct.pack("<I", account), "account of the leaf")
+    accounts = indexed_path_root(merkle(8, fields) if count else ZERO, account, reader)
+    roots = [reader.take(32) for _ in range(16)]
+    reader.end()
+    need(roots[0] == accounts and merkle(16, roots) == root, "account under the state root")
+    if not count:
+        return f"account {account} does not exist"
+    return f"account {account}, cash {struct.unpack('<q', fields[0][:8])[0] / 1e6:.6f}"
+
+
+def trade_proof(data, subject, header, head, network):
+    reader = Reader(data)
+    parts = []
+    for size in (64, 128):
+        record, index = reader.take(size), reader.number("Q")
+        parts.append((record, index, reader.list(64, 32)))
+    reader.end()
+    (fill, event, events), (receipt, place, receipts) = parts
+    need(head[56:88] == object_id("novate/exec-header/1", network, header), "headers of one batch")
+    trade, maker, taker, price, quantity = struct.unpack_from("<QIIqq", fill, 8)
+    need(fill[0] == 1 and trade == subject, "the fill's trade")
+    buyer, seller = (taker, maker) if fill[2] == 0 else (maker, taker)
+    expected = struct.pack("<BBH", 1, 0, 0) + fill[4:8]
+    expected += struct.pack("<IIQqq", buyer, seller, trade, price, quantity)
+    need(receipt[:40] == expected, "receipt of the fill")
+    event_count, = struct.unpack_from("<I", header, 260)
+    receipt_count, = struct.unpack_from("<I", head, 344)
+    need(log_path_root(leaf(fill), event, event_count, events) == header[224:256], "event root")
+    need(log_path_root(leaf(receipt), place, receipt_count, receipts) == head[184:216],
+         "receipt root")
+    return f"trade {trade}: {seller} sold {buyer} {quantity / 1e8} at {price / 1e8}"
+
+
+def checkpoint(payload, origin):
+    """12: size and root of the newest note."""
+    lines = objects(payload)[-1].decode().split("\n")
+    need(lines[0] == origin and lines[3] == "", "checkpoint's form")
+    return int(lines[1]), base64.b64decode(lines[2], validate=True)
+
+
 # 15: the file
 
 def sections(data):
@@ -300,18 +406,115 @@ def objects(payload):
     return found
 
 
+# Pools in order, as 8.1 and 9.1 have them: record bytes, and records a page.
+EXECUTION = [(96, 16), (40, 16), (48, 16), (32, 16), (48, 16), (48, 16), (128, 1), (24, 1), (72, 1),
+             (128, 1)]
+CLEARING = [72, 56, 24, 56, 128, 80, 24, 72, 88, 184, 64]
+
+
+def pools(data, sizes):
+    reader = Reader(data)
+    found = [reader.list(1 << 32, size) for size in sizes]
+    reader.end()
+    return found
+
+
+def pre_state(data):
+    """15.1: the log's frontier, ids of the last headers, and roots, which the pools must give."""
+    reader = Reader(data)
+    version, reserved, grants = reader.unpack("HHI")
+    need((version, reserved) == (1, 0), "pre-state version")
+    size = reader.number("Q")
+    peaks = [reader.take(32) for _ in range(size.bit_count())]
+    ids = {"exec": reader.take(32), "clear": reader.take(32)}
+    roots = {"exec": reader.take(32), "clear": reader.take(32)}
+    for _ in range(grants):
+        head = reader.take(408)
+        need(sha(reader.take(reader.number("I"))) == head[216:248], "a waiting Clearance's body")
+    pages = [page for _, page in EXECUTION]
+    execution = [pool(p, page) for p, page in
+                 zip(pools(reader.take(reader.number("Q")), [s for s, _ in EXECUTION]), pages)]
+    keys, credits, holdings, balances, since, orders, *market, status = execution
+    need(merkle(8, [keys, sha(credits, balances), holdings, since, orders, merkle(4, market),
+                    status]) == roots["exec"], "execution's pools")
+    clearing = pools(reader.take(reader.number("Q")), CLEARING)
+    reader.end()
+    # Account leaves gather positions and balances by lists; 11.2 hashes the rest as pools.
+    accounts = indexed(account_leaves(clearing))
+    instruments, submissions, indices, slices, withdrawals, proposals, status = map(
+        pool, clearing[4:])
+    top = [ZERO] * 16
+    top[0], top[1], top[2] = accounts, instruments, merkle(4, [indices, slices, submissions])
+    top[5], top[7], top[15] = pool(clearing[3]), withdrawals, status
+    return size, peaks, ids, roots, top, proposals
+
+
+def account_leaves(clearing):
+    accounts, positions, balances = clearing[:3]
+
+    def walk(records, slot, next_at, take):
+        rows = []
+        while slot:
+            record = records[slot - 1]
+            rows.append(take(record))
+            slot, = struct.unpack_from("<I", record, next_at)
+        return rows
+
+    def digest(name, rows):
+        return sha(tag(name), struct.pack("<I", len(rows)), *rows) if rows else ZERO
+
+    leaves = []
+    for number, record in enumerate(accounts):
+        cash, flags, position, balance, count, opened, closing = struct.unpack_from(
+            "<qIIIIQQ", record, 32)
+        held = walk(positions, position, 24, lambda r: r[4:24] + bytes(24))
+        need(len(held) == count, "position count")
+        kept = walk(balances, balance, 16, lambda r: r[4:6] + r[8:16])
+
+        def chunk(*words):
+            return struct.pack(f"<{len(words)}Q", *words).ljust(32, b"\0")
+        leaves.append(merkle(8, [
+            struct.pack("<q", cash).ljust(32, b"\0"), digest("novate/balances/1", kept),
+            digest("novate/positions/1", held), chunk(flags, closing), chunk(number), record[:32],
+            chunk(opened), ZERO]))
+    return leaves
+
+
+def proof(kind, part, genesis, batch, subject):
+    head = objects(part[5])[0]
+    need(head[8:40] == genesis.network and struct.unpack_from("<Q", head, 40)[0] == batch, "header")
+    if kind == 2:
+        print(account_proof(part[7], subject, head[152:184]))
+    else:
+        print(trade_proof(part[8], subject, objects(part[4])[0][:352], head[:408], genesis.network))
+    reader = Reader(part[9])
+    index, size = reader.unpack("QQ")
+    path = reader.list(64, 32)
+    reader.end()
+    need(index == batch, "log proof of another batch")
+    root = log_path_root(leaf(head[:408]), index, size, path)
+    need((size, root) == checkpoint(part[6], genesis.origin), "checkpoint of the log proof")
+    print(f"batch {batch} under log root {root.hex()} of size {size}")
+
+
 def verify(data, pinned):
     part = sections(data)
-    kind, network, first, last, _ = struct.unpack("<B7x32sQQQ", part[1])
+    kind, network, first, last, subject = struct.unpack("<B7x32sQQQ", part[1])
     genesis = Genesis(part[2])
     need(genesis.network == network and pinned in (None, network), "network")
-    need(kind == 1, "only range files are read here")
+    need(kind in (1, 2, 3), "evidence is not read here")
+    if kind > 1:
+        need(first == last, "a proof of one batch")
+        return proof(kind, part, genesis, first, subject)
     before = {"exec": network, "clear": network}
     if first == 0:
         roots = {"exec": genesis.execution_root(), "clear": genesis.state_root()}
+        log = Log()
     else:
-        roots = {}
-    leaves = []
+        size, peaks, before, roots, top, proposals = pre_state(part[3])
+        top[3] = sha(sha(genesis.constants, genesis.rules), proposals)
+        need(size == first and merkle(16, top) == roots["clear"], "clearing's pools")
+        log = Log(size, peaks)
     batches, clearances = objects(part[4]), objects(part[5])
     need(len(batches) == len(clearances) == last - first + 1, "number of batches")
     for number, (batch, clearance) in enumerate(zip(batches, clearances), first):
@@ -336,15 +539,14 @@ def verify(data, pinned):
         need(sha(rest) == head[216:248], f"batch {number}: Clearance hash")
         need(struct.unpack_from("<IIII", head, 348) == (*clearance_counts(rest), len(rest)),
              f"batch {number}: Clearance counts")
-        if first == 0:
-            need(head[368:408] == struct.pack("<Q", number) + log_root(leaves), "log before")
-        leaves.append(leaf(head))
+        need(head[368:408] == struct.pack("<Q", number) + log.root(), f"batch {number}: log before")
+        log.append(leaf(head))
         before["clear"] = object_id("novate/clear-header/1", network, head)
     print(f"network {network.hex()}")
     print(f"batches {first}..{last}, execution root {roots['exec'].hex()}")
     print(f"state root {roots['clear'].hex()}")
-    if first == 0:
-        print(f"log root at {len(leaves)}: {log_root(leaves).hex()}")
+    need((log.size, log.root()) == checkpoint(part[6], genesis.origin), "checkpoint over the range")
+    print(f"log root at {log.size}: {log.root().hex()}")
 
 
 def main(arguments):

@@ -11,6 +11,8 @@ enum ChainFileFailure: Error, Hashable, Sendable {
   case compressed(GzipFailure)
   /// There is no header, or no row below it.
   case empty
+  /// No row has a bid or an ask.
+  case unquoted
   case missingColumn(String)
   case repeatedColumn(String)
   /// A line has another number of fields than the header; lines count from 1.
@@ -30,6 +32,7 @@ extension ChainFileFailure: CustomStringConvertible {
     case .tooLarge(let maximum): "expected at most \(maximum) bytes, found more"
     case .compressed(let failure): "\(failure)"
     case .empty: "expected a header and rows, found none"
+    case .unquoted: "expected a bid or an ask, found none in the whole file"
     case .missingColumn(let column): "line 1: expected a column \(column), found none"
     case .repeatedColumn(let column): "line 1: found column \(column) twice"
     case .fieldCount(let line, let expected, let found):

@@ -1,11 +1,9 @@
 import Instruments
-import Margin
-import Pricing
 import Primitives
 import Wire
 
 /// A recorded option chain as a tape: each snapshot's own quotes, converted from coin by the
-/// expiry's future, and a flat volatility per expiry from the strike nearest the future.
+/// expiry's future, and a smile per expiry fitted to the snapshot's mark volatilities.
 struct ChainTape: MarketTape {
   let startTime: Timestamp
   let underlyings: [String]
@@ -35,6 +33,7 @@ struct ChainTape: MarketTape {
           Int128(row.volume.raw) * index + Int128(row.openInterest.raw) * index / 10
       }
     }
+    guard !names.isEmpty else { throw ChainFileFailure.unquoted }
     let underlyings = names.sorted()
     self.underlyings = underlyings
     perpetuals = underlyings.count
@@ -67,11 +66,12 @@ struct ChainTape: MarketTape {
       let prices = snapshot.rows.filter { $0.name.underlying == name }.map(\.index).sorted()
       guard let price = prices.isEmpty ? nil : prices[prices.count / 2] else { continue }
       indices.append((UnderlyingID(UInt16(place)), price))
-      let half = price.raw / 4_000
-      quotes.append(
-        MarketStep.Quote(
-          instrument: InstrumentID(UInt32(place)), bid: rounded(price.raw - half),
-          ask: rounded(price.raw + half), size: Quantity(raw: 5 * Quantity.scale), weight: 2_000))
+      let traded = snapshot.rows.reduce(0) {
+        $1.name.underlying == name ? $0 + weight($1) : $0
+      }
+      // A perpetual trades three times what its options do.
+      quotes += MakerDepth.ladder(
+        InstrumentID(UInt32(place)), price, listings[place], weight: 3 * traded)
     }
     for row in snapshot.rows where row.expiry > time {
       guard let id = ids[row.name] else { continue }
@@ -83,11 +83,22 @@ struct ChainTape: MarketTape {
       guard bid != nil || ask != nil else { continue }
       quotes.append(
         MarketStep.Quote(
-          instrument: id, bid: bid, ask: ask, size: Quantity(raw: 2 * Quantity.scale),
-          weight: 1 + row.volume.raw / Quantity.scale))
+          instrument: id, bid: bid, ask: ask,
+          size: .worth(MakerDepth.optionDollars, at: row.index, lot: listings[id.index].lot),
+          weight: weight(row)))
     }
     return MarketStep(time: time, indices: indices, slices: slices(snapshot), quotes: quotes)
   }
+
+  /// The marks of the file, in dollars.
+  func foreignMarks(_ index: Int) -> [(instrument: InstrumentID, price: Price)] {
+    snapshots[index].rows.compactMap { row in
+      ids[row.name].map { ($0, Price(raw: converted(row.mark, row.future))) }
+    }
+  }
+
+  /// How often a contract trades: by its volume.
+  private func weight(_ row: ChainFile.Row) -> Int64 { 1 + row.volume.raw / Quantity.scale }
 
   /// Coin per coin × dollars per coin: both 1e-8.
   private func converted(_ coin: Price, _ future: Price) -> Int64 {
@@ -106,23 +117,15 @@ struct ChainTape: MarketTape {
       let rows = snapshot.rows.filter { $0.name.underlying == name && $0.expiry > snapshot.time }
       for expiry in Set(rows.map(\.expiry)).sorted() {
         let chain = rows.filter { $0.expiry == expiry }
-        guard
-          let nearest = chain.min(by: { distance($0) < distance($1) })
-        else { continue }
-        let surface = SurfaceSlice(
-          flat: nearest.markVolatility, time: expiry.raw - snapshot.time.raw)
+        // Rows are polled over some seconds; the middle one speaks for all.
+        let forward = chain.map(\.future).sorted()[chain.count / 2]
         slices.append(
           MarketStep.Slice(
-            underlying: UnderlyingID(UInt16(place)), expiry: expiry, forward: nearest.future,
-            parameters: SurfaceParameters(
-              a: surface.a, b: surface.b, rho: surface.rho, m: surface.m,
-              sigma: max(surface.sigma, 1_000_000))))
+            underlying: UnderlyingID(UInt16(place)), expiry: expiry, forward: forward,
+            parameters: SmileFit.parameters(
+              chain, forward: forward, time: expiry.raw - snapshot.time.raw)))
       }
     }
     return slices
-  }
-
-  private func distance(_ row: ChainFile.Row) -> UInt64 {
-    (row.strike.raw - row.future.raw).magnitude
   }
 }

@@ -83,7 +83,11 @@ struct CrashTape: MarketTape {
     }
     var quotes: [MarketStep.Quote] = []
     for (place, contract) in contracts.enumerated() {
-      if let quote = quote(InstrumentID(UInt32(place)), contract, indices, slices, time) {
+      let id = InstrumentID(UInt32(place))
+      let index = indices[contract.underlying].price
+      if contract.expiry == nil {
+        quotes += MakerDepth.ladder(id, index, listings[place], weight: contract.weight)
+      } else if let quote = quote(id, contract, index, slices, time) {
         quotes.append(quote)
       }
     }
@@ -117,7 +121,8 @@ struct CrashTape: MarketTape {
     let whole = Int128(end - CrashFigures.snapshots[snapshot])
     func shrunk(_ value: Int64) -> Int64 { Int64(Int128(value) * left / whole) }
     let here = CrashFigures.index(underlying: underlying, snapshot: snapshot).raw
-    let forward = Int128(slice.forward.raw) * Int128(price(underlying, snapshot, part).raw)
+    let forward =
+      Int128(slice.forward.raw) * Int128(price(underlying, snapshot, part).raw)
       / Int128(here)
     return MarketStep.Slice(
       underlying: UnderlyingID(UInt16(underlying)),
@@ -127,22 +132,10 @@ struct CrashTape: MarketTape {
   }
 
   private func quote(
-    _ id: InstrumentID, _ contract: Contract,
-    _ indices: [(underlying: UnderlyingID, price: Price)], _ slices: [MarketStep.Slice],
+    _ id: InstrumentID, _ contract: Contract, _ index: Price, _ slices: [MarketStep.Slice],
     _ time: Timestamp
   ) -> MarketStep.Quote? {
-    let tick = listings[id.index].tick.raw
-    func quoted(_ mark: Int64, half: Int64, size: Quantity) -> MarketStep.Quote {
-      let bid = (mark - half) / tick * tick
-      let ask = max(bid, (mark + half + tick - 1) / tick * tick) + (half == 0 ? tick : 0)
-      return MarketStep.Quote(
-        instrument: id, bid: bid > 0 ? Price(raw: bid) : nil,
-        ask: Price(raw: max(ask, bid + tick)), size: size, weight: contract.weight)
-    }
-    guard let expiry = contract.expiry else {
-      let mark = indices[contract.underlying].price.raw
-      return quoted(mark, half: mark / 4_000, size: Quantity(raw: 5 * Quantity.scale))
-    }
+    guard let expiry = contract.expiry else { return nil }
     let end = Timestamp(raw: startTime.raw + CrashFigures.expiries[expiry])
     guard
       let slice = slices.first(where: {
@@ -158,8 +151,15 @@ struct CrashTape: MarketTape {
       volatility: surface.volatility(strike: contract.strike, forward: slice.forward, time: left),
       time: left
     ).raw
+    let listing = listings[id.index]
+    let tick = listing.tick.raw
     let spread = CrashFigures.spread(underlying: contract.underlying, expiry: expiry)
-    let half = Int64(Int128(mark) * Int128(spread.base.raw) / Int128(2 * Ratio.scale))
-    return quoted(mark, half: max(half, tick), size: Quantity(raw: 2 * Quantity.scale))
+    let half = max(tick, Int64(Int128(mark) * Int128(spread.base.raw) / Int128(2 * Ratio.scale)))
+    let bid = (mark - half) / tick * tick
+    let ask = max(bid + tick, (mark + half + tick - 1) / tick * tick)
+    return MarketStep.Quote(
+      instrument: id, bid: bid > 0 ? Price(raw: bid) : nil, ask: Price(raw: ask),
+      size: .worth(MakerDepth.optionDollars, at: index, lot: listing.lot),
+      weight: contract.weight)
   }
 }

@@ -15,54 +15,75 @@ struct DemoDesk: ~Copyable {
     var acknowledgementsChecked = 0
   }
 
+  /// A bundle is good for half a day of the tape.
+  private static let bundleLife: Int64 = 12 * 3_600_000
+
   private let genesis: Genesis
   private let network: Digest
-  private let folder: NetworkFolder
-  private let builder: GenesisBuilder
+  private let keys: AccountKeys
   private let connection: BlockingConnection
   private var nonces: [AccountID: UInt64] = [:]
   private(set) var tally = Tally()
   /// The highest batch an acknowledgement named.
   private(set) var newestBatch = BatchNumber(0)
 
-  init(genesis: Genesis, builder: GenesisBuilder, folder: NetworkFolder, execution: String) throws {
-    self.genesis = genesis
-    network = genesis.networkID
-    self.builder = builder
-    self.folder = folder
-    connection = try BlockingConnection(
+  init(genesis: Genesis, folder: NetworkFolder, execution: String) throws {
+    let network = genesis.networkID
+    let keys = try AccountKeys(folder, genesis: genesis)
+    let connection = try BlockingConnection(
       to: try Address(execution), network: network, role: .execution,
       key: genesis.execution.handshake)
+    self.genesis = genesis
+    self.network = network
+    self.keys = keys
+    self.connection = connection
   }
 
-  private func role(of account: AccountID) -> KeyRole { builder.accountRoles[account.index] }
+  private mutating func nextNonce(of account: AccountID) -> UInt64 {
+    let nonce = nonces[account, default: 0] + 1
+    nonces[account] = nonce
+    return nonce
+  }
+
+  /// A block trade as its buyer sends it, with the seller's signature inside.
+  mutating func trade(_ block: DemoPlay.Block, at time: Timestamp) throws -> Action {
+    .block(
+      BlockTrade.signed(
+        instrument: block.instrument, side: .buy, price: block.price, quantity: block.quantity,
+        reference: 1, counterparty: block.seller, nonce: nextNonce(of: block.seller),
+        expiry: Timestamp(raw: time.raw + DemoDesk.bundleLife), network: network,
+        by: try keys.key(of: block.seller).key))
+  }
 
   /// Signs and sends; waits for every acknowledgement and checks the first of each answer.
-  mutating func send(_ work: [(account: AccountID, actions: [Action])], at time: Timestamp) throws {
-    let expiry = Timestamp(raw: time.raw + 12 * 3_600_000)
+  mutating func send(_ work: DemoPlay.Work, at time: Timestamp) throws {
+    let expiry = Timestamp(raw: time.raw + DemoDesk.bundleLife)
     var waiting = 0
     for (account, actions) in work {
-      let key = try folder.key(role(of: account), expecting: genesis.accounts[account.index])
+      let held = try keys.key(of: account)
       var rest = actions[...]
       while !rest.isEmpty {
         let part = Array(rest.prefix(64))
         rest = rest.dropFirst(64)
-        let nonce = nonces[account, default: 0] + 1
-        nonces[account] = nonce
         let bundle = Bundle.signed(
-          part, account: account, nonce: nonce, expiry: expiry, network: network, by: key)
+          part, account: account, nonce: nextNonce(of: account), expiry: expiry,
+          network: network, by: held.key)
         try connection.send(
           type: MessageType.submit, body: SubmitMessage(bundles: [bundle.bytes]).encoded)
         waiting += 1
         tally.bundles += 1
         tally.actions += part.count
-        tally.orders += part.count { if case .place = $0 { true } else { false } }
+        for action in part {
+          if case .place = action { tally.orders += 1 }
+        }
       }
     }
     try connection.flush()
     while waiting > 0 {
       let frame = try connection.receive(timeoutMilliseconds: 60_000)
-      if frame.type == SessionMessage.error { throw DemoFailure(try "\(connection.message(frame))") }
+      if frame.type == SessionMessage.error {
+        throw DemoFailure(try "\(connection.message(frame))")
+      }
       guard frame.type == MessageType.submitted else { continue }
       let body = frame.body
       let answer = try SubmittedMessage(decoding: body.rawSpan)

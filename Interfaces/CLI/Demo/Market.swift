@@ -29,12 +29,19 @@ struct MarketStep {
 /// What a demo plays: a list of contracts and the steps through which they trade.
 protocol MarketTape {
   var startTime: Timestamp { get }
+  /// At least one of them a perpetual.
   var listings: [TapeListing] { get }
   var underlyings: [String] { get }
   var stepCount: Int { get }
   /// For people.
   var title: String { get }
   func step(_ index: Int) -> MarketStep
+  /// Marks at a step that somebody else made of the same market, to compare ours with.
+  func foreignMarks(_ index: Int) -> [(instrument: InstrumentID, price: Price)]
+}
+
+extension MarketTape {
+  func foreignMarks(_ index: Int) -> [(instrument: InstrumentID, price: Price)] { [] }
 }
 
 /// A contract a tape trades.
@@ -42,6 +49,34 @@ struct TapeListing {
   let name: InstrumentName
   let tick: Price
   let lot: Quantity
+}
+
+/// What makers show, in dollars of the underlying.
+enum MakerDepth {
+  /// Of one option, each side.
+  static let optionDollars: Int64 = 200_000
+  /// Of a perpetual: half the spread as a share of the price, and dollars, from the best level on.
+  static let perpetualLevels: [(half: Ratio, dollars: Int64)] = [
+    (Ratio(raw: 250_000), 200_000), (Ratio(raw: 1_000_000), 300_000),
+    (Ratio(raw: 2_500_000), 500_000),
+  ]
+
+  /// A perpetual's ladder around its index; only the best level is picked by takers.
+  static func ladder(
+    _ instrument: InstrumentID, _ index: Price, _ listing: TapeListing, weight: Int64
+  )
+    -> [MarketStep.Quote]
+  {
+    perpetualLevels.enumerated().map { place, level in
+      let half = Int64(Int128(index.raw) * Int128(level.half.raw) / Int128(Ratio.scale))
+      let tick = listing.tick.raw
+      let bid = max(tick, (index.raw - half) / tick * tick)
+      return MarketStep.Quote(
+        instrument: instrument, bid: Price(raw: bid),
+        ask: Price(raw: max(bid + tick, (index.raw + half + tick - 1) / tick * tick)),
+        size: .worth(level.dollars, at: index, lot: listing.lot), weight: place == 0 ? weight : 0)
+    }
+  }
 }
 
 /// splitmix64: our own numbers from a printed seed.
