@@ -102,6 +102,8 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["Primitives", "Instruments", "Commitments", "Wire"],
       path: "Tests/Support", swiftSettings: settings),
+    // Plain C, since it must live between fork and exec: a program under a rule of the kernel.
+    .target(name: "CSandbox", path: "Tests/CSandbox"),
 
     tests("PrimitivesTests", ["Primitives"]),
     tests("CommitmentsTests", ["Primitives", "Commitments"]),
@@ -118,7 +120,7 @@ let package = Package(
     tests("SettlementTests", ["Primitives", "Instruments", "Commitments", "Wire", "Execution", "Clearing", "Settlement", "TestSupport"]),
     tests("CLITests", ["Primitives", "Instruments", "Wire", "Client", "CLI", arguments]),
     tests("LayeringTests", []),
-    tests("EndToEndTests", ["Primitives", "Instruments", "Commitments", "Wire", "Client", "CLI"]),
+    tests("EndToEndTests", ["Primitives", "Instruments", "Commitments", "Wire", "Client", "CLI", "CSandbox"]),
   ],
   swiftLanguageModes: [.v6]
 )
