@@ -110,6 +110,8 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["Primitives", "Instruments", "Commitments", "Wire"],
       path: "Tests/Support", swiftSettings: settings),
+    // Plain C, since it must live between fork and exec: a program under a rule of the kernel.
+    .target(name: "CSandbox", path: "Tests/CSandbox"),
 
     tests("PrimitivesTests", ["Primitives"]),
     tests("CommitmentsTests", ["Primitives", "Commitments"]),
@@ -126,7 +128,7 @@ let package = Package(
     tests("SettlementTests", ["Primitives", "Instruments", "Commitments", "Wire", "Execution", "Clearing", "Settlement", "TestSupport"]),
     tests("CLITests", ["Primitives", "Instruments", "Wire", "Client", "CLI", arguments]),
     tests("LayeringTests", []),
-    tests("EndToEndTests", ["Primitives", "Instruments", "Commitments", "Wire", "Settlement", "Storage", "Client", "Node", "CLI"]),
+    tests("EndToEndTests", ["Primitives", "Instruments", "Commitments", "Wire", "Settlement", "Storage", "Client", "Node", "CLI", "CSandbox"]),
   ],
   swiftLanguageModes: [.v6]
 )

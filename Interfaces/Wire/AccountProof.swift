@@ -3,6 +3,14 @@ public import Primitives
 
 /// An account, or its absence, under a clearing state root.
 public struct AccountProof: Sendable, Equatable {
+  /// What the two disclosed lists begin with.
+  public static let positionsTag: ObjectTag = "novate/positions/1"
+  public static let balancesTag: ObjectTag = "novate/balances/1"
+  /// Bytes of one entry: instrument, quantity, cost, 24 zero; asset, amount.
+  static let positionByteCount = 44
+  static let balanceByteCount = 10
+  private static let listHeadByteCount = 36
+
   public var account: AccountID
   /// The eight leaves of the account's container; none proves absence.
   public var fields: [Digest]
@@ -32,6 +40,10 @@ public struct AccountProof: Sendable, Equatable {
     // An absent account has nothing to disclose.
     guard !fields.isEmpty || positions.isEmpty && balances.isEmpty else { return nil }
     if !fields.isEmpty {
+      // A digest alone would let any bytes pass for a list that somebody hashed elsewhere.
+      guard AccountProof.isPositionList(positions), AccountProof.isBalanceList(balances) else {
+        return nil
+      }
       let disclosed = [balances, positions].map { $0.isEmpty ? .zero : SHA256.digest($0) }
       guard fields[1] == disclosed[0], fields[2] == disclosed[1],
         fields[4].words.0 == UInt64(account.raw)
@@ -40,6 +52,38 @@ public struct AccountProof: Sendable, Equatable {
     let leaf = fields.isEmpty ? .zero : Merkle.root(of: fields, width: 8)
     guard path.root(leaf: leaf, index: account.raw) == roots[0] else { return nil }
     return Merkle.root(of: roots, width: 16)
+  }
+
+  /// Empty, or the tag, a count above zero, and so many entries that rise by instrument.
+  static func isPositionList(_ bytes: [UInt8]) -> Bool {
+    isList(bytes, positionsTag, entryByteCount: positionByteCount) { entry in
+      UInt64(entry.load(at: 0, as: UInt32.self))
+    }
+  }
+
+  /// Empty, or the tag, a count above zero, and so many entries that rise by asset.
+  static func isBalanceList(_ bytes: [UInt8]) -> Bool {
+    isList(bytes, balancesTag, entryByteCount: balanceByteCount) { entry in
+      UInt64(entry.load(at: 0, as: UInt16.self))
+    }
+  }
+
+  private static func isList(
+    _ bytes: [UInt8], _ tag: ObjectTag, entryByteCount: Int, id: (RawSpan) -> UInt64
+  ) -> Bool {
+    if bytes.isEmpty { return true }
+    let span = bytes.rawSpan
+    guard span.byteCount > listHeadByteCount, Bytes32(span) == tag.bytes else { return false }
+    let count = Int(span.load(at: 32, as: UInt32.self))
+    guard span.byteCount == listHeadByteCount + count * entryByteCount else { return false }
+    var last: UInt64?
+    for place in 0..<count {
+      let start = listHeadByteCount + place * entryByteCount
+      let next = id(span.extracting(start..<(start + entryByteCount)))
+      if let last, next <= last { return false }
+      last = next
+    }
+    return true
   }
 
   public var encoded: [UInt8] {

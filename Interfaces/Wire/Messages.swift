@@ -129,7 +129,7 @@ public struct SubmittedMessage: Sendable, Equatable {
     var reader = ByteReader(bytes)
     let acceptedCount = try reader.count("accepted", maximum: SubmitMessage.bundlesMax)
     let refusedCount = try reader.count("refused", maximum: SubmitMessage.bundlesMax)
-    group = try reader.read(record: AcknowledgementGroup.self)
+    group = try reader.read(canonical: AcknowledgementGroup.self)
     signature = try reader.read()
     accepted = []
     refused = []
@@ -278,6 +278,8 @@ public struct QueryMessage: Sendable, Equatable {
     self.kind = kind
     try reader.zeros(6, field: "query reserved")
     subject = try reader.read()
+    // Accounts and instruments have 32 bits.
+    guard subject <= UInt64(UInt32.max) else { throw .invalid(field: "subject", offset: 8) }
     key = try reader.read()
     try reader.finish()
   }
@@ -310,6 +312,9 @@ public struct ProveMessage: Sendable, Equatable {
     self.kind = kind
     try reader.zeros(6, field: "prove reserved")
     subject = try reader.read()
+    guard kind == .trade || subject <= UInt64(UInt32.max) else {
+      throw .invalid(field: "subject", offset: 8)
+    }
     try reader.finish()
   }
 }

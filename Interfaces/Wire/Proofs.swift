@@ -90,10 +90,10 @@ public struct TradeProof: Sendable, Equatable {
 
   public init(decoding bytes: RawSpan) throws(DecodingFailure) {
     var reader = ByteReader(bytes)
-    fill = try reader.read(record: Fill.self)
+    fill = try reader.read(canonical: Fill.self)
     fillIndex = try reader.read()
     fillPath = try reader.path()
-    receipt = try reader.read(record: Receipt.self)
+    receipt = try reader.read(canonical: Receipt.self)
     receiptIndex = try reader.read()
     receiptPath = try reader.path()
     try reader.finish()
@@ -135,6 +135,7 @@ public struct EquivocationEvidence: Sendable, Equatable {
   public init(decoding bytes: RawSpan) throws(DecodingFailure) {
     var reader = ByteReader(bytes)
     layer = try reader.read()
+    guard (1...2).contains(layer) else { throw .invalid(field: "layer of evidence", offset: 0) }
     try reader.zeros(6, field: "evidence reserved")
     first = try reader.array(try reader.count("first object", maximum: 4_096))
     second = try reader.array(try reader.count("second object", maximum: 4_096))

@@ -1,13 +1,14 @@
 import Commitments
 import Primitives
+import Wire
 
 /// The global tree of accounts: leaf = hash_tree_root of the account's eight fields.
 ///
 /// Fields 0–3 change with fills and stand in one subtree; 4–7 are fixed at opening and their root
 /// is kept: a touched account costs its two digests and four pair hashes.
 struct AccountTree: ~Copyable {
-  static let positionsTag: ObjectTag = "novate/positions/1"
-  static let balancesTag: ObjectTag = "novate/balances/1"
+  static let positionsTag = AccountProof.positionsTag
+  static let balancesTag = AccountProof.balancesTag
 
   private var tree = IndexedTree()
   private var fixed: [Digest] = []

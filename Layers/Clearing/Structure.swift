@@ -20,6 +20,7 @@ extension ClearingMachine {
         instruments[slot].fault == nil
       else { return "instrument \(slot)" }
     }
+    if let fault = figureFault() ?? decisionFault() { return fault }
     for slot in 0..<slices.count
     where slices[slot].underlying.index >= genesis.underlyings.count {
       return "underlying of slice \(slot)"
@@ -32,6 +33,51 @@ extension ClearingMachine {
     }
     guard listed == balances.count else { return "a balance of no account" }
     return unlistedFault()
+  }
+
+  /// Figures so large that a sum of a few might not fit.
+  private func figureFault() -> String? {
+    func isModest(_ value: Int64) -> Bool { value.magnitude <= UInt64(Int64.max / 4) }
+    guard status[0].batch < 1 << 62, status[0].trades < 1 << 62, status[0].time.raw > 0,
+      status[0].time <= .latest
+    else { return "a counter of the status record" }
+    for asset in 0..<funds.count {
+      let fund = funds[asset]
+      guard fund.insurance >= 0, fund.deposits >= 0, fund.withdrawals >= 0,
+        [fund.insurance, fund.fees, fund.rounding, fund.deposits, fund.withdrawals]
+          .allSatisfy(isModest)
+      else { return "fund of asset \(asset)" }
+    }
+    for index in 0..<accounts.count where !isModest(accounts[index].cash.raw) {
+      return "cash of account \(index)"
+    }
+    for slot in 0..<positions.count
+    where !isModest(positions[slot].quantity.raw) || !isModest(positions[slot].cost.raw) {
+      return "figures of position \(slot)"
+    }
+    for slot in 0..<balances.count where !isModest(balances[slot].amount.raw) {
+      return "amount of balance \(slot)"
+    }
+    return nil
+  }
+
+  /// Withdrawals and proposals that name what is not there.
+  private func decisionFault() -> String? {
+    for slot in 0..<withdrawals.count
+    where withdrawals[slot].asset.index >= genesis.assets.count {
+      return "asset of withdrawal \(slot)"
+    }
+    for slot in 0..<proposals.count {
+      let proposal = proposals[slot]
+      switch ActionKind(rawValue: UInt8(clamping: proposal.kind)) {
+      case .list where proposal.terms.fault == nil
+        && proposal.terms.underlying.index < genesis.underlyings.count:
+        continue
+      case .halt where proposal.subject < instruments.count: continue
+      default: return "proposal \(slot)"
+      }
+    }
+    return nil
   }
 
   /// A slot on no list holds nothing: no root would cover it.

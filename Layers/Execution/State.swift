@@ -26,6 +26,7 @@ extension ExecutionMachine: PooledState {
   public mutating func rebuild(expecting expected: Digest, previous: Digest)
     throws(ExecutionFailure)
   {
+    if let fault = structureFault() { throw .state("stored state is out of shape: \(fault)") }
     previousID = previous
     root = trees.rebuiltRoot(
       keys, credits, holdings, balances, since, orders, instruments, indices, slices, status)

@@ -55,7 +55,6 @@ struct Sequencer: ~Copyable {
   private var closedAt: UInt64 = 0
   /// Newest oracle time seen in a publisher's signed bundle.
   private var oracleTime = Timestamp.zero
-  private var rate = RateLimit()
   /// Whether the open batch carries directives out.
   private var isDirected = false
   /// Whether the last directives changed nothing, and no bundle has come since.
@@ -155,7 +154,6 @@ struct Sequencer: ~Copyable {
     grants.removeAll(keepingCapacity: true)
     state.noteAdoption()
     openedAt = Clock.monotonicNanoseconds
-    rate.begin(second: time.raw / 1_000)
   }
 
   private mutating func close() {
@@ -186,7 +184,11 @@ struct Sequencer: ~Copyable {
       return refuse(checked, .degraded)
     }
     followOracle(checked, bundle)
-    if !state.machine.isBatchOpen { open() }
+    if !state.machine.isBatchOpen {
+      // Whoever holds no key here makes nothing happen, not even an empty batch.
+      if let refusal = strangerRefusal(checked, bundle) { return refuse(checked, refusal) }
+      open()
+    }
     if let refusal = state.machine.door(bundle) {
       if refusal == .batchFull {
         close()
@@ -201,10 +203,6 @@ struct Sequencer: ~Copyable {
       }
       return refuse(checked, refusal)
     }
-    guard
-      rate.allows(
-        bundle.header.account, maximum: service.context.genesis.constants.bundlesPerSecondMax)
-    else { return refuse(checked, .rateLimited) }
     guard checked.isSigned || isSigned(checked, bundle) else {
       return refuse(checked, .badSignature)
     }
@@ -225,6 +223,19 @@ struct Sequencer: ~Copyable {
     state.acknowledgements.append(leaf)
     state.outcomes.remember(leaf)
     group.accepted.append((checked.ticket, checked.place, leaf))
+  }
+
+  /// Why a bundle may not even open a batch: its key is not good here, or did not sign it.
+  private func strangerRefusal(_ checked: CheckedBundle, _ bundle: Bundle) -> Refusal? {
+    let (account, key) = (bundle.header.account, bundle.header.key)
+    // Accounts that the next opening adopts are as good as there.
+    let isOpening = grants.contains {
+      $0.body.opened.contains { $0.account == account && $0.owner == key }
+    }
+    if !isOpening && !state.machine.isKnown(account, key) {
+      return account.index < state.machine.accountCount ? .unknownKey : .unknownAccount
+    }
+    return checked.isSigned || isSigned(checked, bundle) ? nil : .badSignature
   }
 
   /// A key the workers did not know yet is checked here; a false signature is the caller's fault.
@@ -304,23 +315,5 @@ struct Sequencer: ~Copyable {
     }
     connection.send(
       type: MessageType.answer, flags: .response, requestID: requestID, body: body)
-  }
-}
-
-/// How many bundles each account may sequence in one second of batch time.
-struct RateLimit {
-  private var second: Int64 = -1
-  private var counts: [UInt32: Int64] = [:]
-
-  mutating func begin(second: Int64) {
-    guard second != self.second else { return }
-    self.second = second
-    counts.removeAll(keepingCapacity: true)
-  }
-
-  mutating func allows(_ account: AccountID, maximum: Int64) -> Bool {
-    let count = counts[account.raw, default: 0] + 1
-    counts[account.raw] = count
-    return count <= maximum
   }
 }

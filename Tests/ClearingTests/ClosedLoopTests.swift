@@ -39,6 +39,7 @@ struct Loop: ~Copyable {
     var body: [UInt8]
     var cleared: ClearingHeader
     var receipts: [UInt8]
+    var result: ClearingResult
   }
 
   init(seed: UInt64, crashes: Bool) {
@@ -92,7 +93,7 @@ struct Loop: ~Copyable {
     record.append(
       Batch(
         time: time, adopted: adopted, bundles: bundles, header: header, body: bytes,
-        cleared: result.header, receipts: result.receipts))
+        cleared: result.header, receipts: result.receipts, result: result))
     time = Timestamp(raw: time.raw + 200 + Int64(generator.below(2_000)))
     return nil
   }

@@ -16,6 +16,9 @@ final class TestNetwork {
   let genesis: Genesis
   let network: Digest
   private(set) var layers: [String: LayerProcess] = [:]
+  /// An operator's settings for every layer started from now on.
+  var config: String?
+  private let seed: UInt64
   private var nonces: [AccountID: UInt64] = [:]
 
   static var programs: String {
@@ -23,18 +26,22 @@ final class TestNetwork {
     return Files.parent(of: Files.parent(of: Files.parent(of: #filePath))) + "/.build/release"
   }
 
-  init(_ name: String) throws {
+  init(
+    _ name: String, seed: UInt64 = TestNetwork.seed, _ change: (inout Constants) -> Void = { _ in }
+  ) throws {
+    self.seed = seed
     folder = "/tmp/novate-\(name)-\(getpid())-\(UInt32.random(in: 0..<1_000_000))"
     var builder = GenesisBuilder(startTime: Timestamp(raw: 1_770_000_000_000))
     builder.name = "novate-test"
+    change(&builder.constants)
     self.builder = builder
-    genesis = try builder.genesis(seed: TestNetwork.seed)
+    genesis = try builder.genesis(seed: seed)
     network = genesis.networkID
     try Files.makeFolder(folder)
     try Files.makeFolder(folder + "/keys", mode: 0o700)
     for role in builder.roles {
       try KeyFile.write(
-        role.key(seed: TestNetwork.seed), to: "\(folder)/keys/\(role.fileName)")
+        role.key(seed: seed), to: "\(folder)/keys/\(role.fileName)")
     }
     try Files.create(folder + "/genesis.json", Array(genesis.json.utf8))
   }
@@ -57,6 +64,7 @@ final class TestNetwork {
       "--listen", address(name),
     ]
     for peer in TestNetwork.peers[name] ?? [] { arguments += ["--peer", address(peer)] }
+    if let config { arguments += ["--config", config] }
     layers[name] = try LayerProcess(
       program: TestNetwork.programs + "/novate-\(name)", arguments: arguments,
       logPath: "\(folder)/\(name).log")
@@ -89,16 +97,25 @@ final class TestNetwork {
   func bundle(_ actions: [Action], _ account: AccountID, life: Int64 = 600_000) -> Bundle {
     let nonce = nonces[account, default: 0] + 1
     nonces[account] = nonce
-    let key = builder.accountRoles[account.index].key(seed: TestNetwork.seed)
+    let key = key(of: account)
     return Bundle.signed(
       actions, account: account, nonce: nonce,
       expiry: Timestamp(raw: TestNetwork.now.raw + life), network: network, by: key)
   }
 
+  func key(of account: AccountID) -> SigningKey {
+    builder.accountRoles[account.index].key(seed: seed)
+  }
+
   /// Submits one bundle and waits for its answer.
   func submit(_ bundle: Bundle, _ connection: BlockingConnection) throws -> SubmittedMessage {
+    try submit(bundle.bytes, connection)
+  }
+
+  /// Submits what may be no bundle at all.
+  func submit(_ bytes: [UInt8], _ connection: BlockingConnection) throws -> SubmittedMessage {
     let frame = try connection.request(
-      type: MessageType.submit, body: SubmitMessage(bundles: [bundle.bytes]).encoded)
+      type: MessageType.submit, body: SubmitMessage(bundles: [bytes]).encoded)
     let body = frame.body
     return try SubmittedMessage(decoding: body.rawSpan)
   }

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """A second reader of Docs/Protocol.md, written from that page alone: standard library, no package.
 
-  python3 Tests/Generators/independent_verify.py GENESIS_JSON          prints network id and genesis roots
-  python3 Tests/Generators/independent_verify.py FILE.nvb [HASH]       checks framing, chain, proofs and log
+  python3 Tests/Independent/verify.py GENESIS_JSON          prints network id and genesis roots
+  python3 Tests/Independent/verify.py FILE.nvb [HASH]       checks framing, chain, proofs and log
 
 It decodes every batch and Clearance of a range file, recomputes ids, body hashes, transaction, event and log roots and
 the linkage of roots, and compares the roots before the first batch with those of its own genesis state or of the file's
 pre-state. Of account and trade files it follows the proof to the checkpoint. It checks no signature and replays no rule:
-`novate verify` does. Exit 0 when all agrees, 1 otherwise.
+replay.py does the latter. Exit 0 when all agrees, 1 otherwise.
 """
 
 import base64
@@ -220,7 +220,8 @@ def genesis_bytes(text):
 class Genesis:
     def __init__(self, data):
         reader = Reader(data)
-        need(reader.unpack("HHHH")[0] == 1, "genesis format")
+        form, _, self.threshold, _ = reader.unpack("HHHH")
+        need(form == 1, "genesis format")
         reader.take(32)
         self.start = reader.number("q")
         self.keys = [reader.take(32) for _ in range(6)]
@@ -230,8 +231,8 @@ class Genesis:
         self.accounts = reader.list(65_536, 32)
         self.assets = reader.list(16, 24)
         self.underlyings = reader.list(64, 16)
-        reader.list(16, 4)
-        reader.list(16, 4)
+        self.publishers = [int.from_bytes(account, "little") for account in reader.list(16, 4)]
+        self.members = [int.from_bytes(account, "little") for account in reader.list(16, 4)]
         self.instruments = reader.list(4_096, 128)
         self.constants, self.rules = reader.take(192), reader.take(32)
         reader.end()

@@ -1,0 +1,166 @@
+import Commitments
+import Foundation
+import Instruments
+import Primitives
+import TestSupport
+import Testing
+import Wire
+
+@testable import Clearing
+
+/// The records of clearing's state and an account's leaf: field by field as Docs/Protocol.md 9.1 and
+/// 11.2 pack them, and on file.
+@Suite("Clearing's records") struct RecordTests {
+  static let file = URL(filePath: #filePath).deletingLastPathComponent()
+    .deletingLastPathComponent().appending(path: "Fixtures/Machines/clearing-records.txt")
+
+  private struct Row {
+    let name: String
+    let bytes: [UInt8]
+    let packed: [UInt8]
+
+    init(_ name: String, bytes: [UInt8], _ pack: (inout ByteWriter) -> Void) {
+      self.name = name
+      self.bytes = bytes
+      var out = ByteWriter()
+      pack(&out)
+      packed = out.bytes
+    }
+
+    init<Record: FlatRecord>(_ name: String, _ record: Record, _ pack: (inout ByteWriter) -> Void) {
+      self.init(name, bytes: record.withBytes { $0.array }, pack)
+    }
+  }
+
+  private static func digest(_ byte: UInt8) -> Digest {
+    Digest([UInt8](repeating: byte, count: 32).rawSpan)
+  }
+
+  private static let account = AccountRecord(
+    owner: digest(0x11), cash: Money(raw: -2), flags: 1, firstPosition: 3, firstBalance: 4,
+    positionCount: 5, opened: 6, closing: 7)
+
+  private static var rows: [Row] {
+    let terms = TestWorld.instruments()[2]
+    return [
+      Row("account", account) {
+        $0.write(digest(0x11))
+        $0.write(Int64(-2))
+        for word in [1, 3, 4, 5] as [UInt32] { $0.write(word) }
+        for word in [6, 7] as [UInt64] { $0.write(word) }
+      },
+      Row(
+        "position",
+        PositionRecord(
+          account: AccountID(1), instrument: InstrumentID(2), quantity: Quantity(raw: -3),
+          cost: Money(raw: 4), next: 5, isUsed: 1)
+      ) {
+        for word in [1, 2] as [UInt32] { $0.write(word) }
+        for word in [-3, 4] as [Int64] { $0.write(word) }
+        for word in [5, 1] as [UInt32] { $0.write(word) }
+        $0.pad(24)
+      },
+      Row(
+        "balance",
+        BalanceRecord(account: AccountID(1), asset: AssetID(2), amount: Amount(raw: 3), next: 4)
+      ) {
+        $0.write(UInt32(1))
+        $0.write(UInt16(2))
+        $0.pad(2)
+        $0.write(Int64(3))
+        $0.write(UInt32(4))
+        $0.pad(4)
+      },
+      Row(
+        "fund",
+        FundRecord(
+          insurance: 1, fees: 2, rounding: -3, deposits: 4, withdrawals: 5, lastReference: 6)
+      ) {
+        for word in [1, 2, -3, 4, 5, 6] as [Int64] { $0.write(word) }
+        $0.pad(8)
+      },
+      Row(
+        "submission",
+        SubmissionRecord(
+          publisher: 1, underlying: UnderlyingID(2), kind: SubmissionRecord.surface,
+          expiry: Timestamp(raw: 4), sequence: 5, time: Timestamp(raw: 6), price: Price(raw: 7),
+          parameters: SurfaceParameters(a: 8, b: 9, rho: -10, m: 11, sigma: 12))
+      ) {
+        $0.write(UInt32(1))
+        for word in [2, 2] as [UInt16] { $0.write(word) }
+        for word in [4, 5, 6, 7, 8, 9, -10, 11, 12] as [Int64] { $0.write(word) }
+      },
+      Row(
+        "withdrawal",
+        WithdrawalRecord(
+          account: AccountID(1), asset: AssetID(2), state: WithdrawalRecord.released,
+          amount: Amount(raw: 3), batch: 4, destination: digest(0x55), reference: digest(0x66))
+      ) {
+        $0.write(UInt32(1))
+        for word in [2, 2] as [UInt16] { $0.write(word) }
+        $0.write(Int64(3))
+        $0.write(UInt64(4))
+        $0.write(digest(0x55))
+        $0.write(digest(0x66))
+      },
+      Row(
+        "proposal",
+        ProposalRecord(
+          action: digest(0x22), kind: 12, approvals: 3, effective: 4, subject: 5, isDone: 1,
+          halted: 1, terms: terms)
+      ) {
+        $0.write(digest(0x22))
+        for word in [12, 3] as [UInt32] { $0.write(word) }
+        $0.write(UInt64(4))
+        $0.write(UInt32(5))
+        for word in [1, 1] as [UInt16] { $0.write(word) }
+        $0.write(record: terms)
+      },
+      Row(
+        "status",
+        StatusRecord(batch: 1, time: Timestamp(raw: 2), term: 1, trades: 3)
+      ) {
+        for word in [1, 2] as [UInt64] { $0.write(word) }
+        $0.write(UInt32(1))
+        $0.pad(4)
+        $0.write(UInt64(3))
+        $0.pad(32)
+      },
+      leaf,
+    ]
+  }
+
+  /// The leaf of account 9 with two digests, hashed here by hand.
+  private static var leaf: Row {
+    let (balances, positions) = (digest(0x33), digest(0x44))
+    let fields = AccountTree.fields(
+      AccountID(9), account, balances: balances, positions: positions)
+    func chunk(_ words: UInt64...) -> Digest {
+      var out = ByteWriter()
+      for word in words { out.write(word) }
+      out.pad(32 - out.bytes.count)
+      return Digest(out.bytes.rawSpan)
+    }
+    let minusTwo = UInt64(bitPattern: -2)
+    let left = SHA256.pair(
+      SHA256.pair(chunk(minusTwo), balances), SHA256.pair(positions, chunk(1, 7)))
+    let right = SHA256.pair(
+      SHA256.pair(chunk(9), account.owner), SHA256.pair(chunk(6), .zero))
+    return Row("account-leaf", bytes: Merkle.root(of: fields, width: 8).withBytes { $0.array }) {
+      $0.write(SHA256.pair(left, right))
+    }
+  }
+
+  @Test("each record's memory is what the page packs, and what is on file")
+  func golden() throws {
+    for row in Self.rows { #expect(row.bytes == row.packed, "\(row.name)") }
+    let text =
+      "# Clearing's records and an account's leaf: name and bytes\n"
+      + Self.rows.map { "\($0.name) \(Hexadecimal.text($0.bytes.rawSpan))\n" }.joined()
+    if ProcessInfo.processInfo.environment["NOVATE_REGENERATE"] == "1" {
+      try text.write(to: Self.file, atomically: true, encoding: .utf8)
+    }
+    let stored = try String(contentsOf: Self.file, encoding: .utf8)
+    #expect(text == stored)
+  }
+}

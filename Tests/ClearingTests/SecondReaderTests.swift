@@ -1,0 +1,338 @@
+import Commitments
+import Foundation
+import Instruments
+import Primitives
+import TestSupport
+import Testing
+import Wire
+
+@testable import Clearing
+@testable import Execution
+
+/// A range file of a run, without signatures and checkpoints: all that a replay needs.
+private func rangeFile(
+  _ genesis: Genesis, _ batches: [(header: ExecutionHeader, body: [UInt8])],
+  _ clearances: [ClearingResult]
+) -> [UInt8] {
+  var (first, second) = (ByteWriter(), ByteWriter())
+  for (header, body) in batches {
+    ObjectList.append(
+      SignedBatch(header: header, signature: .zero, body: body).encoded, to: &first)
+  }
+  for result in clearances {
+    ObjectList.append(
+      SignedClearance(header: result.header, signature: .zero, body: result.bodyBytes).encoded,
+      to: &second)
+  }
+  return BundleFile.encoded(
+    BundleFile.Manifest(
+      kind: .range, network: genesis.networkID, first: BatchNumber(0),
+      last: BatchNumber(UInt64(batches.count - 1))),
+    [(.genesis, genesis.encoded), (.batches, first.bytes), (.clearances, second.bytes)])
+}
+
+/// Every kind of action, from every kind of key, between two machines of which one lags.
+struct Medley: ~Copyable {
+  let genesis: Genesis
+  var execution: ExecutionMachine
+  var clearing: ClearingMachine
+  var generator: Generator
+  var time = TestWorld.start
+  var batches: [(header: ExecutionHeader, body: [UInt8])] = []
+  var results: [ClearingResult] = []
+  /// How often each kind was accepted, by its code.
+  var accepted = [Int](repeating: 0, count: 16)
+  private var adopted = 0
+  private var nonces: [PublicKey: UInt64] = [:]
+  private var references: [UInt64] = [0, 0]
+  private var sequence: UInt64 = 0
+  private var price: Int64 = 1_000
+  private var outgoing: [Wire.Bundle] = []
+
+  static let clients = 6
+  static let sessionKeys = 4
+
+  init(seed: UInt64) {
+    genesis = TestWorld.genesis(
+      clients: Medley.clients, instruments: TestWorld.instruments(expiry: 60_000))
+    execution = ExecutionMachine(genesis: genesis)
+    clearing = ClearingMachine(genesis: genesis)
+    generator = Generator(seed: seed)
+  }
+
+  private func client(_ number: Int) -> AccountID {
+    AccountID(UInt32(TestWorld.firstClient + number))
+  }
+
+  private static func sessionKey(_ client: Int, _ number: Int) -> SigningKey {
+    TestWorld.key(9_000 + client * 10 + number)
+  }
+
+  mutating func step(_ number: Int) throws {
+    let until = max(adopted, results.count - generator.below(4))
+    try execution.openBatch(
+      time: time, adopting: results[adopted..<until].map { ($0.header, $0.body) })
+    adopted = until
+    outgoing = []
+    traffic(number)
+    for bundle in outgoing where execution.door(bundle) == nil {
+      var outcomes: [Outcome] = []
+      try execution.apply(bundle, into: &outcomes)
+      var record = 0
+      for outcome in outcomes {
+        let kind = bundle.record(record).kind
+        if outcome.status != .rejected, let kind { accepted[Int(kind.rawValue)] += 1 }
+        record += kind?.recordCount ?? 1
+      }
+    }
+    let (header, body) = execution.closeBatch()
+    execution.seal()
+    results.append(try clearing.apply(header, try BatchBody(body)))
+    clearing.seal()
+    batches.append((header, body))
+    time = Timestamp(raw: time.raw + 100 + Int64(generator.below(1_500)))
+  }
+
+  private mutating func send(_ account: AccountID, _ actions: [Action], by key: PublicKey? = nil) {
+    let key = key ?? genesis.accounts[account.index]
+    let nonce = nonces[key, default: 0] + (generator.chance(90) ? 1 : 3)
+    nonces[key] = nonce
+    outgoing.append(
+      TestWorld.bundle(
+        actions, account: account, key: key, nonce: nonce,
+        expiry: Timestamp(raw: time.raw + 30_000)))
+  }
+
+  private mutating func traffic(_ number: Int) {
+    if number == 0 { fund() }
+    if number == 0 || generator.chance(70) { oracle() }
+    if generator.chance(25) { govern() }
+    if generator.chance(20), clearing.withdrawals.count > 0 {
+      send(
+        TestWorld.custodian,
+        [
+          .release(
+            withdrawal: UInt64(generator.below(clearing.withdrawals.count + 1)),
+            reference: SHA256.digest([1]))
+        ])
+    }
+    if generator.chance(15) { deposit(number) }
+    for _ in 0..<(4 + generator.below(14)) {
+      let number = generator.below(Medley.clients)
+      var actions: [Action] = []
+      for _ in 0...generator.below(3) { actions.append(action(number)) }
+      let session =
+        generator.chance(25)
+        ? Medley.sessionKey(number, generator.below(Medley.sessionKeys)).publicKey : nil
+      send(client(number), actions, by: session)
+    }
+  }
+
+  private mutating func fund() {
+    for number in 0..<Medley.clients {
+      references[0] += 1
+      references[1] += 1
+      send(
+        TestWorld.custodian,
+        [
+          .deposit(
+            asset: .quote, amount: Amount(raw: 4_000_000_000),
+            owner: genesis.accounts[client(number).index], reference: references[0]),
+          .deposit(
+            asset: AssetID(1), amount: Amount(raw: 900_000_000),
+            owner: genesis.accounts[client(number).index], reference: references[1]),
+        ])
+    }
+  }
+
+  private mutating func deposit(_ number: Int) {
+    references[0] += generator.chance(80) ? 1 : 0
+    let owners: [PublicKey] = [
+      .zero, TestWorld.key(7_700 + number).publicKey, genesis.accounts[client(0).index],
+    ]
+    send(
+      TestWorld.custodian,
+      [
+        .deposit(
+          asset: .quote, amount: Amount(raw: generator.within(1...60_000_000)),
+          owner: generator.pick(owners), reference: references[0])
+      ])
+  }
+
+  private mutating func oracle() {
+    let isCrash = generator.chance(8)
+    let step = max(1, price / (isCrash ? 4 : 50))
+    price = min(3_000, max(200, price + (isCrash ? -step : generator.within(-step...step))))
+    sequence += generator.chance(92) ? 1 : 0
+    let expiry = genesis.instruments[2].expiry
+    for publisher in TestWorld.publishers where generator.chance(85) {
+      let word = Timestamp(raw: time.raw - generator.within(-6_000...2_000))
+      var actions: [Action] = [
+        .index(
+          underlying: UnderlyingID(0),
+          price: Price(raw: price * Price.scale + generator.within(0...9_999_999)), time: word,
+          sequence: sequence),
+        .index(
+          underlying: UnderlyingID(1), price: Price(raw: price * Price.scale / 10), time: time,
+          sequence: sequence),
+      ]
+      var smile = TestWorld.smile(time: max(60_000, expiry.raw - time.raw))
+      smile.a += generator.within(0...1_000)
+      smile.b += generator.within(0...200_000_000)
+      smile.m = generator.within(-50_000_000_000...50_000_000_000)
+      actions.append(
+        .surface(
+          underlying: UnderlyingID(0), expiry: expiry,
+          forward: Price(raw: (price + generator.within(0...3)) * Price.scale), parameters: smile,
+          time: word, sequence: sequence))
+      send(publisher, actions)
+    }
+  }
+
+  private mutating func govern() {
+    var terms = genesis.instruments[generator.pick([0, 4])]
+    terms.tick = Price(raw: TestWorld.tick * generator.within(1...2))
+    let instrument = InstrumentID(UInt32(generator.below(clearing.instrumentCount)))
+    let action: Action =
+      generator.chance(30)
+      ? .list(terms) : .halt(instrument: instrument, halted: generator.chance(40))
+    for member in TestWorld.governance where generator.chance(75) { send(member, [action]) }
+  }
+
+  private mutating func action(_ number: Int) -> Action {
+    let instrument = InstrumentID(UInt32(generator.below(execution.instrumentCount + 1)))
+    let orders = execution.openOrders(of: client(generator.below(Medley.clients)))
+    switch generator.below(100) {
+    case 0..<62: return place(instrument)
+    case 62..<68:
+      guard let order = orders.first else { return .cancelAll(instrument: instrument) }
+      return .cancel(instrument: order.instrument, order: order.id)
+    case 68..<72:
+      return .cancelClient(instrument: instrument, clientID: UInt64(generator.below(6)))
+    case 72..<75: return .cancelAll(instrument: generator.chance(50) ? .all : instrument)
+    case 75..<82: return block(number, instrument)
+    case 82..<88:
+      return .addKey(
+        key: Medley.sessionKey(number, generator.below(Medley.sessionKeys)).publicKey,
+        markets: generator.chance(50) ? .all : instrument,
+        expiry: Timestamp(raw: time.raw + generator.within(1_000...20_000)))
+    case 88..<91:
+      return .revokeKey(
+        key: Medley.sessionKey(number, generator.below(Medley.sessionKeys)).publicKey)
+    default:
+      return .withdraw(
+        asset: AssetID(UInt16(generator.below(3))),
+        amount: Amount(raw: generator.within(1...90_000_000)), destination: SHA256.digest([9]))
+    }
+  }
+
+  private mutating func limit(_ instrument: InstrumentID) -> Price {
+    let mark = execution.mark(instrument)?.raw ?? price * Price.scale
+    let step = max(TestWorld.tick, mark / 1_500)
+    let raw = (mark + generator.within(-10...10) * step) / TestWorld.tick * TestWorld.tick
+    return Price(raw: max(TestWorld.tick, raw))
+  }
+
+  private mutating func place(_ instrument: InstrumentID) -> Action {
+    let tif: TimeInForce = generator.chance(70) ? .gtc : generator.chance(50) ? .ioc : .fok
+    return .place(
+      instrument: instrument, side: generator.chance(50) ? .buy : .sell,
+      price: limit(instrument),
+      quantity: Quantity(raw: TestWorld.lot * generator.within(1...500)), timeInForce: tif,
+      postOnly: tif == .gtc && generator.chance(20), reduceOnly: generator.chance(15),
+      clientID: generator.chance(40) ? UInt64(generator.below(6)) : 0)
+  }
+
+  private mutating func block(_ number: Int, _ instrument: InstrumentID) -> Action {
+    let other = client((number + generator.below(Medley.clients)) % Medley.clients)
+    let key = genesis.accounts[other.index]
+    let nonce = nonces[key, default: 0] + (generator.chance(80) ? 1 : 0)
+    nonces[key] = nonce
+    var trade = BlockTrade.signed(
+      instrument: instrument, side: generator.chance(50) ? .buy : .sell, price: limit(instrument),
+      quantity: Quantity(raw: TestWorld.lot * generator.within(1...100)), reference: 1,
+      counterparty: other, nonce: nonce, expiry: Timestamp(raw: time.raw + 5_000),
+      network: genesis.networkID, by: TestWorld.ownerKey(other))
+    if generator.chance(10) { trade.reference = 2 }
+    return .block(trade)
+  }
+}
+
+/// `Tests/Independent` is a verifier in Python, written from Docs/Protocol.md alone. Where it and
+/// the machines disagree, the page or the machines are wrong.
+@Suite("A second reader of the protocol") struct SecondReaderTests {
+  /// Exit code and output of the second verifier; nil where there is no Python.
+  private func verdict(_ file: [UInt8]) throws -> (code: Int32, text: String)? {
+    let path = FileManager.default.temporaryDirectory
+      .appending(path: "second-reader-\(UUID().uuidString).nvb")
+    try Data(file).write(to: path)
+    defer { try? FileManager.default.removeItem(at: path) }
+    let script = URL(filePath: #filePath).deletingLastPathComponent()
+      .deletingLastPathComponent().appending(path: "Independent/replay.py")
+    let process = Process()
+    process.executableURL = URL(filePath: "/usr/bin/env")
+    process.arguments = ["python3", "-B", script.path, path.path]
+    let output = Pipe()
+    process.standardOutput = output
+    process.standardError = output
+    try process.run()
+    let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+    process.waitUntilExit()
+    // What `env` says where there is no such program.
+    if process.terminationStatus == 127 {
+      print("skipped: there is no python3 here")
+      return nil
+    }
+    return (process.terminationStatus, text)
+  }
+
+  @Test(
+    "it finds every root, event and body of random days the same",
+    arguments: [601, 602, 603] as [UInt64])
+  func medley(seed: UInt64) throws {
+    var medley = Medley(seed: seed)
+    for number in 0..<120 { try medley.step(number) }
+    for kind in ActionKind.allCases {
+      #expect(medley.accepted[Int(kind.rawValue)] > 0, "seed \(seed): no \(kind) was accepted")
+    }
+    let file = rangeFile(medley.genesis, medley.batches, medley.results)
+    guard let (code, text) = try verdict(file) else { return }
+    #expect(code == 0, "seed \(seed): \(text)")
+  }
+
+  @Test("it finds the closes and debts of a crash the same", arguments: [401, 402] as [UInt64])
+  func crash(seed: UInt64) throws {
+    var loop = Loop(seed: seed, crashes: true)
+    for number in 0..<100 {
+      let fault = try loop.step(number)
+      #expect(fault == nil)
+    }
+    #expect(loop.closes > 0 && loop.restrictions > 0, "seed \(seed)")
+    let file = rangeFile(
+      loop.genesis, loop.record.map { ($0.header, $0.body) }, loop.record.map(\.result))
+    guard let (code, text) = try verdict(file) else { return }
+    #expect(code == 0, "seed \(seed): \(text)")
+  }
+
+  @Test("it refuses a fill of another price, a credit out of thin air and a root made up")
+  func lies() throws {
+    var medley = Medley(seed: 604)
+    for number in 0..<12 { try medley.step(number) }
+    func code(_ change: (inout [(header: ExecutionHeader, body: [UInt8])], inout [ClearingResult]) -> Void)
+      throws -> Int32
+    {
+      var (batches, results) = (medley.batches, medley.results)
+      change(&batches, &results)
+      return try verdict(rangeFile(medley.genesis, batches, results))?.code ?? 1
+    }
+    #expect(try code { batches, _ in batches[7].header.postRoot = .zero } == 1)
+    #expect(try code { _, results in results[7].header.postRoot = .zero } == 1)
+    #expect(try code { _, results in results[7].header.receiptsRoot = .zero } == 1)
+    #expect(
+      try code { _, results in
+        results[7].body.accounts[0].cash = Money(raw: 1 << 40)
+        results[7].bodyBytes = results[7].body.encoded
+        results[7].header.bodyHash = SHA256.digest(results[7].bodyBytes)
+      } == 1)
+  }
+}

@@ -1,0 +1,437 @@
+"""Section 9 of Docs/Protocol.md: clearing."""
+
+import struct
+
+from pricing import MONEY, ONE, WORDS, up, variance
+from records import Action, Instrument, Market, Pool, Row, Tree
+from verify import ALL, NONE, ZERO, leaf, merkle, need, sha, tag
+
+
+class Clearing(Market):
+    def __init__(self, genesis):
+        super().__init__(genesis)
+        self.accounts, self.by_owner = [], {}
+        self.batch, self.time, self.trades = 0, genesis.start, 0
+        self.funds = [Row(insurance=0, fees=0, rounding=0, deposits=0, withdrawals=0, reference=0)
+                      for _ in genesis.assets]
+        self.submissions, self.withdrawals, self.proposals, self.slice_order = [], [], [], []
+        self.pools = {name: Pool(size) for name, size in (
+            ("instruments", 128), ("indices", 24), ("slices", 72), ("submissions", 80), ("proposals", 184), ("funds", 56),
+            ("withdrawals", 88), ("status", 64))}
+        self.tree = Tree()
+        self.begin()
+        for owner in genesis.accounts:
+            self.open_account(owner)
+        self.reprice()
+        self.roots()
+        self.begin()
+
+    def begin(self):
+        self.receipts, self.directives, self.opened = [], [], []
+        self.hit = Row(accounts=set(), balances=set(), positions=set(), indices=set(), slices=set(), instruments=set())
+
+    def open_account(self, owner):
+        number = len(self.accounts)
+        self.accounts.append(Row(owner=owner, cash=0, flags=0, opened=self.batch, closing=NONE, positions={}, balances={}))
+        self.by_owner[owner] = number
+        self.opened.append((number, owner))
+        self.hit.accounts.add(number)
+        return number
+
+    # 11.2
+
+    def leaf(self, number):
+        def chunk(*words):
+            return struct.pack(f"<{len(words)}Q", *(w % WORDS for w in words)).ljust(32, b"\0")
+
+        def digest(name, rows):
+            return sha(tag(name), struct.pack("<I", len(rows)), *rows) if rows else ZERO
+        a = self.accounts[number]
+        balances = [struct.pack("<Hq", asset, a.balances[asset]) for asset in sorted(a.balances)]
+        positions = [struct.pack("<Iqq24x", i, *a.positions[i]) for i in sorted(a.positions)]
+        return merkle(8, [chunk(a.cash), digest("novate/balances/1", balances), digest("novate/positions/1", positions),
+                          chunk(a.flags, a.closing), chunk(number), a.owner, chunk(a.opened), ZERO])
+
+    def roots(self):
+        for number in self.hit.accounts:
+            self.tree.set(number, self.leaf(number))
+        rows = {"instruments": [i.bytes() for i in self.instruments],
+                "indices": [self.index_bytes(u) for u in range(len(self.indices))],
+                "slices": [self.slice_bytes(key, self.slices[key]) for key in self.slice_order],
+                "submissions": [struct.pack("<IHHqQqq5q", s.publisher, *s.feed, s.sequence, s.time, s.price, *s.svi)
+                                for s in self.submissions],
+                "proposals": [struct.pack("<32sIIQIHH128s", p.digest, p.kind, p.approvals, p.effective, p.subject, p.done,
+                                          p.halted, p.terms) for p in self.proposals],
+                "funds": [struct.pack("<5qQ8x", f.insurance, f.fees, f.rounding, f.deposits, f.withdrawals, f.reference)
+                          for f in self.funds],
+                "withdrawals": [struct.pack("<IHHqQ32s32s", w.account, w.asset, w.state, w.amount, w.batch, w.destination,
+                                            w.reference) for w in self.withdrawals],
+                "status": [struct.pack("<QqIIQ32x", self.batch, self.time, 1, 0, self.trades)]}
+        for name, records in rows.items():
+            pool = self.pools[name]
+            for slot, record in enumerate(records):
+                if slot >= len(pool) or pool.records[slot] != record:
+                    pool.set(slot, record)
+        root = {name: pool.root() for name, pool in self.pools.items()}
+        oracle = merkle(4, [root["indices"], root["slices"], root["submissions"]])
+        parameters = sha(sha(self.genesis.constants, self.genesis.rules), root["proposals"])
+        places = [ZERO] * 16
+        places[0], places[1], places[2], places[3] = self.tree.root(), root["instruments"], oracle, parameters
+        places[5], places[7], places[15] = root["funds"], root["withdrawals"], root["status"]
+        return merkle(16, places), oracle, parameters
+
+    # 9.3
+
+    def clear(self, header, bundles, events):
+        """The parts of clearing's header that follow from the batch, and the body."""
+        time, = struct.unpack_from("<q", header, 48)
+        credit, = struct.unpack_from("<Q", header, 152)
+        self.begin()
+        self.time = time
+        self.activate()
+        for event in events:
+            if event[0] == 1:
+                self.novate(*struct.unpack("<BBBxIQIIqqQQ8x", event)[1:9])
+            else:
+                kind, _, account, place, record = struct.unpack("<xBHIII48x", event)
+                action = Action(bundles[place], record, 96 + 64 * record)
+                need(action.kind == kind, "instruction")
+                self.carry_out(action, account)
+        self.expire()
+        self.watch_margin(credit)
+        self.conserve()
+        body = self.body()
+        self.batch += 1
+        return self.roots(), body, [leaf(r) for r in self.receipts]
+
+    def receipt(self, kind, code=0, instrument=0, buyer=0, seller=0, id=0, numbers=()):
+        self.receipts.append(struct.pack("<BBHIIIQ", kind, code, 0, instrument, buyer, seller, id)
+                             + struct.pack("<12q", *numbers, *[0] * (12 - len(numbers))) + bytes(8))
+
+    # 9.4
+
+    def novate(self, cause, taker_side, instrument, trade, maker, taker, price, quantity):
+        i = self.instruments[instrument]
+        buyer, seller = (taker, maker) if taker_side == 0 else (maker, taker)
+        value = price * quantity
+        paid, received = up(value, MONEY), value // MONEY
+        fees = i.fee(price, quantity, taker_side == 0), i.fee(price, quantity, taker_side == 1)
+        one = self.net(buyer, i, quantity, -paid, fees[0])
+        two = self.net(seller, i, -quantity, received, fees[1])
+        self.funds[0].rounding += paid - received
+        self.funds[0].fees += sum(fees)
+        self.trades += 1
+        self.receipt(1, 0, instrument, buyer, seller, trade, (price, quantity, paid, received, *fees, one[0], two[0], one[1],
+                                                              two[1], one[2], two[2]))
+
+    def net(self, account, instrument, change, flow, fee):
+        a = self.accounts[account]
+        q, c = a.positions.get(instrument.id, (0, 0))
+        realised = 0
+        if instrument.kind == 1:
+            a.cash += flow
+        elif q == 0 or (q > 0) == (change > 0):
+            c -= flow
+        else:
+            closed = min(abs(change), abs(q))
+            closing = flow if closed == abs(change) else flow * closed // abs(change)
+            released = up(c * closed, abs(q))
+            realised = closing - released
+            c -= released + flow - closing
+            a.cash += realised
+        q += change
+        a.cash -= fee
+        a.positions[instrument.id] = (q, c)
+        if q == 0:
+            a.cash -= c
+            del a.positions[instrument.id]
+        self.hit.accounts.add(account)
+        self.hit.positions.add((account, instrument.id))
+        return q, realised, a.cash
+
+    # 9.5, 9.6
+
+    def carry_out(self, r, signer):
+        if r.kind == 7:
+            self.deposit(r)
+        elif r.kind == 6:
+            self.withdraw(r, signer)
+        elif r.kind == 8:
+            self.pay_out(r, signer)
+        elif r.kind in (9, 10):
+            self.hear(r, signer)
+        else:
+            self.approve(r, signer)
+
+    def move(self, account, asset, change):
+        a = self.accounts[account]
+        self.hit.accounts.add(account)
+        if asset == 0:
+            a.cash += change
+            return a.cash
+        self.hit.balances.add((account, asset))
+        a.balances[asset] = a.balances.get(asset, 0) + change
+        return a.balances[asset]
+
+    def deposit(self, r):
+        fund, known = self.funds[r.id], self.by_owner.get(r.tail)
+        is_new = r.tail != ZERO and known is None
+        code = (1 if r.z <= fund.reference
+                else 3 if r.x > self.constant["deposits_total_max"] - (fund.deposits - fund.withdrawals)
+                or fund.deposits + r.x >= 1 << 63
+                else 2 if is_new and r.x < self.constant["deposit_for_new_account_min"]
+                else 12 if is_new and len(self.accounts) >= 1 << 24 else 0)
+        buyer = cash = 0
+        if code == 0:
+            fund.reference, fund.deposits = r.z, fund.deposits + r.x
+            if r.tail == ZERO:
+                fund.insurance += r.x
+            else:
+                buyer = self.open_account(r.tail) if is_new else known
+                cash = self.move(buyer, r.id, r.x)
+        self.receipt(2, code, buyer=buyer, id=r.z, numbers=(0, 0, r.x, 0, 0, 0, 0, 0, 0, 0, cash))
+
+    def withdraw(self, r, account):
+        a = self.accounts[account]
+        self.hit.accounts.add(account)
+        if (a.cash if r.id == 0 else a.balances.get(r.id, 0)) < r.x:
+            return self.receipt(3, 11, buyer=account, numbers=(0, 0, r.x))
+        cash = self.move(account, r.id, -r.x)
+        self.funds[r.id].withdrawals += r.x
+        self.receipt(3, 0, buyer=account, id=len(self.withdrawals), numbers=(0, 0, r.x, 0, 0, 0, 0, 0, 0, 0, cash))
+        self.withdrawals.append(Row(account=account, asset=r.id, state=1, amount=r.x, batch=self.batch, destination=r.tail,
+                                    reference=ZERO))
+
+    def pay_out(self, r, signer):
+        w = self.withdrawals[r.z] if r.z < len(self.withdrawals) else None
+        if not w or w.state != 1 or w.batch >= self.batch:
+            return self.receipt(4, 4, id=r.z)
+        if struct.unpack_from("<I", self.genesis.assets[w.asset], 20)[0] != signer:
+            return self.receipt(4, 5, id=r.z)
+        w.state, w.reference = 2, r.tail
+        self.receipt(4, 0, buyer=w.account, id=r.z, numbers=(0, 0, w.amount))
+
+    # 9.7
+
+    def in_window(self, time):
+        return self.time - self.constant["oracle_staleness_ms"] <= time <= self.time + self.constant["drift_max_ms"]
+
+    def hear(self, r, signer):
+        if r.kind == 9:
+            word = Row(feed=(r.id, 1, 0), time=r.y, price=r.x, svi=(0,) * 5)
+        else:
+            forward, *svi = struct.unpack("<6q", r.data[32:80])
+            word = Row(feed=(r.id, 2, r.x), time=r.y, price=forward, svi=tuple(svi))
+        word.publisher, word.sequence = self.genesis.publishers.index(signer), r.z
+
+        def answer(code):
+            self.receipt(5, code, instrument=r.id, buyer=signer, id=r.z, numbers=(word.price,))
+        if not self.in_window(word.time):
+            return answer(7)
+        for slot, old in enumerate(self.submissions):
+            if old.publisher == word.publisher and old.feed == word.feed:
+                if word.sequence <= old.sequence:
+                    return answer(6)
+                self.submissions[slot] = word
+                break
+        else:
+            if r.kind == 10 and not any((i.underlying, i.expiry) == (r.id, r.x) for i in self.instruments):
+                return answer(8)
+            self.submissions.append(word)
+        answer(0)
+        self.decide(word.feed)
+
+    def decide(self, feed):
+        fresh = [s for s in self.submissions if s.feed == feed and self.in_window(s.time)]
+        quorum = self.constant["oracle_quorum"]
+        if len(fresh) < quorum:
+            return
+        time = sorted((s.time for s in fresh), reverse=True)[quorum - 1]
+        middle = (len(fresh) - 1) // 2
+        price = sorted(s.price for s in fresh)[middle]
+        underlying, kind, expiry = feed
+        if kind == 1:
+            old = self.indices[underlying]
+            if time >= old[1] and old != (price, time):
+                self.indices[underlying] = (price, time)
+                self.hit.indices.add(underlying)
+            return
+        pins = [[variance(s.svi, k << 55) for k in range(-4, 5)] for s in fresh]
+        medians = [sorted(column)[middle] for column in zip(*pins)]
+        far = [sum(abs(w - m) for w, m in zip(row, medians)) for row in pins]
+        choice = min(range(len(fresh)), key=lambda n: (far[n], fresh[n].publisher, n))
+        key, value = (underlying, expiry), (price, fresh[choice].svi, time)
+        if key not in self.slices:
+            self.slice_order.append(key)
+        elif time < self.slices[key][2] or self.slices[key] == value:
+            return
+        self.slices[key] = value
+        self.hit.slices.add(key)
+
+    # 9.9
+
+    def approve(self, r, signer):
+        terms = r.data[64:192] if r.kind == 12 else bytes(128)
+        i = Instrument(terms)
+        if r.kind == 12:
+            fine = (len(self.instruments) < 65_536 and i.underlying < len(self.indices) and i.is_allowed
+                    and (not i.expires or i.expiry > self.time))
+        else:
+            fine = r.id < len(self.instruments) and self.instruments[r.id].status != 3
+        if not fine:
+            return self.receipt(6, 9, buyer=signer)
+        digest = sha(r.data)
+        for p in self.proposals:
+            if p.digest == digest and not p.done:
+                break
+        else:
+            p = Row(digest=digest, kind=r.kind, approvals=0, effective=NONE, subject=r.id, done=0, halted=r.a, terms=terms)
+            self.proposals.append(p)
+        bit = 1 << self.genesis.members.index(signer)
+        if p.approvals & bit:
+            return self.receipt(6, 10, buyer=signer)
+        p.approvals |= bit
+        count = bin(p.approvals).count("1")
+        if count >= self.genesis.threshold and p.effective == NONE:
+            p.effective = self.batch + self.constant["activation_notice"]
+        self.receipt(6, 0, buyer=signer, id=p.effective, numbers=(0, count))
+
+    def activate(self):
+        for p in self.proposals:
+            if p.done or p.effective > self.batch:
+                continue
+            p.done = 1
+            if p.kind == 12:
+                if len(self.instruments) >= 65_536:
+                    continue
+                i = Instrument(p.terms)
+                i.id, i.listed = len(self.instruments), self.batch
+                self.instruments.append(i)
+            else:
+                i = self.instruments[p.subject]
+                if i.status == 3:
+                    continue
+                i.status = 2 if p.halted else 1
+            self.hit.instruments.add(i.id)
+
+    # 9.10
+
+    def is_fresh(self, underlying):
+        price, time = self.indices[underlying]
+        return price > 0 and self.time - time <= self.constant["drift_max_ms"]
+
+    def expire(self):
+        for i in self.instruments:
+            if i.status == 3 or not i.expires or i.expiry > self.time or not self.is_fresh(i.underlying):
+                continue
+            price, time = self.indices[i.underlying]
+            if time < i.expiry:
+                continue
+            payoff = price if i.kind == 2 else max(0, price - i.strike if i.call else i.strike - price)
+            for number, a in enumerate(self.accounts):
+                if i.id not in a.positions:
+                    continue
+                q, c = a.positions.pop(i.id)
+                value = payoff * q // MONEY
+                a.cash += value - c
+                self.funds[0].rounding -= value
+                self.hit.accounts.add(number)
+                self.hit.positions.add((number, i.id))
+                self.receipt(7, 0, i.id, number, numbers=(price, q, 0, value, 0, 0, 0, 0, value - c, 0, a.cash))
+            i.settled, i.status = price, 3
+            self.hit.instruments.add(i.id)
+
+    # 9.11
+
+    def watch_margin(self, credit):
+        if self.hit.indices or self.hit.slices or self.hit.instruments:
+            self.reprice()
+            for number in range(len(self.accounts)):
+                self.watch(number, credit)
+            return
+        for number in sorted(self.hit.accounts):
+            self.watch(number, credit)
+        for number in [n for n, a in enumerate(self.accounts) if a.flags]:
+            self.watch(number, credit)
+
+    def flag(self, number, flags):
+        a = self.accounts[number]
+        a.flags = flags
+        if not flags:
+            a.closing = NONE
+        self.hit.accounts.add(number)
+        self.receipt(9, 0, buyer=number, id=flags, numbers=(0,) * 10 + (a.cash,))
+
+    def watch(self, number, credit):
+        a = self.accounts[number]
+        if not a.positions:
+            if a.flags:
+                self.flag(number, 0)
+            paid = min(-a.cash, self.funds[0].insurance)
+            if paid > 0:
+                self.funds[0].insurance -= paid
+                self.receipt(8, 0, buyer=number, numbers=(0, 0, paid, 0, 0, 0, 0, 0, 0, 0, self.move(number, 0, paid)))
+            return
+        if any(self.values[i] is None or not self.is_fresh(self.instruments[i].underlying) for i in a.positions):
+            return
+        equity, sums = a.cash * MONEY, {}
+        for i in sorted(a.positions):
+            q, c = a.positions[i]
+            equity += self.mark(i) * q - c * MONEY
+            total = sums.setdefault(self.instruments[i].underlying, [0] * 32)
+            for s, unit in enumerate(self.units(i)):
+                total[s] += q * unit
+        requirement = -sum(min(0, *total) for total in sums.values())
+        if equity >= requirement:
+            if a.flags:
+                self.flag(number, 0)
+            return
+        maintenance = up(requirement * self.constant["maintenance_factor"], ONE)
+        if not a.flags:
+            if equity >= maintenance:
+                return
+            self.flag(number, 1)
+            self.directives.append((1, 0, number, ALL, 0, 0))
+        if equity < maintenance and (a.closing == NONE or (credit != NONE and credit >= a.closing)):
+            close = self.what_to_close(number, sums)
+            if close:
+                a.closing = self.batch
+                self.hit.accounts.add(number)
+                self.directives.append(close)
+
+    def what_to_close(self, number, sums):
+        worst, underlying = min((min(0, *total), u) for u, total in sums.items())
+        if worst >= 0:
+            return None
+        scenario, a = sums[underlying].index(worst), self.accounts[number]
+        losses = [(q * self.units(i)[scenario], i) for i, (q, _) in a.positions.items()
+                  if self.instruments[i].underlying == underlying and self.instruments[i].trades(self.time)]
+        loss, number_of = min(losses, default=(0, 0))
+        if loss >= 0:
+            return None
+        i, mark, q = self.instruments[number_of], self.mark(number_of), a.positions[number_of][0]
+        base = mark + (self.indices[underlying][0] // 10 if i.kind == 1 else 0)
+        band = up(base * self.constant["close_band"], ONE)
+        price = up(mark + band, i.tick) * i.tick if q < 0 else (mark - band) // i.tick * i.tick
+        return 2, int(q > 0), number, i.id, abs(q), min(max(price, i.tick), i.price_max)
+
+    # 9.12, 7.2
+
+    def conserve(self):
+        for asset, f in enumerate(self.funds):
+            held_by = sum(a.cash - sum(c for _, c in a.positions.values()) if asset == 0 else a.balances.get(asset, 0)
+                          for a in self.accounts)
+            need(held_by + f.insurance + f.fees + f.rounding == f.deposits - f.withdrawals, "conservation")
+
+    def body(self):
+        hit, a = self.hit, self.accounts
+        lists = [
+            [struct.pack("<II32s", n, 0, owner) for n, owner in self.opened],
+            [struct.pack("<IIq", n, a[n].flags, a[n].cash) for n in sorted(hit.accounts)],
+            [struct.pack("<IH2xq", n, asset, a[n].balances[asset]) for n, asset in sorted(hit.balances)],
+            [struct.pack("<IIqq", n, i, *a[n].positions.get(i, (0, 0))) for n, i in sorted(hit.positions)],
+            [self.index_bytes(u) for u in sorted(hit.indices)],
+            [self.slice_bytes(key, self.slices[key]) for key in sorted(hit.slices)],
+            [self.instruments[i].bytes() for i in sorted(hit.instruments)],
+            [struct.pack("<BBHIIIqq", d[0], d[1], 0, d[2], d[3], 0, d[4], d[5]) for d in self.directives]]
+        return struct.pack("<8I", *map(len, lists)) + b"".join(record for rows in lists for record in rows)

@@ -1,0 +1,573 @@
+"""Section 8 of Docs/Protocol.md: execution."""
+
+import struct
+
+from pricing import MONEY, ONE, WORDS, up
+from records import BODY_MAX, Instrument, Market, Pool, Row, Slots, actions, bundle_header
+from signatures import acceptable, is_signed
+from verify import ALL, NONE, ZERO, merkle, need, object_id, sha
+
+
+class Execution(Market):
+    def __init__(self, genesis):
+        super().__init__(genesis)
+        self.keys, self.credits, self.holdings, self.balances, self.since, self.orders = [], [], [], [], [], []
+        self.pools = {name: Pool(size, page) for name, size, page in (
+            ("keys", 96, 16), ("credits", 40, 16), ("holdings", 48, 16), ("balances", 32, 16), ("since", 48, 16),
+            ("orders", 48, 16), ("instruments", 128, 1), ("indices", 24, 1), ("slices", 72, 1), ("status", 128, 1))}
+        self.dirty = {name: set() for name in self.pools}
+        self.slice_order = []
+        self.batch, self.time, self.next_order, self.next_trade = 0, genesis.start, 1, 1
+        self.credit_batch, self.credit_id, self.oracle_time, self.since_count = NONE, ZERO, 0, 0
+        self.order_slots, self.holding_slots = Slots(), Slots()
+        self.by_id, self.by_client = {}, {}
+        self.accounts, self.books = [], []
+        for owner in genesis.accounts:
+            self.open_account(owner, 0)
+        for instrument in self.instruments:
+            self.books.append(({}, {}))
+            self.dirty["instruments"].add(instrument.id)
+        self.dirty["indices"].update(range(len(self.indices)))
+        self.reprice()
+
+    # Records as bytes
+
+    def record(self, name, slot):
+        if name == "keys":
+            k = self.keys[slot]
+            return k.key + struct.pack("<IIIIQQqQQII", k.account, k.next, k.markets, k.owner, k.start, k.until, k.expiry,
+                                       k.top, k.bits, k.second, k.count)
+        if name == "credits":
+            c = self.credits[slot]
+            return struct.pack("<qqIIIIIHH", c.cash, c.outflow, c.flags, c.key, c.holding, c.balance, c.orders, c.keys,
+                               c.holdings)
+        if name == "holdings":
+            h = self.holdings[slot]
+            return bytes(48) if h is None else struct.pack(
+                "<IIqqqIIII", h.account, h.instrument, h.granted, h.cost, h.since, h.next, h.orders, h.fills, 1)
+        if name == "balances":
+            b = self.balances[slot]
+            return struct.pack("<IHHqqII", b.account, b.asset, 0, b.granted, b.outflow, b.next, 0)
+        if name == "since":
+            s = self.since[slot]
+            return bytes(48) if s is None else struct.pack(
+                "<QIIqqqII", s.batch, s.account, s.subject, s.quantity, s.price, s.fee, s.kind, 0)
+        if name == "orders":
+            o = self.orders[slot]
+            return bytes(48) if o is None else struct.pack(
+                "<QQqqIIBB6x", o.id, o.client, o.price, o.left, o.account, o.instrument, o.side, o.reduce)
+        if name == "instruments":
+            return self.instruments[slot].bytes()
+        if name == "indices":
+            return self.index_bytes(slot)
+        key = self.slice_order[slot]
+        return self.slice_bytes(key, self.slices[key])
+
+    def root(self):
+        for name, slots in self.dirty.items():
+            for slot in sorted(slots):
+                self.pools[name].set(slot, self.record(name, slot))
+            slots.clear()
+        self.pools["status"].set(0, struct.pack(
+            "<QqQQQq32sII40x", self.batch, self.time, self.next_order, self.next_trade, self.credit_batch,
+            self.oracle_time, self.credit_id, 1, self.since_count))
+        root = {name: pool.root() for name, pool in self.pools.items()}
+        return merkle(8, [root["keys"], sha(root["credits"], root["balances"]), root["holdings"], root["since"],
+                          root["orders"], merkle(4, [root["instruments"], root["indices"], root["slices"]]),
+                          root["status"]])
+
+    # 8.1
+
+    def open_account(self, owner, start):
+        account = len(self.credits)
+        self.credits.append(Row(cash=0, outflow=0, flags=0, key=0, holding=0, balance=0, orders=0, keys=0, holdings=0))
+        self.accounts.append(Row(keys={}, holdings={}, balances={}, orders={}, fills=[], equity=None, sums={}))
+        self.enter_key(account, owner, ALL, 1, start, (1 << 63) - 1)
+
+    def enter_key(self, account, key, markets, owner, start, expiry):
+        credit, slot = self.credits[account], len(self.keys)
+        self.keys.append(Row(key=key, account=account, next=credit.key, markets=markets, owner=owner, start=start,
+                             until=NONE, expiry=expiry, top=0, bits=0, second=0, count=0))
+        self.accounts[account].keys[key] = slot
+        credit.key, credit.keys = slot + 1, credit.keys + 1
+        self.dirty["keys"].add(slot)
+        self.dirty["credits"].add(account)
+
+    def holding(self, account, instrument):
+        found = self.accounts[account].holdings.get(instrument)
+        if found is None:
+            found, credit = self.holding_slots.take(), self.credits[account]
+            while len(self.holdings) <= found:
+                self.holdings.append(None)
+            self.holdings[found] = Row(account=account, instrument=instrument, granted=0, cost=0, since=0,
+                                       next=credit.holding, orders=0, fills=0)
+            credit.holding, credit.holdings = found + 1, credit.holdings + 1
+            self.accounts[account].holdings[instrument] = found
+        self.dirty["holdings"].add(found)
+        self.dirty["credits"].add(account)
+        return self.holdings[found]
+
+    def release(self, account, instrument):
+        slot = self.accounts[account].holdings.get(instrument)
+        if slot is None:
+            return
+        h, credit = self.holdings[slot], self.credits[account]
+        if h.granted or h.cost or h.since or h.orders or h.fills:
+            return
+        if credit.holding == slot + 1:
+            credit.holding = h.next
+        else:
+            at = credit.holding - 1
+            while self.holdings[at].next != slot + 1:
+                at = self.holdings[at].next - 1
+            self.holdings[at].next = h.next
+            self.dirty["holdings"].add(at)
+        self.holdings[slot] = None
+        self.holding_slots.free.add(slot)
+        del self.accounts[account].holdings[instrument]
+        credit.holdings -= 1
+        self.dirty["holdings"].add(slot)
+        self.dirty["credits"].add(account)
+
+    def remember(self, **fields):
+        while len(self.since) <= self.since_count:
+            self.since.append(None)
+        self.since[self.since_count] = Row(**fields)
+        self.dirty["since"].add(self.since_count)
+        self.since_count += 1
+
+    # 8.2
+
+    def open_batch(self, time, credit_batch, grants):
+        need(self.time <= time <= 253402300799999, "time")
+        self.time = time
+        directives, moved = [], False
+        for batch, head_id, body in grants:
+            for account, owner in body["opened"]:
+                need(account == len(self.credits), "opened account")
+                self.open_account(owner, self.batch)
+            self.forget(batch)
+            for account, instrument, quantity, cost in body["positions"]:
+                if quantity or instrument in self.accounts[account].holdings:
+                    h = self.holding(account, instrument)
+                    h.granted, h.cost = quantity, cost
+                    self.release(account, instrument)
+                    self.accounts[account].sums, self.accounts[account].equity = {}, None
+            for account, flags, cash in body["accounts"]:
+                self.credits[account].cash, self.credits[account].flags = cash, flags
+                self.accounts[account].equity = None
+                self.dirty["credits"].add(account)
+            for account, asset, amount in body["balances"]:
+                slot = self.accounts[account].balances.get(asset)
+                if slot is None:
+                    slot, credit = len(self.balances), self.credits[account]
+                    self.balances.append(Row(account=account, asset=asset, granted=0, outflow=0, next=credit.balance))
+                    credit.balance = slot + 1
+                    self.accounts[account].balances[asset] = slot
+                    self.dirty["credits"].add(account)
+                self.balances[slot].granted = amount
+                self.dirty["balances"].add(slot)
+            for data in body["instruments"]:
+                instrument = Instrument(data)
+                if instrument.id == len(self.instruments):
+                    self.instruments.append(instrument)
+                    self.books.append(({}, {}))
+                else:
+                    self.instruments[instrument.id] = instrument
+                self.dirty["instruments"].add(instrument.id)
+            for underlying, price, when in body["indices"]:
+                self.indices[underlying] = (price, when)
+                self.oracle_time = max(self.oracle_time, when)
+                self.dirty["indices"].add(underlying)
+            for key, value in body["slices"]:
+                if key not in self.slices:
+                    self.slice_order.append(key)
+                self.slices[key] = value
+                self.dirty["slices"].add(self.slice_order.index(key))
+            moved |= bool(body["instruments"] or body["indices"] or body["slices"])
+            self.credit_batch, self.credit_id = batch, head_id
+            directives += body["directives"]
+        need(self.credit_batch == credit_batch, "credit batch")
+        if moved:
+            self.reprice()
+            for account in self.accounts:
+                account.equity, account.sums = None, {}
+        for instrument in self.instruments:
+            if instrument.expires and instrument.expiry <= time:
+                for side in (0, 1):
+                    while best := self.best(instrument.id, side):
+                        self.remove(best)
+        self.events = []
+        self.bundle_bytes = 0
+        for kind, side, account, number, quantity, price in directives:
+            if kind == 1:
+                self.cancel_all(account, ALL)
+            elif number < len(self.instruments) and self.instruments[number].trades(time):
+                self.cancel_all(account, number)
+                self.match(account, number, side, price, 0, 2, quantity)
+                self.release(account, number)
+
+    def forget(self, batch):
+        kept = []
+        for s in self.since[:self.since_count]:
+            if s.batch > batch:
+                kept.append(s)
+            elif s.kind == 2 and s.subject == 0:
+                self.credits[s.account].outflow -= s.quantity
+                self.dirty["credits"].add(s.account)
+            elif s.kind == 2:
+                slot = self.accounts[s.account].balances[s.subject]
+                self.balances[slot].outflow -= s.quantity
+                self.dirty["balances"].add(slot)
+            else:
+                h = self.holding(s.account, s.subject)
+                h.since, h.granted, h.fills = h.since - s.quantity, h.granted + s.quantity, h.fills - 1
+                self.accounts[s.account].fills.remove(s)
+            if s.batch <= batch:
+                self.accounts[s.account].equity = None
+        if len(kept) != self.since_count:
+            self.dirty["since"].update(range(self.since_count))
+            self.since[:self.since_count] = kept + [None] * (self.since_count - len(kept))
+            self.since_count = len(kept)
+
+    # 8.5
+
+    def entry(self, o, left):
+        q = left if o.side == 0 else -left
+        gap = min(0, q * (self.mark(o.instrument) - o.price))
+        rate = max(self.instruments[o.instrument].maker, self.instruments[o.instrument].taker)
+        return q, gap - (up(left * o.price * rate, ONE) if rate else 0) - 3 * MONEY
+
+    def sums(self, account, underlying):
+        found = self.accounts[account].sums.get(underlying)
+        if found is None:
+            found = [0] * 33
+            for instrument, slot in self.accounts[account].holdings.items():
+                if self.instruments[instrument].underlying == underlying:
+                    h = self.holdings[slot]
+                    self.add_position(found, instrument, h.granted + h.since)
+            for o in self.accounts[account].orders.values():
+                if self.instruments[o.instrument].underlying == underlying:
+                    self.add_order(found, o, o.left, 1)
+            self.accounts[account].sums[underlying] = found
+        return found
+
+    def add_position(self, sums, instrument, quantity):
+        for s, unit in enumerate(self.units(instrument)):
+            sums[s] += quantity * unit
+
+    def add_order(self, sums, o, left, sign):
+        q, e = self.entry(o, left)
+        for s, unit in enumerate(self.units(o.instrument)):
+            sums[s] += sign * min(0, q * unit + e)
+        sums[32] += sign * e
+
+    def loss(self, s):
+        return min(0, s.quantity * (self.mark(s.subject) - s.price) - s.fee * MONEY)
+
+    def room(self, account, extra=None):
+        a, credit = self.accounts[account], self.credits[account]
+        if a.equity is None:
+            a.equity = (credit.cash - credit.outflow) * MONEY + sum(map(self.loss, a.fills))
+            for instrument, slot in a.holdings.items():
+                h = self.holdings[slot]
+                a.equity += self.mark(instrument) * h.granted - h.cost * MONEY
+        total = a.equity
+        for underlying in range(len(self.indices)):
+            sums = self.sums(account, underlying)
+            if extra and self.instruments[extra.instrument].underlying == underlying:
+                sums = list(sums)
+                self.add_order(sums, extra, extra.left, 1)
+            total += min(sums)
+        return total
+
+    # 8.7
+
+    def best(self, instrument, side):
+        levels = self.books[instrument][side]
+        if not levels:
+            return None
+        price = max(levels) if side == 0 else min(levels)
+        return next(iter(levels[price].values()))
+
+    def unlink(self, o):
+        level = self.books[o.instrument][o.side][o.price]
+        del level[o.id]
+        if not level:
+            del self.books[o.instrument][o.side][o.price]
+        del self.accounts[o.account].orders[o.id]
+        del self.by_id[o.id]
+        if o.client:
+            del self.by_client[o.account, o.client]
+        self.orders[o.slot] = None
+        self.order_slots.free.add(o.slot)
+        self.dirty["orders"].add(o.slot)
+        self.credits[o.account].orders -= 1
+        self.holding(o.account, o.instrument).orders -= 1
+
+    def remove(self, o):
+        sums = self.sums(o.account, self.instruments[o.instrument].underlying)
+        self.add_order(sums, o, o.left, -1)
+        self.unlink(o)
+        self.release(o.account, o.instrument)
+
+    def cancel_all(self, account, instrument):
+        for o in list(self.accounts[account].orders.values()):
+            if instrument in (ALL, o.instrument):
+                self.remove(o)
+
+    @property
+    def is_full(self):
+        return 8 + self.bundle_bytes + 64 * (len(self.events) + 513) > BODY_MAX
+
+    def closable(self, account, instrument, side):
+        slot = self.accounts[account].holdings.get(instrument)
+        if slot is None:
+            return 0
+        q = self.holdings[slot].granted + self.holdings[slot].since
+        return abs(q) if q and (q > 0) == (side == 1) else 0
+
+    def match(self, account, instrument, side, limit, order, cause, left):
+        terms = self.instruments[instrument]
+        while left > 0:
+            maker = self.best(instrument, 1 - side)
+            if maker is None or (maker.price > limit if side == 0 else maker.price < limit) or self.is_full:
+                break
+            if maker.account == account:
+                self.remove(maker)
+                continue
+            size = min(left, maker.left)
+            if maker.reduce:
+                size = min(size, self.closable(maker.account, instrument, maker.side))
+                if size == 0:
+                    self.remove(maker)
+                    continue
+            self.fill(instrument, cause, side, maker.account, account, maker.price, size, maker.id, order)
+            sums = self.sums(maker.account, terms.underlying)
+            self.add_order(sums, maker, maker.left, -1)
+            maker.left -= size
+            if maker.left:
+                self.add_order(sums, maker, maker.left, 1)
+                self.dirty["orders"].add(maker.slot)
+            else:
+                self.unlink(maker)
+            self.book(maker.account, instrument, size if maker.side == 0 else -size, maker.price, False)
+            self.book(account, instrument, size if side == 0 else -size, maker.price, True)
+            left -= size
+        return left
+
+    def fill(self, instrument, cause, side, maker, taker, price, quantity, maker_order, taker_order):
+        self.events.append(struct.pack("<BBBxIQIIqqQQ8x", 1, cause, side, instrument, self.next_trade, maker, taker,
+                                       price, quantity, maker_order, taker_order))
+        self.next_trade += 1
+
+    def book(self, account, instrument, quantity, price, taker):
+        h = self.holding(account, instrument)
+        sums = self.sums(account, self.instruments[instrument].underlying)
+        self.add_position(sums, instrument, quantity)
+        h.since, h.fills = h.since + quantity, h.fills + 1
+        fee = self.instruments[instrument].fee(price, quantity, taker)
+        self.remember(batch=self.batch, account=account, subject=instrument, quantity=quantity, price=price, fee=fee,
+                      kind=1)
+        a, made = self.accounts[account], self.since[self.since_count - 1]
+        a.fills.append(made)
+        if a.equity is not None:
+            a.equity += self.loss(made)
+
+    # 8.3, 8.4
+
+    def good_key(self, account, key):
+        slot = self.accounts[account].keys.get(key)
+        if slot is None:
+            return None
+        k = self.keys[slot]
+        return k if k.start <= self.batch < k.until and k.expiry >= self.time else None
+
+    @staticmethod
+    def is_free(k, nonce):
+        return nonce > k.top or (k.top - nonce < 64 and not k.bits >> k.top - nonce & 1)
+
+    @staticmethod
+    def use(k, nonce):
+        if nonce > k.top:
+            rise = nonce - k.top
+            k.bits = (k.bits << rise) % WORDS | 1 if rise < 64 else 1
+            k.top = nonce
+        else:
+            k.bits |= 1 << k.top - nonce
+
+    def sequence(self, data, place):
+        account, key, nonce, expiry, _, _, _, records = bundle_header(data)
+        need(account < len(self.credits), f"bundle {place}: account")
+        k = self.good_key(account, key)
+        need(k is not None, f"bundle {place}: key")
+        need(self.time <= expiry <= self.time + self.constant["bundle_life_max_ms"], f"bundle {place}: expiry")
+        need(self.is_free(k, nonce), f"bundle {place}: nonce")
+        second = self.time // 1000 % (1 << 32)
+        need((k.count if k.second == second else 0) < self.constant["bundles_per_second_max"], f"bundle {place}: rate")
+        if any(a.kind not in (2, 3) for a in actions(data)):
+            ahead = self.batch - (0 if self.credit_batch == NONE else self.credit_batch + 1)
+            need(ahead < self.constant["run_ahead_max"], f"bundle {place}: clearing behind")
+            need(not self.is_full, f"bundle {place}: no room for trades")
+        need(8 + self.bundle_bytes + len(data) + 64 * (len(self.events) + records) <= BODY_MAX, "body")
+        self.use(k, nonce)
+        k.count = k.count + 1 if k.second == second else 1
+        k.second = second
+        self.dirty["keys"].add(self.accounts[account].keys[key])
+        self.bundle_bytes += len(data)
+        for action in actions(data):
+            self.act(account, k, action, place)
+
+    def act(self, account, k, r, place):
+        scope = k.owner or k.markets in (ALL, r.id)
+        if r.kind == 1:
+            return scope and self.place(account, r)
+        if r.kind == 2:
+            o = self.by_id.get(r.z) if r.a == 0 else self.by_client.get((account, r.z))
+            return o and o.account == account and o.instrument == r.id and self.remove(o)
+        if r.kind == 3:
+            return self.cancel_all(account, r.id)
+        if r.kind == 11:
+            return scope and self.block(account, r)
+        if not k.owner:
+            return None
+        if r.kind == 4:
+            return self.add_key(account, r)
+        if r.kind == 5:
+            slot = self.accounts[account].keys.get(r.tail)
+            if slot is not None and self.keys[slot].until == NONE and not self.keys[slot].owner:
+                self.keys[slot].until = self.batch + 1
+                self.dirty["keys"].add(slot)
+            return None
+        g = self.genesis
+        custodians = [struct.unpack_from("<I", a, 20)[0] for a in g.assets]
+        allowed = {6: lambda: self.withdraw(account, r),
+                   7: lambda: r.id < len(custodians) and custodians[r.id] == account,
+                   8: lambda: account in custodians,
+                   9: lambda: account in g.publishers and r.id < len(g.underlyings),
+                   10: lambda: account in g.publishers and r.id < len(g.underlyings),
+                   12: lambda: account in g.members, 13: lambda: account in g.members}
+        if allowed[r.kind]():
+            self.events.append(struct.pack("<BBHIII48x", 2, r.kind, 0, account, place, r.place))
+        return None
+
+    def add_key(self, account, r):
+        if not acceptable(r.tail):
+            return
+        slot = self.accounts[account].keys.get(r.tail)
+        if slot is not None:
+            k = self.keys[slot]
+            if k.until <= self.batch and not k.owner:
+                k.start, k.until, k.expiry, k.markets = self.batch + 1, NONE, r.x, r.id
+                self.dirty["keys"].add(slot)
+        elif self.credits[account].keys < self.constant["keys_per_account_max"]:
+            self.enter_key(account, r.tail, r.id, 0, self.batch + 1, r.x)
+
+    def withdraw(self, account, r):
+        if r.id >= len(self.genesis.assets):
+            return False
+        if r.id == 0:
+            credit = self.credits[account]
+            if r.x > credit.cash - credit.outflow or self.room(account) < r.x * MONEY:
+                return False
+            credit.outflow += r.x
+            self.accounts[account].equity = None
+            self.dirty["credits"].add(account)
+        else:
+            slot = self.accounts[account].balances.get(r.id)
+            if slot is None or r.x > self.balances[slot].granted - self.balances[slot].outflow:
+                return False
+            self.balances[slot].outflow += r.x
+            self.dirty["balances"].add(slot)
+        self.remember(batch=self.batch, account=account, subject=r.id, quantity=r.x, price=0, fee=0, kind=2)
+        return True
+
+    # 8.6
+
+    def has_terms(self, instrument, price, quantity):
+        if instrument >= len(self.instruments):
+            return False
+        i = self.instruments[instrument]
+        return (i.trades(self.time) and price % i.tick == 0 and price <= i.price_max and quantity % i.lot == 0
+                and quantity <= i.size_max and self.values[instrument] is not None)
+
+    def admits(self, account, instrument, side, price, quantity, reduce):
+        credit, a = self.credits[account], self.accounts[account]
+        if credit.orders >= self.constant["open_orders_per_account_max"]:
+            return False
+        if instrument not in a.holdings and credit.holdings >= self.constant["positions_per_account_max"]:
+            return False
+        if reduce or credit.flags & 1:
+            resting = sum(o.left for o in a.orders.values() if o.instrument == instrument and o.side == side)
+            if quantity > max(0, self.closable(account, instrument, side) - resting):
+                return False
+        o = Row(instrument=instrument, side=side, price=price, left=quantity)
+        before, after = self.room(account), self.room(account, o)
+        if after >= before:
+            return True
+        return self.time - self.oracle_time <= self.constant["grant_age_max_ms"] and after >= 0
+
+    def place(self, account, r):
+        if not self.has_terms(r.id, r.x, r.y) or self.is_full or (r.z and (account, r.z) in self.by_client):
+            return
+        best = self.best(r.id, 1 - r.a)
+        if r.c & 1 and best and (best.price <= r.x if r.a == 0 else best.price >= r.x):
+            return
+        if not self.admits(account, r.id, r.a, r.x, r.y, r.c & 2):
+            return
+        if r.b == 2:
+            levels = self.books[r.id][1 - r.a]
+            there = sum(o.left for price, level in levels.items() if (price <= r.x if r.a == 0 else price >= r.x)
+                        for o in level.values() if o.account != account and not o.reduce)
+            if there < r.y:
+                return
+        order, self.next_order = self.next_order, self.next_order + 1
+        left = self.match(account, r.id, r.a, r.x, order, 0, r.y)
+        if left == 0:
+            return
+        if r.b or self.is_full:
+            self.release(account, r.id)
+            return
+        slot = self.order_slots.take()
+        while len(self.orders) <= slot:
+            self.orders.append(None)
+        o = Row(id=order, client=r.z, price=r.x, left=left, account=account, instrument=r.id, side=r.a,
+                reduce=int(bool(r.c & 2 or self.credits[account].flags & 1)), slot=slot)
+        sums = self.sums(account, self.instruments[r.id].underlying)
+        self.orders[slot] = o
+        self.books[r.id][r.a].setdefault(r.x, {})[order] = o
+        self.accounts[account].orders[order] = o
+        self.by_id[order] = o
+        if r.z:
+            self.by_client[account, r.z] = o
+        self.add_order(sums, o, left, 1)
+        self.holding(account, r.id).orders += 1
+        self.credits[account].orders += 1
+        self.dirty["orders"].add(slot)
+
+    # 8.9
+
+    def block(self, account, r):
+        other, key, nonce, expiry, flags, count, digest, records = bundle_header(r.data[64:160])
+        if other == account or other >= len(self.credits):
+            return
+        k = self.good_key(other, key)
+        if not k or not (k.owner or k.markets in (ALL, r.id)):
+            return
+        if not self.time <= expiry <= self.time + self.constant["bundle_life_max_ms"] or not self.is_free(k, nonce):
+            return
+        if not self.has_terms(r.id, r.x, r.y):
+            return
+        if sha(r.data[:64]) != digest or flags or count != 1 or records != 1:
+            return
+        identity = object_id("novate/block/1", self.genesis.network, r.data[64:160])
+        if not is_signed(key, identity, r.data[160:224]):
+            return
+        if not self.admits(account, r.id, r.a, r.x, r.y, 0) or not self.admits(other, r.id, 1 - r.a, r.x, r.y, 0):
+            return
+        self.use(k, nonce)
+        self.dirty["keys"].add(self.accounts[other].keys[key])
+        self.fill(r.id, 1, r.a, other, account, r.x, r.y, 0, 0)
+        quantity = r.y if r.a == 0 else -r.y
+        self.book(other, r.id, -quantity, r.x, False)
+        self.book(account, r.id, quantity, r.x, True)

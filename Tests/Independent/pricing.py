@@ -1,0 +1,212 @@
+"""Section 10 of Docs/Protocol.md: marks, scenarios and the integer kernel, on the tables of the Swift file."""
+
+import pathlib
+import re
+import struct
+
+from verify import need, sha
+
+TABLES = "9368b348a8aa10e90487932b195cc78730843ee7f07da4771cf66eef70ab7736"
+MONEY, ONE, WORDS = 10 ** 10, 10 ** 9, 1 << 64
+
+
+def up(a, b):
+    """Rounded towards plus infinity."""
+    return -(-a // b)
+
+
+def nearest(a, b):
+    """To nearest, ties to even."""
+    q, r = divmod(a, b)
+    return q + (2 * r > b or (2 * r == b and q & 1))
+
+
+# 10.5: the kernel
+
+def tables():
+    text = (pathlib.Path(__file__).resolve().parents[2] / "Sources/Pricing/KernelTables.swift").read_text()
+    lists = [[int(x) for x in re.findall(r"-?\d+", body)]
+             for body in re.findall(r"^let \w+: InlineArray<\d+, Int64> = \[(.*?)\]", text, re.S | re.M)]
+    single = [int(re.search(rf"^let {name}: \w+ = (-?\d+)", text, re.M)[1])
+              for name in ("ln2Q63", "inverseLn2Q56", "ln2StepQ68", "ln2StepRest", "deviationQ15", "deviationInverseQ111")]
+    numbers = [x for row in lists for x in row] + single
+    need(sha(b"".join(struct.pack("<Q", x % WORDS) for x in numbers)).hex() == TABLES, "tables of 10.5")
+    return lists + single
+
+
+LC, LS, EC, ES, RC, TC, LN2, INV, STEP, REST, D15, D111 = tables()
+
+
+def high(a, b):
+    return a * b >> 64
+
+
+def ln(m, n):
+    j = (m >> 54) % 512
+    c, base = LC[2 * j], LC[2 * j + 1]
+    r = (m * c >> 8) - (1 << 71)
+    s = LS[4]
+    for i in (3, 2, 1, 0):
+        s = LS[i] + high(s, r)
+    f = r * s >> 62
+    n += j >= 212
+    if n == 0 and base == 0:
+        return f, 71
+    return n * LN2 + 2 * (base + (f + 256 >> 9)) + 32 >> 6, 57
+
+
+def q57(result):
+    value, bits = result
+    return value if bits == 57 else value + 8192 >> 14
+
+
+def ln_of(v):
+    return q57(ln(v << 64 - v.bit_length(), v.bit_length() - 1))
+
+
+def ln_ratio(a, b):
+    za, zb = 64 - a.bit_length(), 64 - b.bit_length()
+    A, B = a << za, b << zb
+    return ln((A << 64) // B, zb - za - 1) if A < B else ln((A << 63) // B, zb - za)
+
+
+def exp(x):
+    k = high(x, INV) + (1 << 48) >> 49
+    r = 2048 * x - k * STEP - (k * REST >> 16)
+    s = ES[5]
+    for i in (4, 3, 2, 1, 0):
+        s = ES[i] + high(s, r)
+    g = r * s >> 62
+    b = EC[k % 64]
+    v, e = b + (high(b, g) + 8 >> 4), k >> 6
+    return (2 * v, e - 1) if v < 1 << 62 else (v, e)
+
+
+def roots(x):
+    z = (128 - x.bit_length()) & ~1
+    v = x << z >> 64
+    cell = 3 * ((v >> 56) - 64)
+    p, q, o = RC[cell:cell + 3]
+    h = (v << 8) % WORDS - (1 << 63)
+    y = p + high(q + high(o, h), h) >> 31
+    e = -(v * y * y - (1 << 124) >> 40)
+    d = (e >> 1) + (3 * high(e, e) >> 23)
+    f = high(y << 31, d + (1 << 62)) - (y << 29)
+    R = (y << 32) + (f + (1 << 18) >> 19)
+    return R, v * R >> 62, z
+
+
+def normal(d):
+    a = min(abs(d), (9 << 58) - 1)
+    row = 8 * (a >> 53)
+    t = (a << 11) % WORDS - (1 << 63)
+    v = TC[row + 7]
+    for i in range(6, -1, -1):
+        v = TC[row + i] + high(v, t)
+    v = max(v, 0)
+    return v if d < 0 else (1 << 63) - v
+
+
+YEAR, B57 = 31_536_000_000, 31 << 57
+
+
+def held(x, low, top):
+    return min(max(x, low), top)
+
+
+def parameter(x, low, top):
+    return held(x, low * 10 ** 12, top * 10 ** 12) * 20282409603651670424 + (1 << 46) >> 47
+
+
+def variance(svi, k):
+    a, b, rho = parameter(svi[0], -63, 63), parameter(svi[1], 0, 31), parameter(svi[2], -1, 1)
+    m, sigma = parameter(svi[3], -63, 63), parameter(svi[4], 0, 31)
+    far = (k >> 1) - (m >> 1)
+    delta = B57 if far > B57 >> 1 else -B57 if far < -(B57 >> 1) else k - m
+    _, S, z = roots(delta * delta + max(sigma * sigma, 1))
+    bend = max(0, (S >> z // 2) + 4 * high(delta, 32 * rho))
+    return held((b * bend >> 57) + a, 0, 63 << 57)
+
+
+def cut(x):
+    drop = max(0, x.bit_length() - 64)
+    return x >> drop << drop
+
+
+def volatility(w, time):
+    time = held(time, 0, 10 * YEAR)
+    if w <= 0 or time <= 0:
+        return 0
+    _, S, z = roots(w)
+    R, _, other = roots(time)
+    value, e = cut(cut(S * R) * 16458802425854440033), other // 2 - z // 2 - 171
+    return min(nearest(value, 1 << -e), 10 ** 15)
+
+
+def deviation(sigma, time):
+    """None for a saturated one, 0 for none, else (s, i, z/2)."""
+    sigma, time = held(sigma, 0, 10 ** 15), held(time, 0, 10 * YEAR)
+    V = sigma * sigma * time
+    if V > 576 * 10 ** 18 * YEAR:
+        return None
+    if V == 0:
+        return 0
+    R, S, z = roots(V)
+    half = z // 2
+    return high(S, D111) + (1 << half - 12) >> half - 11, high(R, D15), half
+
+
+def black(call, F, K, wide, logarithm):
+    if not F or not K or wide is None:
+        return F if call else K
+    if wide == 0:
+        return max(0, F - K if call else K - F)
+    s, i, half = wide
+    L, n = logarithm()
+    d = held(L * i >> n + 19 - half, -15 << 58, 15 << 58) + (s >> 1)
+    value = F * normal(d) - K * normal(d - s) if call else K * normal(s - d) - F * normal(-d)
+    return min(nearest(max(0, value), 1 << 63), (1 << 63) - 1)
+
+
+# 10.2: scenarios
+
+SCENARIOS = [(m * 10 ** 7, v, ONE) for m in (-16, -12, -8, -4, 4, 8, 12, 16) for v in (-1, 0, 1)]
+SCENARIOS += [(0, -1, ONE), (0, 1, ONE)]
+SCENARIOS += [(m * 10 ** 7, 1, c * 10 ** 5) for m, c in ((-66, 2400), (-33, 4800), (50, 3200), (100, 1600), (300, 533),
+                                                        (500, 320))]
+
+
+def tenor(time):
+    day = 86_400_000
+    inside = held(time, day, 10 * YEAR)
+    p = 3 * 10 ** 8 if inside <= 30 * day else 13 * 10 ** 7
+    v, e = exp(nearest(q57(ln_ratio(30 * day, inside)) * p, ONE))
+    return v * ONE + (1 << 61 - e) >> 62 - e
+
+
+def multipliers(time):
+    t = tenor(time)
+    return {0: ONE, 1: ONE + up(4 * 10 ** 8 * t, ONE), -1: max(0, ONE - up(22 * 10 ** 7 * t, ONE))}
+
+
+def valuation(instrument, index, slices):
+    """Mark and the 32 unit changes; None where nothing is priced."""
+    if index <= 0 or instrument.status == 3:
+        return None
+    found = slices.get((instrument.underlying, instrument.expiry))
+    if instrument.kind == 3 or instrument.kind == 2:
+        mark = found[0] if instrument.kind == 2 and found else index
+        return mark, [(mark * move // ONE) * cover // ONE for move, _, cover in SCENARIOS]
+    if not found:
+        return None
+    F, K, call = found[0], instrument.strike, instrument.call
+    time = max(0, instrument.expiry - found[2])
+    sigma = volatility(variance(found[1], q57(ln_ratio(K, F))), time)
+    mark = black(call, F, K, deviation(sigma, time), lambda: ln_ratio(F, K))
+    wide = {v: deviation(nearest(sigma * m, ONE), time) for v, m in multipliers(time).items()}
+    units = []
+    for move, v, cover in SCENARIOS:
+        forward = nearest(F * (ONE + move), ONE)
+        price = black(call, forward, K, wide[v], lambda: (ln_of(forward) - ln_of(K), 57))
+        units.append((price - mark) * cover // ONE)
+    return mark, units

@@ -1,0 +1,171 @@
+"""Records, pools and the market both machines share: 2.3, 2.4, 5.2, 7.3 of Docs/Protocol.md."""
+
+import struct
+
+from pricing import MONEY, ONE, up, valuation
+from verify import CONSTANTS, EMPTY, RECORDS, need, sha
+
+
+BODY_MAX = 8 << 20
+
+
+class Row:
+    """A record with named fields."""
+
+    def __init__(self, **fields):
+        self.__dict__.update(fields)
+
+
+class Instrument:
+    def __init__(self, data):
+        (self.id, self.underlying, self.kind, option, self.strike, self.expiry, self.tick, self.lot, self.size_max,
+         self.price_max, self.maker, self.taker, self.status, self.settled, self.listed) = struct.unpack(
+             "<IHBB8qB7xqQ", data[:96])
+        self.option, self.call, self.expires = option, option == 1, self.kind != 3
+
+    def bytes(self):
+        return struct.pack("<IHBB8qB7xqQ32x", self.id, self.underlying, self.kind, self.option, self.strike, self.expiry,
+                           self.tick, self.lot, self.size_max, self.price_max, self.maker, self.taker, self.status,
+                           self.settled, self.listed)
+
+    def fee(self, price, quantity, taker):
+        rate = self.taker if taker else self.maker
+        return up(up(price * abs(quantity), MONEY) * rate, ONE) if rate else 0
+
+    def trades(self, time):
+        return self.status == 1 and not (self.expires and self.expiry <= time)
+
+    @property
+    def is_allowed(self):
+        kinds = {1: self.option in (1, 2) and self.strike > 0 and self.expiry > 0,
+                 2: self.option == 0 and self.strike == 0 and self.expiry > 0,
+                 3: self.option == 0 and self.strike == 0 and self.expiry == 0}
+        return (kinds.get(self.kind, False) and self.status in (1, 2, 3)
+                and min(self.tick, self.lot, self.size_max, self.price_max) > 0
+                and self.size_max % self.lot == 0 and self.price_max % self.tick == 0
+                and self.price_max * self.size_max <= 10 ** 28
+                and 0 <= self.maker <= 5 * 10 ** 7 and 0 <= self.taker <= 5 * 10 ** 7)
+
+
+class Tree:
+    """An indexed tree (2.3) that hashes again only what was set."""
+
+    def __init__(self):
+        self.levels = [{} for _ in range(33)]
+        self.dirty = set()
+
+    def set(self, index, value):
+        if self.levels[0].get(index) != value:
+            self.levels[0][index] = value
+            self.dirty.add(index)
+
+    def root(self):
+        indices, self.dirty = self.dirty, set()
+        for depth in range(32):
+            level, empty = self.levels[depth], EMPTY[depth]
+            indices = {i >> 1 for i in indices}
+            for i in indices:
+                self.levels[depth + 1][i] = sha(level.get(2 * i, empty), level.get(2 * i + 1, empty))
+        return self.levels[32].get(0, EMPTY[32])
+
+
+class Pool:
+    """Records as bytes, with the tree of 2.4."""
+
+    def __init__(self, size, page=1):
+        self.size, self.page, self.records, self.tree, self.touched = size, page, [], Tree(), set()
+
+    def __len__(self):
+        return len(self.records)
+
+    def set(self, slot, data):
+        need(len(data) == self.size, "record size")
+        while len(self.records) <= slot:
+            self.records.append(bytes(self.size))
+            self.touched.add((len(self.records) - 1) // self.page)
+        self.records[slot] = data
+        self.touched.add(slot // self.page)
+
+    def root(self):
+        for page in self.touched:
+            self.tree.set(page, sha(*self.records[page * self.page:(page + 1) * self.page]))
+        self.touched = set()
+        return self.tree.root()
+
+
+class Slots:
+    """The lowest free slot."""
+
+    def __init__(self):
+        self.free, self.count = set(), 0
+
+    def take(self):
+        if self.free:
+            slot = min(self.free)
+            self.free.discard(slot)
+            return slot
+        self.count += 1
+        return self.count - 1
+
+
+class Action:
+    """First record of an action (5.2)."""
+
+    def __init__(self, bundle, place, at):
+        self.place, self.at = place, at
+        data = bundle[at:at + 64]
+        self.kind, self.a, self.b, self.c, self.id, self.x, self.y, self.z = struct.unpack("<BBBBIqqQ", data[:32])
+        self.tail = data[32:]
+        self.data = bundle[at:at + 64 * RECORDS.get(self.kind, 1)]
+
+
+def actions(bundle):
+    place = 0
+    end = (len(bundle) - 160) // 64
+    while place < end:
+        action = Action(bundle, place, 96 + 64 * place)
+        yield action
+        place += RECORDS.get(action.kind, 1)
+
+
+def bundle_header(data):
+    account, key, nonce, expiry, flags, count, digest, records = struct.unpack("<I32sQqHH32sH", data[:90])
+    return account, key, nonce, expiry, flags, count, digest, records
+
+
+class Market:
+    """Marks and unit vectors from instruments, indices and slices: what both machines share."""
+
+    def __init__(self, genesis):
+        self.genesis = genesis
+        self.instruments = [Instrument(data) for data in genesis.instruments]
+        self.indices = [(0, 0) for _ in genesis.underlyings]
+        self.slices = {}
+        self.values, self.cache = [], {}
+        self.constant = dict(zip(CONSTANTS, struct.unpack("<17q", genesis.constants[:136])))
+
+    def reprice(self):
+        self.values = []
+        for instrument in self.instruments:
+            index = self.indices[instrument.underlying][0]
+            key = (instrument.id, index, instrument.status,
+                   self.slices.get((instrument.underlying, instrument.expiry)))
+            if self.cache.get(instrument.id, (None,))[0] != key:
+                self.cache[instrument.id] = (key, valuation(instrument, index, self.slices))
+            self.values.append(self.cache[instrument.id][1])
+
+    def mark(self, instrument):
+        return self.values[instrument][0] if self.values[instrument] else 0
+
+    def units(self, instrument):
+        return self.values[instrument][1] if self.values[instrument] else [0] * 32
+
+    def index_bytes(self, underlying):
+        price, time = self.indices[underlying]
+        return struct.pack("<HHIqq", underlying, 0, 0, price, time)
+
+    @staticmethod
+    def slice_bytes(key, value):
+        return struct.pack("<HHIqq5qq", key[0], 0, 0, key[1], value[0], *value[1], value[2])
+
+
