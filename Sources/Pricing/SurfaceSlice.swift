@@ -142,6 +142,13 @@ public struct SurfaceCurve: Sendable, BitwiseCopyable {
     return TotalVariance(raw: total)
   }
 
+  /// w at a strike from 2^55 units on; below zero it counts as none.
+  @inline(never)
+  private func farVariance(_ strike: Price, _ logForward: Int64) -> TotalVariance {
+    let value = UInt64(bitPattern: max(strike.raw, 0))
+    return heldVariance(Kernel.logarithm(of: value) &- logForward)
+  }
+
   /// As `totalVariance`, holding every step to its bounds.
   @inline(never)
   private func heldVariance(_ k: Int64) -> TotalVariance {
@@ -173,8 +180,9 @@ public struct SurfaceCurve: Sendable, BitwiseCopyable {
   /// w at a positive strike, ln F in Q57 taken once for the expiry (`SurfaceCurve.logarithm`).
   @inline(__always)
   public func totalVariance(strike: Price, logForward: Int64) -> TotalVariance {
-    totalVariance(
-      logMoneyness: Kernel.logarithm(of: UInt64(bitPattern: strike.raw)) &- logForward)
+    let value = UInt64(bitPattern: strike.raw)
+    guard value &>> 55 == 0 else { return farVariance(strike, logForward) }
+    return totalVariance(logMoneyness: Kernel.quickLogarithm(of: value) &- logForward)
   }
 
   /// w at many positive strikes, in their order: about a third faster than one at a time, because the

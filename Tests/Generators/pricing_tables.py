@@ -55,16 +55,6 @@ def exponential():
 
 
 def root():
-    """1/sqrt(v) on [1,4) in 192 cells, a parabola in half the distance from the middle."""
-    cells = []
-    for index in range(64, 256):
-        middle, half = (mpf(index) + mpf(1) / 2) / 64, mpf(1) / 128
-        series = fit(lambda t: 1 / sqrt(middle + half * t), -1, 1, 2, "1/sqrt seed")
-        cells += [fixed(c * mpf(2) ** i, 62) for i, c in enumerate(series)]
-    return cells
-
-
-def square_root():
     """1/sqrt(v) on [1,4) in 192 cells, a cubic in half the distance from the middle. The first
     coefficient is raised by the fit's error and by what four roundings and five dropped bits lose, so
     that the seed is never too small."""
@@ -124,10 +114,10 @@ def text():
                    "(ln(1+r)-r)/r^2, power i times 2^(48-7i).", quick)
     lines += table("exponentialCells", "2^(j/64) in Q62.", roots)
     lines += table("exponentialSeries", "(exp(r)-1)/r, power i times 2^(62-4i).", powers)
-    lines += table("rootCells", "192 x 3: 1/sqrt on [1,4), power i times 2^(62+i).", root())
-    lines += table("quickRootCells", "192 x 4: 1/sqrt on [1,4) and a little, in Q38.",
-                   square_root())
+    lines += table("rootCells", "192 x 4: 1/sqrt on [1,4) and a little, in Q38.", root())
     lines += table("tailCells", "288 x 8: N(-z) on [0,9), power i times 2^(63+i).", tail())
+    lines += table("ln2Differences", "e ln 2 in Q60, e in -11...11.",
+                   [fixed(e * ln2, 60) for e in range(-11, 12)])
     lines += table("ln2Multiples", "e ln 2 in Q57, e in 64...-1.",
                    [fixed(e * ln2, 57) for e in range(64, -2, -1)])
     lines += constant("ln2Q63", "ln 2 in Q63.", fixed(ln2, 63), "Int64")
