@@ -32,16 +32,20 @@ extension Contract {
     guard UInt(bitPattern: twos) < 23, UInt(bitPattern: deviation.half &- 16) < 18 else {
       return nil
     }
-    // ln(F/K) in Q60, error 2e-18; the product of the mantissas is d1 in Q(137 - half): moved up before
-    // it is cut to its high word, it is in Q57. What leaves the word on the way is past 16 deviations.
+    // ln(F/K) in Q60, error 2e-18.
     let logarithm = unsafe ln2Differences[unchecked: twos]
       &+ ((forward.tail &- strike.tail &+ 2) &>> 2)
+    // d1 is the product of the mantissas in Q(137 - half), 1/s having 60 to 62 bits: moved up before it
+    // is cut to its high word, it is in Q56. What leaves the word on the way is past 16 deviations. A
+    // step of d1 moves both deviates alike, which moves delta, and the price not at all.
     let shift = Int64(truncatingIfNeeded: deviation.half &- 16)
-    let moved = logarithm &<< shift
-    let held = moved &>> shift == logarithm ? moved : (logarithm &>> 63) ^ Int64.max
-    let bound: Int64 = 15 &<< 57
-    let ratio = min(max(Kernel.high(held, deviation.reciprocal), 0 &- bound), bound)
-    return (ratio &<< 1) &+ (deviation.s &>> 1)
+    let upper = logarithm &>> 2
+    let moved = upper &<< shift
+    let whole = moved &+ (((logarithm & 3) &<< shift) &>> 2)
+    let held = moved &>> shift == upper ? whole : (logarithm &>> 63) ^ Int64.max
+    let bound: Int64 = 15 &<< 56
+    let ratio = min(max(Kernel.high(held, deviation.reciprocal &<< 1), 0 &- bound), bound)
+    return (ratio &<< 2) &+ (deviation.s &>> 1)
   }
 
   /// From a d1 in its range.

@@ -235,18 +235,15 @@
     return UInt64(bitPattern: seed) &>> 5
   }
 
-  /// √(top·2^64 + bottom), truncated, for 0 < top < 2^61: `roots` for one root alone.
-  ///
-  /// Relative error 1e-18, and one unit.
+  /// √(top·2^64 + bottom) = root · 2^(1 - half), root in Q62 of [1,2), for 0 < top < 2^62: `roots` for one
+  /// root alone. Relative error 1e-18.
   @inline(__always)
-  static func quickRoot(_ top: UInt64, _ bottom: UInt64) -> UInt64 {
+  static func quickRoot(_ top: UInt64, _ bottom: UInt64) -> (root: UInt64, half: UInt64) {
     let zeros = UInt64(truncatingIfNeeded: top.leadingZeroBitCount) & 62
-    let v = (top &<< zeros) | (bottom &>> (64 &- zeros))  // [1,4) in Q62.
+    let v = (top &<< zeros) | (bottom &>> (64 &- zeros))  // [1,4) in Q62; zeros at least 2.
     let y = reciprocalSeed(v)
     let s = high(v, y &<< 30)
-    let root = (s &<< 1) &- (high(s, s &* y) &>> 30)  // Q62.
-    // √(v·2^(126-zeros)) = root·2^(1-zeros/2), zeros at least 2.
-    return root &>> ((zeros &>> 1) &- 1)
+    return ((s &<< 1) &- (high(s, s &* y) &>> 30), zeros &>> 1)
   }
 
   // MARK: - Normal distribution

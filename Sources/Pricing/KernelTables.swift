@@ -4329,6 +4329,8 @@ extension Real {
   static let inverseRootTwoPi = Real(normalised: 0xCC42_299E_A1B2_8468, exponent: -65)
   /// 1e-8, the step of a price.
   static let priceStep = Real(normalised: 0xABCC_7711_8461_CEFD, exponent: -90)
+  /// 1e8, the steps in 1.
+  static let priceScale = Real(normalised: 0xBEBC_2000_0000_0000, exponent: -37)
   /// 1e-9, the step of a ratio.
   static let ratioStep = Real(normalised: 0x8970_5F41_36B4_A597, exponent: -93)
   /// 1e-12, the step of a surface parameter.

@@ -48,7 +48,8 @@ public import Primitives
 
   /// w(k) for k in Q57, held to [0, 63]. For many strikes make a `curve` once.
   ///
-  /// Absolute error 6e-17 inside the domain: |k - m| < 31, |ρ| ≤ 1, b < 31, 0 ≤ σ < 31.
+  /// Absolute error 6e-17 in a market: |k - m| < 3.9, b < 2, σ ≤ 0.8; 4e-16 inside the domain: |k - m| < 31,
+  /// |ρ| ≤ 1, b < 31, 0 ≤ σ < 31.
   @inline(__always)
   public func totalVariance(logMoneyness k: Int64) -> TotalVariance {
     curve.totalVariance(logMoneyness: k)
@@ -83,10 +84,10 @@ public struct SurfaceCurve: Sendable, BitwiseCopyable {
   private let tilt: Int64
   private let middle: Int64
   private let squaredWidth: Int128
-  /// b in Q61 where it is below 4.
+  /// b and bρ in Q62 for the short way.
   private let steepness: Int64
-  /// The largest |k - m| of the short way, in Q57; nothing where m is so far that k - m may wrap, or b
-  /// is 4 or more.
+  private let lean: Int64
+  /// The largest |k - m| of the short way, in Q57: 3.9; nothing where the slice is none of a market.
   private let reach: Int64
 
   /// The largest total variance given, in Q57: 63.
@@ -111,34 +112,33 @@ public struct SurfaceCurve: Sendable, BitwiseCopyable {
     middle = SurfaceCurve.q57(slice.m, from: -63, to: 63)
     let width = SurfaceCurve.q57(slice.sigma, from: 0, to: 31)
     squaredWidth = max(Int128(width) &* Int128(width), 1)
-    let isShort = middle.magnitude <= SurfaceCurve.bound.magnitude && slope < 4 &<< 57
-    steepness = isShort ? slope &<< 4 : 0
-    reach = isShort ? SurfaceCurve.bound : 0
+    // Inside: √(3.9² + 0.8²) < 4, so that w lies below 40 + 2 · 8 and the root's zeros are ten at least;
+    // beyond: 2^34 in Q57 keeps the square's high word above zero.
+    let isShort =
+      level.magnitude <= 40 &<< 57 && slope < 2 &<< 57 && middle.magnitude <= 31 &<< 57
+      && width >= 1 &<< 34 && width <= (4 &<< 57) / 5
+    steepness = isShort ? slope &<< 5 : 0
+    lean = isShort ? Kernel.high(slope &<< 5, tilt) &<< 2 : 0
+    reach = isShort ? (39 &<< 57) / 10 : 0
   }
 
   /// w(k) for k in Q57, |k| ≤ 63, held to [0, 63].
   ///
-  /// Three tests that always pass in a market send the rest to `heldVariance`.
+  /// Two tests that pass in every market send the rest to `heldVariance`. Error of the short way: 6e-17.
   @inline(__always)
   public func totalVariance(logMoneyness k: Int64) -> TotalVariance {
     // |k| ≤ 63 and |m| ≤ 31: where the difference wraps, it lands beyond ±31.
     let distance = k &- middle
-    guard UInt64(bitPattern: distance &+ reach) <= UInt64(bitPattern: reach &<< 1) else {
+    guard UInt64(bitPattern: distance &+ reach) < UInt64(bitPattern: reach &<< 1) else {
       return heldVariance(k)
     }
-    // Below 2^125.
     let square = UInt128(truncatingIfNeeded: Int128(distance) &* Int128(distance) &+ squaredWidth)
-    let top = UInt64(truncatingIfNeeded: square &>> 64)
-    // Not zero, asked in a way that leaves `quickRoot` quick: see `Kernel.logarithm(of:)`.
-    guard top &- 1 < 1 &<< 61 else { return heldVariance(k) }
-    let root = Kernel.quickRoot(top, UInt64(truncatingIfNeeded: square))
-    let bend = Int64(bitPattern: root) &+ (Kernel.high(distance, tilt) &<< 2)
-    // Q61·Q57 = Q54 and three zeros: below 2^60 it has room for them.
-    let wing = Kernel.high(steepness, bend)
-    let total = (wing &<< 3) &+ level
-    guard UInt64(bitPattern: wing) < 1 &<< 60,
-      UInt64(bitPattern: total) <= UInt64(bitPattern: SurfaceCurve.ceiling)
-    else { return heldVariance(k) }
+    let (root, half) = Kernel.quickRoot(
+      UInt64(truncatingIfNeeded: square &>> 64), UInt64(truncatingIfNeeded: square))
+    // Q62 times a root in Q57 of 2^(1-half) is Q57 after half - 3 more bits.
+    let rise = Kernel.high(UInt64(bitPattern: steepness), root) &>> (half &- 3)
+    let total = level &+ (Kernel.high(lean, distance) &<< 2) &+ Int64(bitPattern: rise)
+    guard total >= 0 else { return heldVariance(k) }
     return TotalVariance(raw: total)
   }
 
@@ -183,31 +183,6 @@ public struct SurfaceCurve: Sendable, BitwiseCopyable {
     let value = UInt64(bitPattern: strike.raw)
     guard value &>> 55 == 0 else { return farVariance(strike, logForward) }
     return totalVariance(logMoneyness: Kernel.quickLogarithm(of: value) &- logForward)
-  }
-
-  /// w at many positive strikes, in their order: about a third faster than one at a time, because the
-  /// logarithms of a block are out of the way before its roots begin.
-  ///
-  /// - Precondition: as many variances as strikes.
-  public func totalVariances(
-    strikes: Span<Price>, logForward: Int64, into variances: inout MutableSpan<TotalVariance>
-  ) {
-    precondition(strikes.count == variances.count, "a variance for each strike")
-    var places = InlineArray<64, Int64>(repeating: 0)
-    var start = 0
-    // The bounds are in the loops: index < 64, start + index < count.
-    while start < strikes.count {
-      let count = min(strikes.count &- start, 64)
-      for index in 0..<count {
-        let strike = unsafe UInt64(bitPattern: strikes[unchecked: start &+ index].raw)
-        unsafe places[unchecked: index] = Kernel.logarithm(of: strike) &- logForward
-      }
-      for index in 0..<count {
-        unsafe variances[unchecked: start &+ index] = totalVariance(
-          logMoneyness: places[unchecked: index])
-      }
-      start &+= count
-    }
   }
 
   /// ln of a positive price's integer in Q57.

@@ -132,6 +132,7 @@ def text():
     lines += real("ln2", "ln 2.", ln2)
     lines += real("inverseRootTwoPi", "1/sqrt(2 pi).", 1 / sqrt(2 * pi))
     lines += real("priceStep", "1e-8, the step of a price.", mpf(10) ** -8)
+    lines += real("priceScale", "1e8, the steps in 1.", mpf(10) ** 8)
     lines += real("ratioStep", "1e-9, the step of a ratio.", mpf(10) ** -9)
     lines += real("surfaceStep", "1e-12, the step of a surface parameter.", mpf(10) ** -12)
     lines += real("millisecond", "One millisecond in years of 365 days.", 1 / year)
