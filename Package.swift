@@ -84,6 +84,7 @@ let package = Package(
     // What is said.
     room("Wire", in: "Interfaces", ["Primitives", "Instruments", "Commitments"]),
     room("Calculators", in: "Interfaces", ["Primitives", "Pricing", "Wire"]),
+    room("Calibration", in: "Interfaces", ["Primitives", "Pricing"]),
 
     // What decides.
     room("Execution", in: "Layers", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire"]),
@@ -99,14 +100,15 @@ let package = Package(
     program("ExecutionNode", in: "Layers", ["Primitives", "Instruments", "Commitments", "Wire", "Execution", "Storage", "Node", "Client", log, arguments]),
     program("ClearingNode", in: "Layers", ["Primitives", "Instruments", "Commitments", "Wire", "Clearing", "Storage", "Node", "Client", log, arguments]),
     program("SettlementNode", in: "Layers", ["Primitives", "Instruments", "Commitments", "Wire", "Execution", "Clearing", "Settlement", "Storage", "Node", "Client", log, arguments]),
-    program("CLI", in: "Interfaces", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire", "Execution", "Clearing", "Settlement", "Storage", "Client", "Calculators", "CZlib", arguments]),
+    program("CLI", in: "Interfaces", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire", "Execution", "Clearing", "Settlement", "Storage", "Client", "Calculators", "Calibration", "Benchmarks", "CZlib", arguments]),
 
     // What tests and benchmarks share, and the plain C that benchmarks divide by.
     .target(
-      name: "CReference", path: "Tests/CReference", linkerSettings: [.linkedLibrary("m")]),
+      name: "CReference", path: "Tests/Benchmarks/CReference",
+      linkerSettings: [.linkedLibrary("m")]),
     .target(
       name: "Benchmarks", dependencies: ["Primitives", "Commitments", "Pricing", "CReference"],
-      path: "Tests/Benchmarks", swiftSettings: settings),
+      path: "Tests/Benchmarks", exclude: ["CReference"], swiftSettings: settings),
     .target(
       name: "TestSupport", dependencies: ["Primitives", "Instruments", "Commitments", "Wire"],
       path: "Tests/Support", swiftSettings: settings),
@@ -118,6 +120,7 @@ let package = Package(
     tests("InstrumentsTests", ["Primitives", "Instruments"]),
     tests("PricingTests", ["Primitives", "Instruments", "Pricing"]),
     tests("CalculatorsTests", ["Primitives", "Pricing", "Wire", "Calculators"]),
+    tests("CalibrationTests", ["Primitives", "Pricing", "Calibration"]),
     tests("MarginTests", ["Primitives", "Instruments", "Pricing", "Margin"]),
     tests("ClientTests", ["Primitives", "Instruments", "Commitments", "Wire", "Client"]),
     tests("WireTests", ["Primitives", "Instruments", "Commitments", "Wire", "TestSupport"]),

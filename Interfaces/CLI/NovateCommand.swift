@@ -16,6 +16,7 @@ import Primitives
       BookCommand.self, StatusCommand.self, WatchCommand.self, ExportCommand.self,
       VerifyCommand.self, CompareCommand.self, ProveCommand.self, BackupCommand.self,
       RestoreCommand.self, ScrubCommand.self, PriceCommand.self, SurfaceCommand.self,
+      BenchCommand.self,
       DoctorCommand.self,
     ])
 
@@ -27,4 +28,12 @@ import Primitives
       Exit.with(error)
     }
   }
+}
+
+/// `novate bench`: figures on this machine, with calibrators of the same run.
+struct BenchCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "bench",
+    abstract: "Measure on this machine, beside calibrators of the same run.",
+    subcommands: [BenchPricing.self])
 }

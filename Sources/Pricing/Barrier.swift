@@ -26,6 +26,7 @@ private enum Crossing<Number> {
 
 extension Terms {
   /// - Throws: `.outsideDomain` for a barrier ≤ 0 or an observation count outside 1...1e9.
+  @inline(__always)
   fileprivate func crossing(_ level: Real, isDown: Bool, _ monitoring: Monitoring)
     throws(PricingFailure) -> Crossing<Number>
   {

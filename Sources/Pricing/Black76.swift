@@ -28,15 +28,32 @@ public import Primitives
     _ type: OptionType, forward: Price, strike: Price, volatility: Ratio, time: Int64,
     discount: Discount = .one
   ) -> Price {
-    price(
-      type, forward: forward, strike: strike,
-      deviation: Deviation(volatility: volatility, time: time), discount: discount)
+    if Contract.isQuick(forward, strike), Contract.isQuick(volatility, time) {
+      let deviation = Deviation(
+        quick: UInt64(bitPattern: volatility.raw), UInt64(bitPattern: time))
+      let contract = Contract(quick: type, forward, strike)
+      if let price = contract.quickPrice(deviation, discount) { return price }
+    }
+    return widePrice(
+      type, forward, strike, Deviation(volatility: volatility, time: time), discount)
   }
 
   /// The price from a σ√T made before.
   public static func price(
     _ type: OptionType, forward: Price, strike: Price, deviation: Deviation,
     discount: Discount = .one
+  ) -> Price {
+    if Contract.isQuick(forward, strike), deviation.kind == .regular {
+      let contract = Contract(quick: type, forward, strike)
+      if let price = contract.quickPrice(deviation, discount) { return price }
+    }
+    return widePrice(type, forward, strike, deviation, discount)
+  }
+
+  @inline(never)
+  static func widePrice(
+    _ type: OptionType, _ forward: Price, _ strike: Price, _ deviation: Deviation,
+    _ discount: Discount
   ) -> Price {
     let contract = Contract(type, forward: forward, strike: strike)
     guard deviation.kind == .regular, contract.isRegular else {
@@ -51,6 +68,18 @@ public import Primitives
   public static func greeks(
     _ type: OptionType, forward: Price, strike: Price, volatility: Ratio, time: Int64,
     discount: Discount = .one
+  ) -> Greeks {
+    if Contract.isQuick(forward, strike), Contract.isQuick(volatility, time) {
+      let contract = Contract(quick: type, forward, strike)
+      if let greeks = contract.quickGreeks(volatility, time, discount) { return greeks }
+    }
+    return wideGreeks(type, forward, strike, volatility, time, discount)
+  }
+
+  @inline(never)
+  static func wideGreeks(
+    _ type: OptionType, _ forward: Price, _ strike: Price, _ volatility: Ratio, _ time: Int64,
+    _ discount: Discount
   ) -> Greeks {
     let contract = Contract(type, forward: forward, strike: strike)
     let deviation = Deviation(volatility: volatility, time: time)

@@ -13,6 +13,14 @@ struct Contract {
     self.strike = UInt64(bitPattern: max(strike.raw, 0))
   }
 
+  /// Inside the range of `isQuick`.
+  @inline(__always)
+  init(quick type: OptionType, _ forward: Price, _ strike: Price) {
+    isCall = type == .call
+    self.forward = UInt64(bitPattern: forward.raw)
+    self.strike = UInt64(bitPattern: strike.raw)
+  }
+
   @inline(__always) var isRegular: Bool { forward != 0 && strike != 0 }
 
   // MARK: - Limits
@@ -57,12 +65,8 @@ struct Contract {
     return Int64(truncatingIfNeeded: ratio) &+ (deviation.s &>> 1)
   }
 
-  /// d for a call, -d for a put.
-  @inline(__always)
-  func own(_ d: Int64) -> Int64 {
-    let mask: Int64 = isCall ? 0 : -1
-    return (d ^ mask) &- mask
-  }
+  /// All ones for a put.
+  @inline(__always) var mirror: Int64 { isCall ? 0 : -1 }
 
   /// F N(d1) - K N(d2), or the put's mirror from its own tails, in Q63 of 1e-8.
   @inline(__always)
@@ -78,8 +82,8 @@ struct Contract {
   @inline(__always)
   func price(moneyness: Kernel.Logarithm, _ deviation: Deviation, _ discount: Discount) -> Price {
     let d1 = d1(moneyness, deviation)
-    let (n1, _) = Kernel.normal(own(d1))
-    let (n2, _) = Kernel.normal(own(d1 &- deviation.s))
+    let (n1, _) = Kernel.normal(d1, mirrored: mirror)
+    let (n2, _) = Kernel.normal(d1 &- deviation.s, mirrored: mirror)
     return Contract.rounded(value(n1, n2), discount)
   }
 
@@ -119,8 +123,8 @@ struct Contract {
     _ discount: Discount
   ) -> Greeks {
     let d1 = d1(moneyness, deviation)
-    let (n1, density) = Kernel.normal(own(d1))
-    let (n2, _) = Kernel.normal(own(d1 &- deviation.s))
+    let (n1, density) = Kernel.normal(d1, mirrored: mirror)
+    let (n2, _) = Kernel.normal(d1 &- deviation.s, mirrored: mirror)
     // The type's own probability, discounted, in Q62; a put's delta is its negative.
     let chance = Kernel.high(n1, discount.raw) &<< 1
     let scaled = (UInt128(chance) &* 1_000_000_000_000 &+ (1 &<< 61)) &>> 62

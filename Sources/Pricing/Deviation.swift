@@ -84,6 +84,11 @@ public struct Deviation: Sendable, BitwiseCopyable {
       self.init(kind: .zero)
       return
     }
+    // σ below 4.29 for ten years stays below 24, and its square fits a word.
+    if sigma < 1 &<< 32 {
+      self.init(quick: sigma, clock)
+      return
+    }
     // σ < 2^44 and T < 2^39 give a variance below 2^127; a larger σ is compared first.
     let square = UInt128(sigma) &* UInt128(sigma)
     if sigma >= 1 &<< 44, square > Deviation.varianceMax / UInt128(clock) {
@@ -107,6 +112,19 @@ public struct Deviation: Sendable, BitwiseCopyable {
       self.init(kind: .saturated)
       return
     }
+    self.init(regular: variance)
+  }
+
+  /// From 0 < σ < 2^32 (1e-9) and 0 < T ≤ 10 years (ms): below 24 without asking.
+  @inline(__always)
+  init(quick sigma: UInt64, _ clock: UInt64) {
+    let (top, bottom) = (sigma &* sigma).multipliedFullWidth(by: clock)
+    self.init(regular: UInt128(_low: bottom, _high: top))
+  }
+
+  /// - Precondition: 0 < variance ≤ varianceMax.
+  @inline(__always)
+  private init(regular variance: UInt128) {
     let roots = Kernel.roots(of: variance)
     let half = roots.zeros &>> 1
     // √w/C is high(root, 1/C in Q111) · 2^(11-half); variance < 2^104 keeps half at 12 or more.

@@ -7,7 +7,7 @@ extension Terms {
   /// ln(F/K)/s ± s/2, for a positive spot and strike and a positive deviation.
   func deviates(_ strike: Real) -> (Number, Number) {
     let moneyness = (spot / Number(strike)).logarithm + carry * time
-    let first = moneyness / deviation + deviation.times(.half)
+    let first = moneyness * inverseDeviation + deviation.times(.half)
     return (first, first - deviation)
   }
 

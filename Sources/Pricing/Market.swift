@@ -109,6 +109,8 @@ struct Terms<Number: Scalar>: Sendable {
   let time: Number
   /// σ√T.
   let deviation: Number
+  /// Its reciprocal, 0 where it is 0.
+  let inverseDeviation: Number
   /// e^(-rT).
   let discount: Number
   /// e^((b-r)T).
@@ -124,9 +126,10 @@ struct Terms<Number: Scalar>: Sendable {
     self.carry = carry
     self.volatility = volatility
     self.time = time
-    deviation =
-      time.value.isZero || volatility.value.isZero
-      ? Number(.zero) : volatility * time.squareRoot
+    let isCertain = time.value.isZero || volatility.value.isZero
+    let spread = isCertain ? Number(.zero) : volatility * time.squareRoot
+    deviation = spread
+    inverseDeviation = isCertain ? Number(.zero) : Number(.one) / spread
     var factor = (-(rate * time)).exponential
     if let given { factor = factor.times(given / factor.value) }
     discount = factor

@@ -119,22 +119,31 @@ extension Real {
   @inline(__always)
   public static func - (a: Real, b: Real) -> Real { a + -b }
 
+  /// Selections, no branches: which operand is larger is as good as random.
   @inline(__always)
   public static func + (a: Real, b: Real) -> Real {
-    if a.magnitude == 0 { return b }
-    if b.magnitude == 0 { return a }
-    let isSwapped =
-      a.exponent < b.exponent || (a.exponent == b.exponent && a.magnitude < b.magnitude)
-    let (large, small) = isSwapped ? (b, a) : (a, b)
-    let gap = large.exponent &- small.exponent
-    if gap > 62 { return large }
+    // A zero stands below everything.
+    let left = a.magnitude == 0 ? Real.exponentMin : a.exponent
+    let right = b.magnitude == 0 ? Real.exponentMin : b.exponent
+    let isSwapped = left < right
+    let exponent = isSwapped ? right : left
+    let large = isSwapped ? b.magnitude : a.magnitude
+    let small = isSwapped ? a.magnitude : b.magnitude
+    let isNegative = isSwapped ? b.isNegative : a.isNegative
     // One bit of room above; the lowest bit of each is given up.
-    let top = large.magnitude &>> 1
-    let rest = small.magnitude &>> UInt64(truncatingIfNeeded: gap &+ 1)
-    let mask: UInt64 = large.isNegative == small.isNegative ? 0 : .max
+    let gap = UInt64(bitPattern: Int64(exponent &- (isSwapped ? left : right)))
+    let rest = gap > 62 ? 0 : small &>> (gap &+ 1)
+    let mask: UInt64 = a.isNegative == b.isNegative ? 0 : .max
+    let sum = Int64(bitPattern: (large &>> 1) &+ ((rest ^ mask) &- mask))
+    // Of two of one exponent the second may be the larger; like signs may fill the top bit.
+    let isTurned = mask != 0 && sum < 0
     return Real(
-      top &+ ((rest ^ mask) &- mask), exponent: large.exponent &+ 1, isNegative: large.isNegative)
+      UInt64(bitPattern: isTurned ? 0 &- sum : sum), exponent: exponent &+ 1,
+      isNegative: isNegative != isTurned)
   }
+
+  /// Below every exponent that a number has.
+  private static let exponentMin = -(1 << 60)
 
   @inline(__always)
   public static func < (a: Real, b: Real) -> Bool {
@@ -161,10 +170,17 @@ extension Real {
   /// Beyond this exp is refused as too large, or is nothing.
   static let exponentialMax = Real(normalised: 0xFA00_0000_0000_0000, exponent: -52)
 
-  /// e^x; 0 below -4 000 and e^4000 above 4 000. Relative error 1e-18 + 2^-62·|x|.
+  /// e^x; 0 below -4 000 and e^4000 above 4 000. Relative error 4e-18 + 2^-62·|x|.
   @inline(__always)
   var exponential: Real {
     if magnitude == 0 { return .one }
+    if exponent <= -59 && exponent > -120 {  // 2^-56 ≤ |x| < 32.
+      // To the nearest in Q57: 4e-18 of the result.
+      let drop = UInt64(truncatingIfNeeded: -58 &- exponent)
+      let size = Int64(truncatingIfNeeded: ((magnitude &>> drop) &+ 1) &>> 1)
+      let power = Kernel.exponential(isNegative ? 0 &- size : size)
+      return Real(normalised: power.mantissa &<< 1, exponent: power.exponent &- 63)
+    }
     if exponent > -52 {  // |x| ≥ 4 096.
       return isNegative ? .zero : Real.exponentialMax.exponential
     }
@@ -263,7 +279,7 @@ extension Real {
   }
 
   /// The nearest price, ties to even, held to Int64.
-  public var price: Price { Price(raw: (self / .priceStep).nearest) }
+  public var price: Price { Price(raw: (self * .priceScale).nearest) }
 
   /// The nearest integer to value · 10^digits, ties to even; nil beyond Int128.
   public func scaled(digits: Int) -> Int128? {

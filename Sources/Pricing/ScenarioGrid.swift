@@ -3,16 +3,21 @@ public import Primitives
 /// The shocked forwards and volatilities of one expiry, ready to price every option that expires then.
 ///
 /// Thirty-two scenarios, each a forward and a volatility multiplier. The logarithm is taken once a
-/// forward for the whole expiry, the root once an option and volatility. A price agrees with
-/// `Black76.price` at the same inputs within one unit.
+/// forward for the whole expiry, the root once an option and volatility. Prices are those of
+/// `Black76.price` at the same inputs, bit for bit.
 public struct ScenarioGrid: Sendable {
   public static let count = 32
-  private var forwards: InlineArray<32, Price> = .init(repeating: .zero)
-  /// ln F in Q57, of the raw integer; 0 beside a forward of zero.
-  private var logarithms: InlineArray<32, Int64> = .init(repeating: 0)
+
+  /// One scenario's forward, the logarithm of its raw integer, and the place of its multiplier.
+  private struct Scenario {
+    var forward: Price
+    var logarithm: Kernel.Parts
+    var multiplier: Int
+  }
+
+  private var scenarios: InlineArray<32, Scenario>
   private var multipliers: InlineArray<32, Ratio> = .init(repeating: .zero)
   private var multiplierCount = 0
-  private var multiplierIndex: InlineArray<32, UInt8> = .init(repeating: 0)
   private let time: Int64
   private let discount: Discount
 
@@ -26,17 +31,10 @@ public struct ScenarioGrid: Sendable {
   ) {
     self.time = time
     self.discount = discount
+    var scenarios: InlineArray<32, Scenario> = .init(
+      repeating: Scenario(forward: .zero, logarithm: Kernel.parts(of: 0), multiplier: 0))
     for scenario in 0..<ScenarioGrid.count {
       let forward = max(forwards[scenario], .zero)
-      self.forwards[scenario] = forward
-      var known = 0
-      while known < scenario, self.forwards[known] != forward { known += 1 }
-      if known < scenario {
-        logarithms[scenario] = logarithms[known]
-      } else if forward.raw > 0 {
-        logarithms[scenario] =
-          Kernel.logarithm(of: UInt64(bitPattern: forward.raw))
-      }
       let multiplier = volatilityMultipliers[scenario]
       var index = 0
       while index < multiplierCount, multipliers[index] != multiplier { index += 1 }
@@ -44,8 +42,12 @@ public struct ScenarioGrid: Sendable {
         multipliers[index] = multiplier
         multiplierCount += 1
       }
-      multiplierIndex[scenario] = UInt8(truncatingIfNeeded: index)
+      // Of the logarithm of a forward outside the quick range no use is made.
+      scenarios[scenario] = Scenario(
+        forward: forward, logarithm: Kernel.parts(of: UInt64(bitPattern: forward.raw)),
+        multiplier: index)
     }
+    self.scenarios = scenarios
   }
 
   /// The shocks of quant.md 3.1 as multipliers: forward · (1 + move), rounded to nearest.
@@ -72,19 +74,21 @@ public struct ScenarioGrid: Sendable {
       deviations[index] = Deviation(
         volatility: Ratio(raw: scaled(volatility.raw, by: multipliers[index])), time: time)
     }
-    let positive = UInt64(bitPattern: max(strike.raw, 0))
-    let logarithm = positive == 0 ? 0 : Kernel.logarithm(of: positive)
+    let logarithm = Kernel.parts(of: UInt64(bitPattern: strike.raw))
     var prices: InlineArray<32, Price> = .init(repeating: .zero)
-    for scenario in 0..<ScenarioGrid.count {
-      let contract = Contract(type, forward: forwards[scenario], strike: strike)
-      let deviation = deviations[Int(multiplierIndex[scenario])]
-      guard deviation.kind == .regular, contract.isRegular else {
-        prices[scenario] = contract.limit(deviation.kind, discount)
-        continue
+    // Spans, because an inline array's element is read by copying the array.
+    let (all, known) = (scenarios.span, deviations.span)
+    for index in 0..<ScenarioGrid.count {
+      let scenario = all[index]
+      let deviation = known[scenario.multiplier]
+      if deviation.kind == .regular, Contract.isQuick(scenario.forward, strike),
+        let d1 = Contract.quickD1(scenario.logarithm, logarithm, deviation)
+      {
+        let contract = Contract(quick: type, scenario.forward, strike)
+        prices[index] = contract.quickPrice(d1: d1, deviation, discount)
+      } else {
+        prices[index] = Black76.widePrice(type, scenario.forward, strike, deviation, discount)
       }
-      let moneyness = Kernel.Logarithm(
-        mantissa: logarithms[scenario] &- logarithm, bits: 57)
-      prices[scenario] = contract.price(moneyness: moneyness, deviation, discount)
     }
     return prices
   }

@@ -40,7 +40,11 @@ def logarithm():
         cells += [reciprocal, fixed(-log(mpf(reciprocal) / 65536) - folded, 62)]
     # ln(1+r)/r for r = u/512, by Horner on high products: each step divides by 4.
     series = fit(lambda r: log1p(r) / r if r else mpf(1), "-0.00101", "0.00196", 4, "ln(1+r)/r")
-    return cells, [fixed(c / mpf(2) ** (7 * i), 62) for i, c in enumerate(series)]
+    # ln(1+r) = r + r²(c1 + c2 r + r²(c3 + c4 r)) with r² in Q78, for Estrin's order.
+    quick = fit(lambda r: (log1p(r) - r) / (r * r) if r else -mpf(1) / 2, "-0.00101", "0.00196", 3,
+                "(ln(1+r)-r)/r^2")
+    return (cells, [fixed(c / mpf(2) ** (7 * i), 62) for i, c in enumerate(series)],
+            [fixed(c, bits) for c, bits in zip(quick, (48, 41, 34, 27))])
 
 
 def exponential():
@@ -51,12 +55,15 @@ def exponential():
 
 
 def root():
-    """1/sqrt(v) on [1,4) in 192 cells, a parabola in half the distance from the middle."""
+    """1/sqrt(v) on [1,4) in 192 cells, a cubic in half the distance from the middle. The first
+    coefficient is raised by the fit's error and by what four roundings and five dropped bits lose, so
+    that the seed is never too small."""
     cells = []
     for index in range(64, 256):
         middle, half = (mpf(index) + mpf(1) / 2) / 64, mpf(1) / 128
-        series = fit(lambda t: 1 / sqrt(middle + half * t), -1, 1, 2, "1/sqrt seed")
-        cells += [fixed(c * mpf(2) ** i, 62) for i, c in enumerate(series)]
+        series = fit(lambda t: 1 / sqrt(middle + half * t), -1, 1, 3, "1/sqrt cubic")
+        room = int(mp.ceil(ERRORS[-1][1] * mpf(2) ** 38)) + 34
+        cells += [fixed(c, 38) + (room if i == 0 else 0) for i, c in enumerate(series)]
     return cells
 
 
@@ -90,7 +97,7 @@ def real(name, about, value):
 
 
 def text():
-    cells, series = logarithm()
+    cells, series, quick = logarithm()
     roots, powers = exponential()
     year = mpf(31_536_000_000)
     deviation = sqrt(mpf(10) ** 18 * year)
@@ -103,10 +110,16 @@ def text():
     ]
     lines += table("logarithmCells", "512 x (reciprocal in 1/65536, -ln of it in Q62).", cells)
     lines += table("logarithmSeries", "ln(1+r)/r, power i times 2^(62-7i).", series)
+    lines += table("quickLogarithmSeries",
+                   "(ln(1+r)-r)/r^2, power i times 2^(48-7i).", quick)
     lines += table("exponentialCells", "2^(j/64) in Q62.", roots)
     lines += table("exponentialSeries", "(exp(r)-1)/r, power i times 2^(62-4i).", powers)
-    lines += table("rootCells", "192 x 3: 1/sqrt on [1,4), power i times 2^(62+i).", root())
+    lines += table("rootCells", "192 x 4: 1/sqrt on [1,4) and a little, in Q38.", root())
     lines += table("tailCells", "288 x 8: N(-z) on [0,9), power i times 2^(63+i).", tail())
+    lines += table("ln2Differences", "e ln 2 in Q60, e in -11...11.",
+                   [fixed(e * ln2, 60) for e in range(-11, 12)])
+    lines += table("ln2Multiples", "e ln 2 in Q57, e in 64...-1.",
+                   [fixed(e * ln2, 57) for e in range(64, -2, -1)])
     lines += constant("ln2Q63", "ln 2 in Q63.", fixed(ln2, 63), "Int64")
     lines += constant("inverseLn2Q56", "64/ln 2 in Q56.", fixed(64 / ln2, 56), "Int64")
     lines += constant("ln2StepQ68", "ln 2/64 in Q68, rounded down.", high, "Int64")
@@ -119,6 +132,7 @@ def text():
     lines += real("ln2", "ln 2.", ln2)
     lines += real("inverseRootTwoPi", "1/sqrt(2 pi).", 1 / sqrt(2 * pi))
     lines += real("priceStep", "1e-8, the step of a price.", mpf(10) ** -8)
+    lines += real("priceScale", "1e8, the steps in 1.", mpf(10) ** 8)
     lines += real("ratioStep", "1e-9, the step of a ratio.", mpf(10) ** -9)
     lines += real("surfaceStep", "1e-12, the step of a surface parameter.", mpf(10) ** -12)
     lines += real("millisecond", "One millisecond in years of 365 days.", 1 / year)

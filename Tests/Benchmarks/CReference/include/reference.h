@@ -22,11 +22,6 @@ double reference_barrier(
 double reference_svi(
   double a, double b, double rho, double m, double sigma, double strike, double forward);
 
-// An option's prices at `count` shocked forwards and volatilities, added up.
-double reference_grid(
-  int is_call, double strike, double vol, double time, const double *forwards,
-  const double *multipliers, int count);
-
 // e^x.
 double reference_exponential(double x);
 

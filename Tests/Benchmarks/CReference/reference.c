@@ -73,14 +73,4 @@ double reference_svi(
   return a + b * (rho * k + sqrt(k * k + sigma * sigma));
 }
 
-double reference_grid(
-  int is_call, double strike, double vol, double time, const double *forwards,
-  const double *multipliers, int count) {
-  double sum = 0;
-  for (int i = 0; i < count; i++) {
-    sum += reference_black_price(is_call, forwards[i], strike, vol * multipliers[i], time);
-  }
-  return sum;
-}
-
 double reference_exponential(double x) { return exp(x); }
