@@ -101,11 +101,15 @@ final class ExecutionRecovery: RecoveringLayer {
               throw NodeFailure.state("expected batch \(state.machine.batch), found \(batch)")
             }
           case .bundle(let bytes):
-            if check != nil { try check?.bundle(bytes) } else {
+            if check != nil {
+              try check?.bundle(bytes)
+            } else {
               leaves.append(try apply(try Bundle(bytes)))
             }
           case .close:
-            if check != nil { try check?.close() } else {
+            if check != nil {
+              try check?.close()
+            } else {
               try commit(ClosedBatch(closing: &state.machine, leaves))
               leaves = []
             }

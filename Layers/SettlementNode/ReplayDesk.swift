@@ -8,14 +8,20 @@ import Settlement
 import Storage
 import Wire
 
+/// A Clearance and whether clearing signed it.
+private struct CheckedClearance {
+  let clearance: SignedClearance
+  let encoded: [UInt8]
+  let fault: Difference?
+}
+
 /// The replay thread: pairs each batch with its Clearance, replays both, and signs.
 final class ReplayDesk: @unchecked Sendable {
   // Sound to share: handed once to the replay thread, which alone uses it.
   private unowned let service: SettlementService
   private var book: SettlementBook
   private var batches: [UInt64: CheckedBatch] = [:]
-  private var clearances: [UInt64: (clearance: SignedClearance, encoded: [UInt8], fault: Difference?)] =
-    [:]
+  private var clearances: [UInt64: CheckedClearance] = [:]
 
   init(service: SettlementService, book: consuming SettlementBook) {
     self.service = service
@@ -81,7 +87,11 @@ final class ReplayDesk: @unchecked Sendable {
     guard number < book.replay.batch,
       let bytes = service.pending.clearances[number.raw] ?? first(.clearance, number)
     else { return nil }
-    do { return (try SignedClearance(encoded: bytes.rawSpan).header.id, bytes) } catch { return nil }
+    do {
+      return (try SignedClearance(encoded: bytes.rawSpan).header.id, bytes)
+    } catch {
+      return nil
+    }
   }
 
   /// What is stored of a batch: it left `pending` only after it was.
@@ -117,25 +127,26 @@ final class ReplayDesk: @unchecked Sendable {
       return
     }
     guard number >= book.replay.batch else { return }
-    clearances[number.raw] = (clearance, encoded, fault)
+    clearances[number.raw] = CheckedClearance(
+      clearance: clearance, encoded: encoded, fault: fault)
     if fault == nil { service.pending.clearances.put(number.raw, encoded) }
   }
 
   private func settle() {
     while book.refusal == nil, let checked = batches[book.replay.batch.raw],
-      let (clearance, encoded, fault) = clearances[book.replay.batch.raw]
+      let claim = clearances[book.replay.batch.raw]
     {
       let number = book.replay.batch
       batches[number.raw] = nil
       clearances[number.raw] = nil
       do throws(Difference) {
         // Execution's faults come first: what clearing made of a bad batch is no fault of clearing.
-        if checked.fault == nil, let fault { throw fault }
-        let settled = try book.settle(checked, clearance, encoded)
+        if checked.fault == nil, let fault = claim.fault { throw fault }
+        let settled = try book.settle(checked, claim.clearance, claim.encoded)
         service.wanted.set(number.raw + 1)
         service.commit(settled)
       } catch {
-        freeze(error, number, checked, clearance, encoded)
+        freeze(error, number, checked, claim)
       }
     }
   }
@@ -144,12 +155,13 @@ final class ReplayDesk: @unchecked Sendable {
   /// is signed and told. Nothing is settled from here on, after a restart neither.
   private func freeze(
     _ difference: Difference, _ number: BatchNumber, _ checked: CheckedBatch,
-    _ clearance: SignedClearance, _ encoded: [UInt8]
+    _ claim: CheckedClearance
   ) {
     let refusal = StoredRefusal(
       difference, number, network: service.context.network,
-      refused: difference.layer == .execution ? checked.batch.header.id : clearance.header.id,
-      batch: checked.encoded, clearance: encoded)
+      refused: difference.layer == .execution
+        ? checked.batch.header.id : claim.clearance.header.id,
+      batch: checked.encoded, clearance: claim.encoded)
     refuse(refusal)
   }
 

@@ -174,7 +174,9 @@ final class SettlementService: ServerHandler, @unchecked Sendable {
 
   /// The signed checkpoint of a batch with its cosignatures; nil where there is none.
   func note(_ batch: UInt64) throws -> [UInt8]? {
-    guard batch < published.raw, let text = try keeper.store.value(.checkpoint, batch), let note = keys.note(text) else {
+    guard batch < published.raw, let text = try keeper.store.value(.checkpoint, batch),
+      let note = keys.note(text)
+    else {
       return nil
     }
     return note + (try keeper.store.value(.cosignature, batch) ?? [])

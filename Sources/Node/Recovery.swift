@@ -165,7 +165,9 @@ private struct RecoveryDesk {
     self.layer = layer
     self.box = box
     sources = context.recoverySources.map {
-      if case .file = $0 { Source(name: "\($0)", isFile: true) } else {
+      if case .file = $0 {
+        Source(name: "\($0)", isFile: true)
+      } else {
         Source(name: "\($0)", isFile: false)
       }
     }

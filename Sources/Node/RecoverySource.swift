@@ -33,8 +33,9 @@ enum RecoverySource: Sendable, CustomStringConvertible {
       throw NodeFailure.configuration("\(path): expected a range of network \(genesis.networkID)")
     }
     var letters: [Recovery.Letter] = []
-    for (type, log) in [(SectionType.batches, FollowMessage.Log.batches), (.clearances, .clearances)]
-    {
+    for (type, log) in [
+      (SectionType.batches, FollowMessage.Log.batches), (.clearances, .clearances),
+    ] {
       guard let bytes = file[type] else {
         throw NodeFailure.configuration("\(path): it holds no \(log)")
       }

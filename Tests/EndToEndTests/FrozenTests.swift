@@ -88,7 +88,8 @@ struct FrozenTests {
     let status = try network.status("settlement")
     let frozen = try #require(status["frozen"])
     #expect(try frozen.string(at: "field") == "accounts[0]")
-    #expect(try status.string(at: "reason").hasPrefix("batch \(place): clearing claims accounts[0]"))
+    #expect(
+      try status.string(at: "reason").hasPrefix("batch \(place): clearing claims accounts[0]"))
     #expect(try status.integer(at: "log_size", as: UInt64.self) == place)
     // Both layers hear of it; execution sequences nothing more, after a restart neither.
     try network.base.wait("the liar hears") { liar.heard.withLock { $0 } == statement }

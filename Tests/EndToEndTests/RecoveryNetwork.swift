@@ -109,7 +109,10 @@ final class RecoveryNetwork {
   /// An order of a trader near the index, some of which meet.
   func order(_ number: Int) -> Bundle {
     base.bundle(
-      [TestNetwork.order((number + number / 8) % 2 == 0 ? .buy : .sell, 59_950 + Int64(number * 37 % 100))],
+      [
+        TestNetwork.order(
+          (number + number / 8) % 2 == 0 ? .buy : .sell, 59_950 + Int64(number * 37 % 100))
+      ],
       base.builder.traders[number % 8])
   }
 

@@ -40,6 +40,7 @@ struct RecoveryTests {
     network.kill("execution")
     try network.start("execution", data: restored)
     #expect(try network.state("execution") == "recovering")
+    network.kill("execution")
     try network.start("clearing")
     try network.start("settlement")
     // Killed in the middle of it, it begins again.
@@ -148,7 +149,9 @@ struct RecoveryTests {
     try network.stopAll()
   }
 
-  @Test("without its highwater file, or with a copied one, a layer asks first", arguments: [true, false])
+  @Test(
+    "without its highwater file, or with a copied one, a layer asks first",
+    arguments: [true, false])
   func highwater(isRemoved: Bool) throws {
     let network = try RecoveryNetwork("highwater")
     try network.startAll()
