@@ -129,7 +129,7 @@ let package = Package(
     tests("ExecutionTests", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire", "Execution", "Benchmarks", "TestSupport"]),
     tests("ClearingTests", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire", "Clearing", "Execution", "TestSupport"]),
     tests("SettlementTests", ["Primitives", "Instruments", "Commitments", "Wire", "Execution", "Clearing", "Settlement", "TestSupport"]),
-    tests("CLITests", ["Primitives", "Instruments", "Wire", "Client", "CLI", arguments]),
+    tests("CLITests", ["Primitives", "Instruments", "Pricing", "Wire", "Client", "CLI", arguments]),
     tests("LayeringTests", []),
     tests("EndToEndTests", ["Primitives", "Instruments", "Commitments", "Wire", "Settlement", "Storage", "Client", "Node", "CLI", "CSandbox"]),
   ],

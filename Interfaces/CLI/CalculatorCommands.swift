@@ -1,5 +1,6 @@
 import ArgumentParser
 import Calculators
+import Client
 import Glibc
 
 /// `novate price`: one JSON object a line in, one a line out, by the production engine.
@@ -15,7 +16,7 @@ struct PriceCommand: ParsableCommand {
   func run() throws { try CalculatorLoop.run { PriceCalculator.respond(line: $0) } }
 }
 
-/// `novate surface`: total variance and static arbitrage of raw SVI.
+/// `novate surface`: total variance and static arbitrage of raw SVI, or SVI through a chain's quotes.
 struct SurfaceCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "surface",
@@ -23,9 +24,44 @@ struct SurfaceCommand: ParsableCommand {
     discussion: """
       echo '{"id":"1","a":"0.04","b":"0.1","rho":"-0.4","m":"0","sigma":"0.2","k":["-0.1","0"]}' \
       | novate surface
+      With --fit nothing is read from stdin: SVI is laid through the quotes of an option chain, a line an \
+      expiry, in floating point; what admits arbitrage is refused by the exact tests, with reason and \
+      place. Exit code 1 if any line failed.
       """)
 
-  func run() throws { try CalculatorLoop.run { SurfaceCalculator.respond(line: $0) } }
+  @Option(
+    help: ArgumentHelp(
+      "Fit the quotes of an option chain: CSV, plain or gzip, in the columns 'demo --chain' reads.",
+      valueName: "file"))
+  var fit: String?
+
+  @Option(help: ArgumentHelp("Fit this snapshot alone, counted from 0.", valueName: "n"))
+  var snapshot: Int?
+
+  @Option(help: ArgumentHelp("Draw the last fitted snapshot as an SVG.", valueName: "file"))
+  var picture: String?
+
+  func validate() throws {
+    if fit == nil, snapshot != nil || picture != nil {
+      throw ValidationError("expected --fit beside --snapshot and --picture")
+    }
+  }
+
+  func run() throws {
+    guard let fit else {
+      return try CalculatorLoop.run { SurfaceCalculator.respond(line: $0) }
+    }
+    let snapshots = try ChainFile(path: fit).snapshots
+    if let snapshot, !snapshots.indices.contains(snapshot) {
+      throw ValidationError("--snapshot: expected 0 to \(snapshots.count - 1), found \(snapshot)")
+    }
+    var surface = SurfaceFit()
+    for (index, chain) in snapshots.enumerated() where index == snapshot ?? index {
+      for line in surface.fit(chain) { Screen.say(line) }
+    }
+    if let picture { try Files.replace(picture, Array(surface.svg.utf8)) }
+    if surface.hasRefused { throw ExitCode(Exit.failed) }
+  }
 }
 
 /// A bad line gives an error line, and the rest goes on; exit 1 if any failed.

@@ -1,26 +1,18 @@
 import Primitives
 
 /// The same formula where every number is inside a market's range: forward and strike from 1 to 2^55
-/// units and less than 2^11 apart, volatility below 214 %, σ√T between 2^-17 and 1.6. Every shift is then
-/// known beforehand and no branch is in doubt. The rest goes the wide way.
+/// units and less than 2^11 apart, σ√T between 2^-17 and 1.6. Every shift is then known beforehand and no
+/// branch is in doubt. The rest goes the wide way.
 ///
 /// Where a number is asked to be positive, it is asked as `value - 1 < bound`: knowing that a word is not
 /// zero, the compiler counts its leading zeros with an instruction that waits for what its target
 /// register held before.
 extension Contract {
-  /// Whether forward and strike lie inside the range.
+  /// Whether forward and strike lie inside the range; the deviation has its own bounds.
   @inline(__always)
   static func isQuick(_ forward: Price, _ strike: Price) -> Bool {
     let (f, k) = (UInt64(bitPattern: forward.raw), UInt64(bitPattern: strike.raw))
     return ((f &- 1) | (k &- 1)) &>> 55 == 0
-  }
-
-  /// Whether volatility and time do; the deviation has its own bounds.
-  @inline(__always)
-  static func isQuick(_ volatility: Ratio, _ time: Int64) -> Bool {
-    let sigma = UInt64(bitPattern: volatility.raw) &- 1
-    let clock = UInt64(bitPattern: time) &- 1
-    return sigma &>> 31 == 0 && clock < UInt64(bitPattern: 10 &* Timestamp.millisecondsPerYear)
   }
 
   /// d1 in Q58 from the logarithms' parts; nil outside the range.
@@ -64,10 +56,11 @@ extension Contract {
   }
 
   @inline(__always)
-  func quickGreeks(_ volatility: Ratio, _ time: Int64, _ discount: Discount) -> Greeks? {
+  func quickGreeks(
+    _ deviation: Deviation, _ volatility: Ratio, _ time: Int64, _ discount: Discount
+  ) -> Greeks? {
     let sigma = UInt64(bitPattern: volatility.raw)
     let clock = UInt64(bitPattern: time)
-    let deviation = Deviation(quick: sigma, clock)
     let (top, bottom) = (Kernel.parts(of: forward), Kernel.parts(of: strike))
     guard let d1 = Contract.quickD1(top, bottom, deviation) else { return nil }
     let (n1, density) = Kernel.normal(d1, mirrored: mirror)

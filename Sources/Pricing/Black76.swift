@@ -28,17 +28,13 @@ public import Primitives
     _ type: OptionType, forward: Price, strike: Price, volatility: Ratio, time: Int64,
     discount: Discount = .one
   ) -> Price {
-    if Contract.isQuick(forward, strike), Contract.isQuick(volatility, time) {
-      let deviation = Deviation(
-        quick: UInt64(bitPattern: volatility.raw), UInt64(bitPattern: time))
-      let contract = Contract(quick: type, forward, strike)
-      if let price = contract.quickPrice(deviation, discount) { return price }
-    }
-    return widePrice(
-      type, forward, strike, Deviation(volatility: volatility, time: time), discount)
+    price(
+      type, forward: forward, strike: strike,
+      deviation: Deviation(volatility: volatility, time: time), discount: discount)
   }
 
   /// The price from a σ√T made before.
+  @inline(__always)
   public static func price(
     _ type: OptionType, forward: Price, strike: Price, deviation: Deviation,
     discount: Discount = .one
@@ -69,20 +65,20 @@ public import Primitives
     _ type: OptionType, forward: Price, strike: Price, volatility: Ratio, time: Int64,
     discount: Discount = .one
   ) -> Greeks {
-    if Contract.isQuick(forward, strike), Contract.isQuick(volatility, time) {
+    let deviation = Deviation(volatility: volatility, time: time)
+    if Contract.isQuick(forward, strike), deviation.kind == .regular {
       let contract = Contract(quick: type, forward, strike)
-      if let greeks = contract.quickGreeks(volatility, time, discount) { return greeks }
+      if let greeks = contract.quickGreeks(deviation, volatility, time, discount) { return greeks }
     }
-    return wideGreeks(type, forward, strike, volatility, time, discount)
+    return wideGreeks(type, forward, strike, deviation, volatility, time, discount)
   }
 
   @inline(never)
   static func wideGreeks(
-    _ type: OptionType, _ forward: Price, _ strike: Price, _ volatility: Ratio, _ time: Int64,
-    _ discount: Discount
+    _ type: OptionType, _ forward: Price, _ strike: Price, _ deviation: Deviation,
+    _ volatility: Ratio, _ time: Int64, _ discount: Discount
   ) -> Greeks {
     let contract = Contract(type, forward: forward, strike: strike)
-    let deviation = Deviation(volatility: volatility, time: time)
     guard deviation.kind == .regular, contract.isRegular else {
       return Greeks(
         price: contract.limit(deviation.kind, discount),

@@ -86,7 +86,8 @@ public struct Deviation: Sendable, BitwiseCopyable {
     }
     // σ below 4.29 for ten years stays below 24, and its square fits a word.
     if sigma < 1 &<< 32 {
-      self.init(quick: sigma, clock)
+      let (top, bottom) = (sigma &* sigma).multipliedFullWidth(by: clock)
+      self.init(regular: UInt128(_low: bottom, _high: top))
       return
     }
     // σ < 2^44 and T < 2^39 give a variance below 2^127; a larger σ is compared first.
@@ -113,13 +114,6 @@ public struct Deviation: Sendable, BitwiseCopyable {
       return
     }
     self.init(regular: variance)
-  }
-
-  /// From 0 < σ < 2^32 (1e-9) and 0 < T ≤ 10 years (ms): below 24 without asking.
-  @inline(__always)
-  init(quick sigma: UInt64, _ clock: UInt64) {
-    let (top, bottom) = (sigma &* sigma).multipliedFullWidth(by: clock)
-    self.init(regular: UInt128(_low: bottom, _high: top))
   }
 
   /// - Precondition: 0 < variance ≤ varianceMax.

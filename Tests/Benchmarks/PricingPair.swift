@@ -128,37 +128,40 @@ struct PricingPair {
         let grid = ScenarioGrid(
           forward: spot, forwardMultipliers: factors, volatilityMultipliers: multipliers,
           time: time)
-        let vectors = rows[..<contracts].map {
-          grid.prices($0.type, strike: $0.strike, volatility: $0.vol)
+        var values = [Int64](repeating: 0, count: contracts * 32)
+        for contract in 0..<contracts {
+          let r = rows[contract]
+          let prices = grid.prices(r.type, strike: r.strike, volatility: r.vol)
+          for scenario in 0..<32 { values[contract * 32 + scenario] = prices[scenario].raw }
         }
         var worst: Int64 = 0
         for account in 0..<accounts {
           var sums = InlineArray<32, Int64>(repeating: 0)
           for leg in 0..<held {
-            let vector = vectors[(account &* 7 &+ leg &* 13) % contracts]
+            let start = (account &* 7 &+ leg &* 13) % contracts &* 32
             let quantity = Int64(leg &- 10)
-            for scenario in 0..<32 { sums[scenario] &+= quantity &* vector[scenario].raw }
+            for scenario in 0..<32 { sums[scenario] &+= quantity &* values[start &+ scenario] }
           }
           for scenario in 0..<32 { worst = min(worst, sums[scenario]) }
         }
         return Double(worst)
       },
       theirs: {
-        let vectors = rows[..<contracts].map { r in
-          var values = InlineArray<32, Double>(repeating: 0)
+        var values = [Double](repeating: 0, count: contracts * 32)
+        for contract in 0..<contracts {
+          let r = rows[contract]
           for scenario in 0..<32 {
-            values[scenario] = reference_black_price(
+            values[contract * 32 + scenario] = reference_black_price(
               r.isCall, max(f[scenario], 1e-8), r.k, r.v * v[scenario], years)
           }
-          return values
         }
         var worst = 0.0
         for account in 0..<accounts {
           var sums = InlineArray<32, Double>(repeating: 0)
           for leg in 0..<held {
-            let vector = vectors[(account &* 7 &+ leg &* 13) % contracts]
+            let start = (account &* 7 &+ leg &* 13) % contracts &* 32
             let quantity = Double(leg &- 10)
-            for scenario in 0..<32 { sums[scenario] += quantity * vector[scenario] }
+            for scenario in 0..<32 { sums[scenario] += quantity * values[start &+ scenario] }
           }
           for scenario in 0..<32 { worst = min(worst, sums[scenario]) }
         }

@@ -39,6 +39,13 @@ enum House {
     "CommandLine", "getenv",
   ]
 
+  /// Where numbers may be floating: tools that people look at. What is signed, stored or replayed is
+  /// made elsewhere.
+  static let floatingPoint: Set<String> = ["Calibration", "CLI", "Benchmarks"]
+  static let floatingPointWords = [
+    "Double", "Float", "Float16", "Float32", "Float64", "Float80", "CGFloat",
+  ]
+
   /// Targets and products that open sockets.
   static let socketTargets: Set<String> = [
     "Node", "Client", "nio", "NIOCore", "NIOPosix", "NIOHTTP1", "NIOWebSocket",

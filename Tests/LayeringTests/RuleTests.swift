@@ -88,6 +88,15 @@ import Testing
     #expect(rules("CLI", source).isEmpty)
   }
 
+  @Test("floating point is found everywhere but in the tools")
+  func floatingPoint() {
+    let source = "let ratio: Double = 1"
+    for module in ["Primitives", "Calculators", "Client", "Node", "Storage", "SettlementNode"] {
+      #expect(rules(module, source).contains { $0.contains("says no Double") }, "\(module)")
+    }
+    for module in ["Calibration", "CLI"] { #expect(rules(module, source).isEmpty, "\(module)") }
+  }
+
   @Test(
     "a walk over a dictionary or a set is found",
     arguments: [

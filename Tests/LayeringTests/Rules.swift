@@ -41,8 +41,8 @@ enum Rules {
     files.flatMap { file in
       file.isTest
         ? forbiddenPhrases(file)
-        : imports(file, manifest) + determinism(file) + unordered(file) + length(file)
-          + forbiddenPhrases(file)
+        : imports(file, manifest) + determinism(file) + floatingPoint(file) + unordered(file)
+          + length(file) + forbiddenPhrases(file)
     } + targets(manifest)
   }
 
@@ -134,6 +134,17 @@ enum Rules {
       }
     }
     return found
+  }
+
+  /// Floating point stays in the tools.
+  static func floatingPoint(_ file: SourceFile) -> [Violation] {
+    guard !House.floatingPoint.contains(file.module) else { return [] }
+    return file.text.lines.enumerated().flatMap { number, line in
+      let words = Set(line.words.map(String.init))
+      return House.floatingPointWords.filter(words.contains).map {
+        Violation(place: "\(file.path):\(number + 1)", rule: "\(file.module) says no \($0)")
+      }
+    }
   }
 
   /// Dictionaries and sets of a core are looked up, not walked: their order differs per process. A
