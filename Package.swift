@@ -75,6 +75,7 @@ let package = Package(
     // What is said.
     room("Wire", in: "Interfaces", ["Primitives", "Instruments", "Commitments"]),
     room("Calculators", in: "Interfaces", ["Primitives", "Pricing", "Wire"]),
+    room("Workloads", in: "Interfaces", ["Primitives", "Commitments", "Wire"]),
 
     // What decides.
     room("Execution", in: "Layers", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire"]),
@@ -90,13 +91,13 @@ let package = Package(
     program("ExecutionNode", in: "Layers", ["Primitives", "Instruments", "Commitments", "Wire", "Execution", "Storage", "Node", "Client", log, arguments]),
     program("ClearingNode", in: "Layers", ["Primitives", "Instruments", "Commitments", "Wire", "Clearing", "Storage", "Node", "Client", log, arguments]),
     program("SettlementNode", in: "Layers", ["Primitives", "Instruments", "Commitments", "Wire", "Execution", "Clearing", "Settlement", "Storage", "Node", "Client", log, arguments]),
-    program("CLI", in: "Interfaces", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire", "Execution", "Clearing", "Settlement", "Storage", "Client", "Calculators", "CZlib", arguments]),
+    program("CLI", in: "Interfaces", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire", "Execution", "Clearing", "Settlement", "Storage", "Client", "Calculators", "Workloads", "CZlib", arguments]),
 
     // What tests and benchmarks share, and the plain C that benchmarks divide by.
     .target(
       name: "CReference", path: "Tests/CReference", linkerSettings: [.linkedLibrary("m")]),
     .target(
-      name: "Benchmarks", dependencies: ["Primitives", "Commitments", "Pricing", "CReference"],
+      name: "Benchmarks", dependencies: ["Primitives", "Pricing", "CReference"],
       path: "Tests/Benchmarks", swiftSettings: settings),
     .target(
       name: "TestSupport", dependencies: ["Primitives", "Instruments", "Commitments", "Wire"],
@@ -112,10 +113,10 @@ let package = Package(
     tests("WireTests", ["Primitives", "Instruments", "Commitments", "Wire", "TestSupport"]),
     tests("StorageTests", ["Primitives", "Commitments", "Storage"]),
     tests("NodeTests", ["Primitives", "Commitments", "Wire", "Node", "Client"]),
-    tests("ExecutionTests", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire", "Execution", "Benchmarks", "TestSupport"]),
+    tests("ExecutionTests", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire", "Execution", "Workloads", "TestSupport"]),
     tests("ClearingTests", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire", "Clearing", "Execution", "TestSupport"]),
     tests("SettlementTests", ["Primitives", "Instruments", "Commitments", "Wire", "Execution", "Clearing", "Settlement", "TestSupport"]),
-    tests("CLITests", ["Primitives", "Instruments", "Wire", "Client", "CLI", arguments]),
+    tests("CLITests", ["Primitives", "Instruments", "Wire", "Client", "Workloads", "CLI", arguments]),
     tests("LayeringTests", []),
     tests("EndToEndTests", ["Primitives", "Instruments", "Commitments", "Wire", "Client", "CLI"]),
   ],
