@@ -64,6 +64,7 @@ let package = Package(
     .systemLibrary(
       name: "CZlib", path: "Sources/CZlib", pkgConfig: "zlib",
       providers: [.apt(["zlib1g-dev"])]),
+    .systemLibrary(name: "CThreads", path: "Sources/CThreads"),
 
     // What is true.
     room("Primitives", in: "Sources"),
@@ -84,7 +85,7 @@ let package = Package(
 
     // The outside world.
     room("Storage", in: "Sources", ["Primitives", "Commitments", "CLMDB"]),
-    room("Node", in: "Sources", ["Primitives", "Commitments", "Wire", "Storage", "Client", log, arguments] + nio),
+    room("Node", in: "Sources", ["Primitives", "Commitments", "Wire", "Storage", "Client", "CThreads", log, arguments] + nio),
     room("Client", in: "Interfaces", ["Primitives", "Instruments", "Commitments", "Wire"]),
 
     // What runs.

@@ -74,7 +74,7 @@ final class ClearingService: ServerHandler, @unchecked Sendable {
           received.publish(cleared.header.batch.raw, bytes)
         }
       })
-    applyThread = NamedThread("apply") { [unowned self] in self.run() }
+    applyThread = NamedThread("apply", priority: .prompt) { [unowned self] in self.run() }
   }
 
   /// Loads the machine from the folder and checks its root.

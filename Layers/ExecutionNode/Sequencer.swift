@@ -46,7 +46,6 @@ struct Sequencer: ~Copyable {
   private var closedAt: UInt64 = 0
   /// Newest oracle time seen in a publisher's signed bundle.
   private var oracleTime = Timestamp.zero
-  private var rate = RateLimit()
   private let interval: UInt64
   private let heartbeat: UInt64
 
@@ -132,7 +131,6 @@ struct Sequencer: ~Copyable {
     grants.removeAll(keepingCapacity: true)
     state.noteAdoption()
     openedAt = Clock.monotonicNanoseconds
-    rate.begin(second: time.raw / 1_000)
   }
 
   private mutating func close() {
@@ -173,13 +171,7 @@ struct Sequencer: ~Copyable {
       }
       return refuse(checked, refusal)
     }
-    guard
-      rate.allows(
-        bundle.header.account, maximum: service.context.genesis.constants.bundlesPerSecondMax)
-    else { return refuse(checked, .rateLimited) }
-    guard checked.isSigned || isSigned(checked, bundle) else {
-      return refuse(checked, .badSignature)
-    }
+    guard isSigned(checked, bundle) else { return refuse(checked, .badSignature) }
     var outcomes: [Outcome] = []
     outcomes.reserveCapacity(Int(bundle.header.actionCount))
     let place: Int
@@ -199,13 +191,19 @@ struct Sequencer: ~Copyable {
     group.accepted.append((checked.ticket, checked.place, leaf))
   }
 
-  /// A key the workers did not know yet is checked here; a false signature is the caller's fault.
+  /// What the workers found. A key they did not know yet, though the door does, is checked here,
+  /// once, and is theirs from then on.
   private func isSigned(_ checked: CheckedBundle, _ bundle: Bundle) -> Bool {
-    guard !service.known.contains(bundle.header.account, bundle.header.key) else {
-      return Ed25519.isValid(bundle.signature, of: checked.id, by: bundle.header.key)
+    switch checked.signature {
+    case .valid: return true
+    case .invalid: return false
+    case .unchecked:
+      guard Ed25519.isValid(bundle.signature, of: checked.id, by: bundle.header.key) else {
+        return false
+      }
+      service.known.insert(bundle.header.account, bundle.header.key)
+      return true
     }
-    service.known.insert(bundle.header.account, bundle.header.key)
-    return Ed25519.isValid(bundle.signature, of: checked.id, by: bundle.header.key)
   }
 
   /// Keys added by the bundle are good from the next batch on; workers may check them already.
@@ -220,7 +218,7 @@ struct Sequencer: ~Copyable {
 
   /// With the oracle as clock, a publisher's newer time opens a batch of that time.
   private mutating func followOracle(_ checked: CheckedBundle, _ bundle: Bundle) {
-    guard service.context.settings.timeSource == .oracle, checked.isSigned,
+    guard service.context.settings.timeSource == .oracle, checked.signature == .valid,
       service.context.genesis.publishers.contains(bundle.header.account)
     else { return }
     for index in 0..<bundle.recordCount {
@@ -276,23 +274,5 @@ struct Sequencer: ~Copyable {
     }
     connection.send(
       type: MessageType.answer, flags: .response, requestID: requestID, body: body)
-  }
-}
-
-/// How many bundles each account may sequence in one second of batch time.
-struct RateLimit {
-  private var second: Int64 = -1
-  private var counts: [UInt32: Int64] = [:]
-
-  mutating func begin(second: Int64) {
-    guard second != self.second else { return }
-    self.second = second
-    counts.removeAll(keepingCapacity: true)
-  }
-
-  mutating func allows(_ account: AccountID, maximum: Int64) -> Bool {
-    let count = counts[account.raw, default: 0] + 1
-    counts[account.raw] = count
-    return count <= maximum
   }
 }

@@ -24,7 +24,7 @@ enum House {
   /// A C module and the Swift module that wraps it.
   static let wrappers = [
     "CSodium": "Commitments", "CCrypto": "Commitments", "CLMDB": "Storage", "CZlib": "CLI",
-    "CReference": "Benchmarks",
+    "CReference": "Benchmarks", "CThreads": "Node",
   ]
 
   /// The two layers that meet in Wire alone, and who may know both: whoever replays.
