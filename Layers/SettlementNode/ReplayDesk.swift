@@ -71,8 +71,11 @@ final class ReplayDesk: @unchecked Sendable {
     _ checked: CheckedBatch, _ clearance: SignedClearance, _ encoded: [UInt8]
   ) throws(Difference) {
     if let fault = checked.fault { throw fault }
+    guard let body = checked.body else {
+      preconditionFailure("a batch without a fault has a body")
+    }
     if let fault = Signatures.fault(clearance, genesis: service.context.genesis) { throw fault }
-    let body = try replay.replayExecution(checked.batch)
+    try replay.replayExecution(checked.batch, body)
     let clearingID = try replay.replayClearing(checked.batch, body, clearance)
     let delta = replay.delta()
     replay.seal()
