@@ -73,6 +73,7 @@ let package = Package(
     .systemLibrary(
       name: "CZlib", path: "Sources/CZlib", pkgConfig: "zlib",
       providers: [.apt(["zlib1g-dev"])]),
+    .systemLibrary(name: "CThreads", path: "Sources/CThreads"),
 
     // What is true.
     room("Primitives", in: "Sources"),
@@ -85,6 +86,7 @@ let package = Package(
     room("Wire", in: "Interfaces", ["Primitives", "Instruments", "Commitments"]),
     room("Calculators", in: "Interfaces", ["Primitives", "Pricing", "Wire"]),
     room("Calibration", in: "Interfaces", ["Primitives", "Pricing"]),
+    room("Workloads", in: "Interfaces", ["Primitives", "Commitments", "Wire"]),
 
     // What decides.
     room("Execution", in: "Layers", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire"]),
@@ -93,21 +95,21 @@ let package = Package(
 
     // The outside world.
     room("Storage", in: "Sources", ["Primitives", "Commitments", "CLMDB"]),
-    room("Node", in: "Sources", ["Primitives", "Commitments", "Wire", "Storage", "Client", log, arguments] + nio, faults),
+    room("Node", in: "Sources", ["Primitives", "Commitments", "Wire", "Storage", "Client", "CThreads", log, arguments] + nio, faults),
     room("Client", in: "Interfaces", ["Primitives", "Instruments", "Commitments", "Wire"]),
 
     // What runs.
     program("ExecutionNode", in: "Layers", ["Primitives", "Instruments", "Commitments", "Wire", "Execution", "Storage", "Node", "Client", log, arguments]),
     program("ClearingNode", in: "Layers", ["Primitives", "Instruments", "Commitments", "Wire", "Clearing", "Storage", "Node", "Client", log, arguments]),
     program("SettlementNode", in: "Layers", ["Primitives", "Instruments", "Commitments", "Wire", "Execution", "Clearing", "Settlement", "Storage", "Node", "Client", log, arguments]),
-    program("CLI", in: "Interfaces", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire", "Execution", "Clearing", "Settlement", "Storage", "Client", "Calculators", "Calibration", "Benchmarks", "CZlib", arguments]),
+    program("CLI", in: "Interfaces", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire", "Execution", "Clearing", "Settlement", "Storage", "Client", "Calculators", "Calibration", "Benchmarks", "Workloads", "CZlib", arguments]),
 
     // What tests and benchmarks share, and the plain C that benchmarks divide by.
     .target(
       name: "CReference", path: "Tests/Benchmarks/CReference",
       linkerSettings: [.linkedLibrary("m")]),
     .target(
-      name: "Benchmarks", dependencies: ["Primitives", "Commitments", "Pricing", "CReference"],
+      name: "Benchmarks", dependencies: ["Primitives", "Pricing", "CReference"],
       path: "Tests/Benchmarks", exclude: ["CReference"], swiftSettings: settings),
     .target(
       name: "TestSupport", dependencies: ["Primitives", "Instruments", "Commitments", "Wire"],
@@ -126,10 +128,10 @@ let package = Package(
     tests("WireTests", ["Primitives", "Instruments", "Commitments", "Wire", "TestSupport"]),
     tests("StorageTests", ["Primitives", "Commitments", "Storage"]),
     tests("NodeTests", [log, "Primitives", "Commitments", "Wire", "Node", "Client"]),
-    tests("ExecutionTests", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire", "Execution", "Benchmarks", "TestSupport"]),
+    tests("ExecutionTests", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire", "Execution", "Workloads", "TestSupport"]),
     tests("ClearingTests", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire", "Clearing", "Execution", "TestSupport"]),
     tests("SettlementTests", ["Primitives", "Instruments", "Commitments", "Wire", "Execution", "Clearing", "Settlement", "TestSupport"]),
-    tests("CLITests", ["Primitives", "Instruments", "Pricing", "Wire", "Client", "CLI", arguments]),
+    tests("CLITests", ["Primitives", "Instruments", "Pricing", "Wire", "Client", "Workloads", "CLI", arguments]),
     tests("LayeringTests", []),
     tests("EndToEndTests", ["Primitives", "Instruments", "Commitments", "Wire", "Settlement", "Storage", "Client", "Node", "CLI", "CSandbox"]),
   ],

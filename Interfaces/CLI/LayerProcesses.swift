@@ -95,6 +95,18 @@ final class LayerProcess {
   /// CPU seconds the process has used, user and system.
   var processorSeconds: Double { ProcessorTime.seconds(of: pid) }
 
+  /// Bytes of it in memory.
+  var residentByteCount: Int {
+    let file = unsafe open("/proc/\(pid)/statm", O_RDONLY | O_CLOEXEC)
+    guard file >= 0 else { return 0 }
+    defer { close(file) }
+    var bytes = [UInt8](repeating: 0, count: 256)
+    let count = unsafe read(file, &bytes, bytes.count)
+    guard count > 0 else { return 0 }
+    let fields = String(decoding: bytes[..<count], as: UTF8.self).split(separator: " ")
+    return fields.count > 1 ? (Int(fields[1]) ?? 0) * sysconf(Int32(_SC_PAGESIZE)) : 0
+  }
+
   deinit {
     if pid != 0 {
       kill(pid, SIGKILL)
@@ -121,23 +133,22 @@ enum CleanSignals {
   }
 }
 
-/// What a process has used of the processors.
+/// What somebody has used of the processors, user and system, to the nanosecond.
 enum ProcessorTime {
-  /// From /proc: clock ticks of user and system time.
+  /// Of all threads of another process.
   static func seconds(of pid: pid_t) -> Double {
-    let file = unsafe open("/proc/\(pid)/stat", O_RDONLY | O_CLOEXEC)
-    guard file >= 0 else { return 0 }
-    defer { close(file) }
-    var bytes = [UInt8](repeating: 0, count: 4_096)
-    let count = unsafe read(file, &bytes, bytes.count)
-    guard count > 0 else { return 0 }
-    let text = String(decoding: bytes[..<count], as: UTF8.self)
-    guard let end = text.lastIndex(of: ")") else { return 0 }
-    let fields = text[text.index(after: end)...].split(separator: " ")
-    guard fields.count > 13, let user = Double(fields[11]), let system = Double(fields[12]) else {
-      return 0
-    }
-    return (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
+    var clock = clockid_t()
+    guard unsafe clock_getcpuclockid(pid, &clock) == 0 else { return 0 }
+    return seconds(on: clock)
+  }
+
+  static var ofProcess: Double { seconds(on: CLOCK_PROCESS_CPUTIME_ID) }
+  static var ofThread: Double { seconds(on: CLOCK_THREAD_CPUTIME_ID) }
+
+  private static func seconds(on clock: clockid_t) -> Double {
+    var time = timespec()
+    guard unsafe clock_gettime(clock, &time) == 0 else { return 0 }
+    return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
   }
 }
 

@@ -121,6 +121,36 @@ public final class BlockingConnection {
     try next(Deadline(milliseconds: timeoutMilliseconds), awaited: "a message")
   }
 
+  // MARK: - For programs that wait for several connections at once
+
+  /// What to poll: for reading always, for writing while `hasUnsent`.
+  public var descriptor: Int32 { socket.descriptor }
+  /// Whether sent bytes wait for room.
+  public var hasUnsent: Bool { sentCount < outgoing.bytes.count }
+
+  /// Sends what there is room for and takes every frame that has come. Never waits.
+  /// - Throws: `ClientFailure`.
+  public func exchange() throws(ClientFailure) -> [Frame] {
+    try push()
+    while try takeBytes() == readBuffer.count {}
+    try push()
+    defer {
+      inbox.removeAll(keepingCapacity: true)
+      taken = 0
+    }
+    return Array(inbox[taken...])
+  }
+
+  private func push() throws(ClientFailure) {
+    while hasUnsent {
+      let count = try socket.write(outgoing.bytes, from: sentCount)
+      if count == 0 { return }
+      sentCount += count
+    }
+    outgoing.bytes.removeAll(keepingCapacity: true)
+    sentCount = 0
+  }
+
   /// What a frame of type ERROR says.
   /// - Throws: `.handshake(.malformed)` when it is none.
   public func message(_ frame: Frame) throws(ClientFailure) -> ErrorMessage {
@@ -161,7 +191,7 @@ public final class BlockingConnection {
     try takeBytes()
   }
 
-  private func takeBytes() throws(ClientFailure) {
+  @discardableResult private func takeBytes() throws(ClientFailure) -> Int {
     let count = try socket.read(into: &readBuffer)
     let first = inbox.count
     do throws(FrameFailure) {
@@ -170,6 +200,7 @@ public final class BlockingConnection {
       throw .frame(address, error)
     }
     try answerSession(from: first)
+    return count
   }
 
   /// Answers PINGs and throws farewells among the frames from `first` on.

@@ -24,7 +24,7 @@ struct Deadline {
 
 /// A stream socket that never waits by itself: `wait` does.
 struct Socket: ~Copyable {
-  private let descriptor: Int32
+  let descriptor: Int32
   private let address: Address
 
   /// Connects.

@@ -155,6 +155,25 @@ public struct Bundle: Sendable {
     return Bundle(trusted: out.bytes, header: header)
   }
 
+  /// Actions in a bundle with a zero signature, for machines fed without a door.
+  /// - Throws: the first fault, as when decoding.
+  public static func unsigned(
+    _ actions: [Action], account: AccountID, key: PublicKey, nonce: UInt64, expiry: Timestamp
+  ) throws(DecodingFailure) -> Bundle {
+    var records = ByteWriter(capacity: actions.count * ActionRecord.byteCount)
+    for action in actions { action.write(to: &records) }
+    let header = BundleHeader(
+      account: account, key: key, nonce: nonce, expiry: expiry,
+      actionCount: UInt16(actions.count),
+      recordCount: UInt16(records.bytes.count / ActionRecord.byteCount),
+      actionsHash: SHA256.digest(records.bytes))
+    var out = ByteWriter(capacity: 160 + records.bytes.count)
+    header.write(to: &out)
+    out.write(records.bytes)
+    out.write(Signature.zero)
+    return try Bundle(out.bytes)
+  }
+
   /// Bytes this process made or has already checked.
   init(trusted bytes: [UInt8], header: BundleHeader) {
     self.bytes = bytes

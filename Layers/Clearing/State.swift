@@ -126,6 +126,13 @@ extension ClearingMachine: PooledState {
   }
 
   public var tradeCount: UInt64 { status[0].trades }
+
+  /// Bytes held for accounts: records, positions, the tree's nodes and the index of owners.
+  public var memory: (accountBytes: Int, positionBytes: Int) {
+    let positionBytes = positions.count * MemoryLayout<PositionRecord>.stride
+    // Two digests a leaf and one kept subtree; an owner takes a key, an id and the table's slack.
+    return (accounts.count * (MemoryLayout<AccountRecord>.stride + 96 + 60) + positionBytes, positionBytes)
+  }
   public func index(_ underlying: UnderlyingID) -> (price: Price, time: Timestamp) {
     (indices[underlying.index].price, indices[underlying.index].time)
   }

@@ -108,7 +108,7 @@ final class ClearingService: ServerHandler, @unchecked Sendable {
         }
         pending.remove(cleared.header.batch.raw)
       })
-    applyThread = NamedThread("apply") { [unowned self] in self.run() }
+    applyThread = NamedThread("apply", priority: .prompt) { [unowned self] in self.run() }
   }
 
   /// Loads the machine from the folder and checks its root.

@@ -88,14 +88,22 @@ extension ExecutionMachine: PooledState {
     Money(raw: moneyFloor(risk.room(account)))
   }
 
-  /// Bytes held per resting order by book, links and indexes, and for risk sums in all.
-  public var memory: (orderBytes: Int, riskBytes: Int) {
-    (
+  /// Bytes held for orders by book, links and indexes, for risk sums, and for accounts with their
+  /// keys, holdings and risk sums.
+  public var memory: (orderBytes: Int, riskBytes: Int, accountBytes: Int) {
+    let accounts =
+      credits.count * (MemoryLayout<CreditRecord>.stride + 8)
+      + keys.count * MemoryLayout<KeyRecord>.stride
+      + holdings.count * MemoryLayout<HoldingRecord>.stride
+    return (
       orders.count * MemoryLayout<OrderRecord>.stride
         + links.count * MemoryLayout<OrderLinks>.stride + orderIndex.byteCount
-        + clientIndex.byteCount, risk.byteCount
+        + clientIndex.byteCount, risk.byteCount, accounts + risk.byteCount
     )
   }
+
+  /// The most orders that ever rested at once: the lowest free slot is given first.
+  public var restingOrderMax: Int { orders.count }
 
   /// Checks what must hold between facts and derived state; slow. For tests and `doctor`.
   public mutating func selfCheck() -> String? {

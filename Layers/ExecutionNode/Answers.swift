@@ -49,6 +49,7 @@ enum Answers {
       ("accounts", .integer(machine.machine.accountCount)),
       ("instruments", .integer(machine.machine.instrumentCount)),
       ("open_orders", .integer(machine.machine.openOrderCount)),
+      ("open_orders_max", .integer(machine.machine.restingOrderMax)),
       ("memory_bytes_orders", .integer(machine.machine.memory.orderBytes)),
       ("memory_bytes_risk", .integer(machine.machine.memory.riskBytes)),
       ("degraded", .bool(service.degraded.isSet)),

@@ -80,7 +80,7 @@ final class ExecutionService: ServerHandler, @unchecked Sendable {
     }
     for group in state.leftOver { journal.put(group) }
     state.leftOver = []
-    applyThread = NamedThread("apply") { [unowned self] in
+    applyThread = NamedThread("apply", priority: .prompt) { [unowned self] in
       var sequencer = Sequencer(service: self, journal: self.journal)
       sequencer.run()
     }

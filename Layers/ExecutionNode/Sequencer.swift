@@ -203,9 +203,7 @@ struct Sequencer: ~Copyable {
       }
       return refuse(checked, refusal)
     }
-    guard checked.isSigned || isSigned(checked, bundle) else {
-      return refuse(checked, .badSignature)
-    }
+    guard isSigned(checked, bundle) else { return refuse(checked, .badSignature) }
     var outcomes: [Outcome] = []
     outcomes.reserveCapacity(Int(bundle.header.actionCount))
     let place: Int
@@ -235,16 +233,22 @@ struct Sequencer: ~Copyable {
     if !isOpening && !state.machine.isKnown(account, key) {
       return account.index < state.machine.accountCount ? .unknownKey : .unknownAccount
     }
-    return checked.isSigned || isSigned(checked, bundle) ? nil : .badSignature
+    return isSigned(checked, bundle) ? nil : .badSignature
   }
 
-  /// A key the workers did not know yet is checked here; a false signature is the caller's fault.
+  /// What the workers found. A key they did not know yet, though the door does, is checked here,
+  /// once, and is theirs from then on.
   private func isSigned(_ checked: CheckedBundle, _ bundle: Bundle) -> Bool {
-    guard !service.known.contains(bundle.header.account, bundle.header.key) else {
-      return Ed25519.isValid(bundle.signature, of: checked.id, by: bundle.header.key)
+    switch checked.signature {
+    case .valid: return true
+    case .invalid: return false
+    case .unchecked:
+      guard Ed25519.isValid(bundle.signature, of: checked.id, by: bundle.header.key) else {
+        return false
+      }
+      service.known.insert(bundle.header.account, bundle.header.key)
+      return true
     }
-    service.known.insert(bundle.header.account, bundle.header.key)
-    return Ed25519.isValid(bundle.signature, of: checked.id, by: bundle.header.key)
   }
 
   /// Keys added by the bundle are good from the next batch on; workers may check them already.
@@ -259,7 +263,7 @@ struct Sequencer: ~Copyable {
 
   /// With the oracle as clock, a publisher's newer time opens a batch of that time.
   private mutating func followOracle(_ checked: CheckedBundle, _ bundle: Bundle) {
-    guard service.context.settings.timeSource == .oracle, checked.isSigned,
+    guard service.context.settings.timeSource == .oracle, checked.signature == .valid,
       service.context.genesis.publishers.contains(bundle.header.account)
     else { return }
     for index in 0..<bundle.recordCount {

@@ -32,8 +32,14 @@ struct CheckedBundle: Sendable {
   /// Nil when it does not decode.
   let bundle: Bundle?
   let id: Digest
-  /// False when the signature fails, or was not checked as the key is unknown.
-  let isSigned: Bool
+  let signature: SignatureState
+
+  /// What a worker made of the signature; it checks none of a key it does not know.
+  enum SignatureState: Sendable {
+    case valid
+    case invalid
+    case unchecked
+  }
 }
 
 /// Keys good in the batch being made, so that no signature of an unknown key costs us a check. It
@@ -63,13 +69,16 @@ extension CheckedBundle {
       let bundle = try Bundle(submission.bytes)
       self.bundle = bundle
       id = bundle.id(network: network)
-      isSigned =
-        known.contains(bundle.header.account, bundle.header.key)
-        && Ed25519.isValid(bundle.signature, of: id, by: bundle.header.key)
+      if known.contains(bundle.header.account, bundle.header.key) {
+        signature =
+          Ed25519.isValid(bundle.signature, of: id, by: bundle.header.key) ? .valid : .invalid
+      } else {
+        signature = .unchecked
+      }
     } catch {
       bundle = nil
       id = .zero
-      isSigned = false
+      signature = .unchecked
     }
   }
 }

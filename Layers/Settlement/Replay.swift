@@ -46,18 +46,27 @@ public struct Replay: ~Copyable {
   /// Replays execution's half. Like the other half it leaves the pools unsealed, so that the
   /// caller can take the delta; `seal` ends the batch.
   public mutating func replayExecution(_ batch: SignedBatch) throws(Difference) -> BatchBody {
-    let header = batch.header
-    guard header.batch == execution.batch else {
-      throw Difference(
-        .execution, execution.batch, field: "batch", offset: 40,
-        expected: "\(execution.batch)", found: "\(header.batch)")
-    }
     let body: BatchBody
     do {
       body = try BatchBody(batch.body)
     } catch {
       throw Difference(
-        .execution, header.batch, field: "body", expected: "a canonical body", found: "\(error)")
+        .execution, batch.header.batch, field: "body", expected: "a canonical body",
+        found: "\(error)")
+    }
+    try replayExecution(batch, body)
+    return body
+  }
+
+  /// The same for a body that has been decoded: whoever checked its signatures did.
+  public mutating func replayExecution(_ batch: SignedBatch, _ body: BatchBody)
+    throws(Difference)
+  {
+    let header = batch.header
+    guard header.batch == execution.batch else {
+      throw Difference(
+        .execution, execution.batch, field: "batch", offset: 40,
+        expected: "\(execution.batch)", found: "\(header.batch)")
     }
     try open(header)
     var outcomes: [Outcome] = []
@@ -79,7 +88,6 @@ public struct Replay: ~Copyable {
       throw difference
     }
     try compare(.execution, header.batch, computed.header, header)
-    return body
   }
 
   private mutating func open(_ header: ExecutionHeader) throws(Difference) {

@@ -78,7 +78,10 @@ struct SettlementBook: ~Copyable {
     _ checked: CheckedBatch, _ clearance: SignedClearance, _ encoded: [UInt8]
   ) throws(Difference) -> SettledBatch {
     if let fault = checked.fault { throw fault }
-    let body = try replay.replayExecution(checked.batch)
+    guard let body = checked.body else {
+      preconditionFailure("a batch without a fault has a body")
+    }
+    try replay.replayExecution(checked.batch, body)
     let clearingID = try replay.replayClearing(checked.batch, body, clearance)
     let delta = replay.delta()
     replay.seal()

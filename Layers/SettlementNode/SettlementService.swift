@@ -11,6 +11,8 @@ import Wire
 struct CheckedBatch: Sendable {
   let batch: SignedBatch
   let encoded: [UInt8]
+  /// Nil when it does not decode.
+  let body: BatchBody?
   /// The first signature that fails, or why the body does not decode.
   let fault: Difference?
 
@@ -19,8 +21,10 @@ struct CheckedBatch: Sendable {
     self.encoded = encoded
     do {
       let body = try BatchBody(batch.body)
+      self.body = body
       fault = Signatures.fault(batch, bundles: body.bundles, genesis: genesis, network: network)
     } catch {
+      body = nil
       fault = Difference(
         .execution, batch.header.batch, field: "body", expected: "a canonical body",
         found: "\(error)")

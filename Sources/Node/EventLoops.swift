@@ -5,7 +5,10 @@ import NIOPosix
 public final class EventLoops: Sendable {
   let group: MultiThreadedEventLoopGroup
 
-  public init(threads: Int = 1) { group = MultiThreadedEventLoopGroup(numberOfThreads: threads) }
+  public init(threads: Int = 1) {
+    group = MultiThreadedEventLoopGroup(numberOfThreads: threads)
+    for loop in group.makeIterator() { loop.execute { NamedThread.askForPromptness() } }
+  }
 
   /// Stops the threads once everything that uses them has stopped. Never call it on one of them.
   public func stop() {

@@ -47,7 +47,7 @@ public final class LogFeed: @unchecked Sendable {
     self.read = read
     self.end = end
     self.keepsRecent = keepsRecent
-    thread = NamedThread(name) { [unowned self] in self.run() }
+    thread = NamedThread(name, priority: .prompt) { [unowned self] in self.run() }
   }
 
   /// Adds a follower.

@@ -1,8 +1,12 @@
+import CThreads
 import Glibc
 
 /// How much of the machine a thread may ask for.
 public enum ThreadPriority: Sendable, Hashable {
   case normal
+  /// Works little and often, and somebody waits for it: when it wakes it goes before threads that
+  /// compute without end.
+  case prompt
   /// Runs only when nobody else wants the processor (`SCHED_IDLE`): settlement's signature checks.
   case idle
 }
@@ -27,6 +31,7 @@ public enum ThreadPriority: Sendable, Hashable {
 
     func run() {
       NamedThread.setName(name)
+      if priority == .prompt { NamedThread.askForPromptness() }
       if priority == .idle {
         var parameter = sched_param()
         // Refused in some sandboxes; then the thread runs like any other, only less politely.
@@ -53,6 +58,13 @@ public enum ThreadPriority: Sendable, Hashable {
       }, argument)
     precondition(status == 0, "no thread for \(name): pthread error \(status)")
   }
+
+  /// Nanoseconds: what such a thread works for at a stretch.
+  private static let promptSlice: UInt64 = 100_000
+
+  /// Gives the calling thread a short time slice. Refused by old kernels and in some sandboxes;
+  /// then it waits its turn like any other.
+  static func askForPromptness() { _ = novate_thread_slice(promptSlice) }
 
   /// `SCHED_IDLE` of linux/sched.h, which the C library shows only to GNU sources.
   private static let idlePolicy: Int32 = 5

@@ -144,11 +144,19 @@ extension Pool {
     writer.write(UInt32(sealedCount))
     writer.write(UInt32(count))
     writer.write(UInt32(undo.count))
-    for (slot, old) in undo {
-      writer.write(slot)
-      writer.write(record: old)
-      writer.write(record: unsafe base[Int(slot)])
+    // One piece of memory for all entries: a batch touches thousands.
+    let size = MemoryLayout<Record>.size
+    let entries = unsafe [UInt8](unsafeUninitializedCapacity: undo.count * (4 + 2 * size)) {
+      (buffer, count) in
+      let target = UnsafeMutableRawBufferPointer(buffer)
+      for (slot, old) in undo {
+        unsafe target.storeBytes(of: slot.littleEndian, toByteOffset: count, as: UInt32.self)
+        unsafe target.storeBytes(of: old, toByteOffset: count + 4, as: Record.self)
+        unsafe target.storeBytes(of: base[Int(slot)], toByteOffset: count + 4 + size, as: Record.self)
+        count += 4 + 2 * size
+      }
     }
+    writer.write(entries)
   }
 
   /// Applies a delta forwards; the old bytes must be what stands here. The batch stays open, for
@@ -198,9 +206,18 @@ extension RawSpan {
   /// Byte-wise equality.
   public func elementsEqual(_ other: RawSpan) -> Bool {
     guard byteCount == other.byteCount else { return false }
-    for offset in 0..<byteCount
-    where load(at: offset, as: UInt8.self) != other.load(at: offset, as: UInt8.self) {
-      return false
+    var offset = 0
+    while offset + 8 <= byteCount {
+      if load(at: offset, as: UInt64.self) != other.load(at: offset, as: UInt64.self) {
+        return false
+      }
+      offset += 8
+    }
+    while offset < byteCount {
+      if load(at: offset, as: UInt8.self) != other.load(at: offset, as: UInt8.self) {
+        return false
+      }
+      offset += 1
     }
     return true
   }

@@ -33,6 +33,8 @@ public final class Journal {
   private var active: File
   private var activeNumber: UInt64
   private var offset: Int
+  /// Where the part of the active segment ends that was written at least once.
+  private var writtenEnd: Int
   private var chain: Digest
   private var durable: UInt64
   private var isPoisoned = false
@@ -94,6 +96,7 @@ public final class Journal {
     segments = end.segments
     activeNumber = number
     offset = end.offset
+    writtenEnd = end.offset
     chain = end.chain
     nextIndex = end.nextIndex
     durable = end.nextIndex
@@ -142,6 +145,7 @@ public final class Journal {
       let group = JournalGroup(
         index: nextIndex, segment: activeNumber, durable: durable, before: chain)
       let (bytes, after) = group.encoded(payload)
+      try clear(through: offset + bytes.count)
       try active.write(bytes.rawSpan, at: offset)
       offset += bytes.count
       chain = after
@@ -154,6 +158,18 @@ public final class Journal {
   public func append(_ payload: [UInt8]) throws(StorageFailure) -> UInt64 {
     try append(payload.rawSpan)
   }
+
+  /// Writes zeros ahead of the groups, a stretch at a time. Preallocated blocks that were never
+  /// written make every `fdatasync` change the file's map; over written ones it is a third faster.
+  private func clear(through end: Int) throws(StorageFailure) {
+    guard end > writtenEnd else { return }
+    let next = min(segmentByteCount, end + Journal.clearedByteCount)
+    try active.write([UInt8](repeating: 0, count: next - offset).rawSpan, at: offset)
+    writtenEnd = next
+  }
+
+  /// Bytes cleared ahead at once.
+  private static let clearedByteCount = 256 << 10
 
   /// Makes every appended group durable. A failure is never retried.
   /// - Throws: `.fatalInputOutput`, `.poisoned`.
@@ -198,6 +214,7 @@ public final class Journal {
         number: number, network: network, firstIndex: nextIndex, chain: chain))
     activeNumber = number
     offset = JournalSegmentHeader.byteCount
+    writtenEnd = offset
     segments.append(Segment(number: number, firstIndex: nextIndex))
   }
 

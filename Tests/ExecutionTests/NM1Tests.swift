@@ -1,10 +1,10 @@
-import Benchmarks
 import class Foundation.ProcessInfo
 import Instruments
 import Primitives
 import TestSupport
 import Testing
 import Wire
+import Workloads
 
 @testable import Execution
 

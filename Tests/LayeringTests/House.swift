@@ -8,7 +8,7 @@ enum House {
     "Pricing": 2, "Proofs": 2,
     "Margin": 3,
     "Wire": 4,
-    "Execution": 5, "Clearing": 5, "Calculators": 5, "Calibration": 5,
+    "Execution": 5, "Clearing": 5, "Calculators": 5, "Calibration": 5, "Workloads": 5,
     "Settlement": 6,
     "Storage": 7, "Client": 7, "Dashboard": 7,
     "Node": 8, "Simulation": 8, "Benchmarks": 8,
@@ -24,7 +24,7 @@ enum House {
   /// A C module and the Swift module that wraps it.
   static let wrappers = [
     "CSodium": "Commitments", "CCrypto": "Commitments", "CLMDB": "Storage", "CZlib": "CLI",
-    "CReference": "Benchmarks", "CSandbox": "EndToEndTests",
+    "CReference": "Benchmarks", "CSandbox": "EndToEndTests", "CThreads": "Node",
   ]
 
   /// The two layers that meet in Wire alone, and who may know both: whoever replays.
