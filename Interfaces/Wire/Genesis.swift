@@ -103,7 +103,8 @@ public struct Genesis: Sendable, Equatable {
 
 /// The rules a batch is made under, named by the hash of their manifest.
 public enum RuleSet {
-  /// The manifest of the first rule set; a change of any rule changes a line here.
+  /// The manifest of the first rule set; a change of any rule changes a line here. The last line is
+  /// the hash of the pricing kernel's tables: an integer there moves marks, and so roots.
   public static let manifest = """
     novate rule set 1
     protocol 1
@@ -112,6 +113,7 @@ public enum RuleSet {
     netting proportional cost release
     oracle quorum median
     settlement-price index at first fresh batch after expiry
+    pricing-tables 9368b348a8aa10e90487932b195cc78730843ee7f07da4771cf66eef70ab7736
 
     """
 

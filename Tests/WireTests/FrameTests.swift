@@ -225,7 +225,7 @@ private let golden: [(name: String, frame: Frame)] = [
 enum Golden {
   static func check(_ name: String, _ text: String) throws {
     let path = folder + name
-    if unsafe getenv("NOVATE_WRITE_FIXTURES") != nil {
+    if unsafe getenv("NOVATE_REGENERATE") != nil {
       let file = unsafe fopen(path, "w")
       _ = unsafe fputs(text + "\n", file)
       _ = unsafe fclose(file)
