@@ -4,6 +4,7 @@ import struct
 
 from pricing import MONEY, ONE, WORDS, up, variance
 from records import Action, Instrument, Market, Pool, Row, Tree
+from signatures import acceptable
 from verify import ALL, NONE, ZERO, leaf, merkle, need, sha, tag
 
 
@@ -12,11 +13,12 @@ class Clearing(Market):
         super().__init__(genesis)
         self.accounts, self.by_owner = [], {}
         self.batch, self.time, self.trades = 0, genesis.start, 0
+        self.settling_from = self.watch_from = 0
         self.funds = [Row(insurance=0, fees=0, rounding=0, deposits=0, withdrawals=0, reference=0)
                       for _ in genesis.assets]
         self.submissions, self.withdrawals, self.proposals, self.slice_order = [], [], [], []
         self.pools = {name: Pool(size) for name, size in (
-            ("instruments", 128), ("indices", 24), ("slices", 72), ("submissions", 80), ("proposals", 184), ("funds", 56),
+            ("instruments", 128), ("indices", 24), ("slices", 72), ("submissions", 80), ("proposals", 192), ("funds", 56),
             ("withdrawals", 88), ("status", 64))}
         self.tree = Tree()
         self.begin()
@@ -60,13 +62,14 @@ class Clearing(Market):
                 "slices": [self.slice_bytes(key, self.slices[key]) for key in self.slice_order],
                 "submissions": [struct.pack("<IHHqQqq5q", s.publisher, *s.feed, s.sequence, s.time, s.price, *s.svi)
                                 for s in self.submissions],
-                "proposals": [struct.pack("<32sIIQIHH128s", p.digest, p.kind, p.approvals, p.effective, p.subject, p.done,
-                                          p.halted, p.terms) for p in self.proposals],
+                "proposals": [struct.pack("<32sHHIQIHHq128s", p.digest, p.kind, p.opener, p.approvals, p.effective,
+                                          p.subject, p.done, p.halted, p.opened, p.terms) for p in self.proposals],
                 "funds": [struct.pack("<5qQ8x", f.insurance, f.fees, f.rounding, f.deposits, f.withdrawals, f.reference)
                           for f in self.funds],
                 "withdrawals": [struct.pack("<IHHqQ32s32s", w.account, w.asset, w.state, w.amount, w.batch, w.destination,
                                             w.reference) for w in self.withdrawals],
-                "status": [struct.pack("<QqIIQ32x", self.batch, self.time, 1, 0, self.trades)]}
+                "status": [struct.pack("<QqIIQII24x", self.batch, self.time, 1, 0, self.trades, self.settling_from,
+                                      self.watch_from)]}
         for name, records in rows.items():
             pool = self.pools[name]
             for slot, record in enumerate(records):
@@ -142,6 +145,7 @@ class Clearing(Market):
         q += change
         a.cash -= fee
         a.positions[instrument.id] = (q, c)
+        need(abs(q) <= 64 * instrument.size_max, "position limit")
         if q == 0:
             a.cash -= c
             del a.positions[instrument.id]
@@ -179,6 +183,7 @@ class Clearing(Market):
         code = (1 if r.z <= fund.reference
                 else 3 if r.x > self.constant["deposits_total_max"] - (fund.deposits - fund.withdrawals)
                 or fund.deposits + r.x >= 1 << 63
+                else 13 if is_new and not acceptable(r.tail)
                 else 2 if is_new and r.x < self.constant["deposit_for_new_account_min"]
                 else 12 if is_new and len(self.accounts) >= 1 << 24 else 0)
         buyer = cash = 0
@@ -277,17 +282,25 @@ class Clearing(Market):
             fine = (len(self.instruments) < 65_536 and i.underlying < len(self.indices) and i.is_allowed
                     and (not i.expires or i.expiry > self.time))
         else:
-            fine = r.id < len(self.instruments) and self.instruments[r.id].status != 3
+            fine = r.id < len(self.instruments) and self.instruments[r.id].is_listed
         if not fine:
             return self.receipt(6, 9, buyer=signer)
-        digest = sha(r.data)
+        digest, member = sha(r.data), self.genesis.members.index(signer)
         for p in self.proposals:
-            if p.digest == digest and not p.done:
+            if p.digest == digest and not p.done and not self.has_lapsed(p):
                 break
         else:
-            p = Row(digest=digest, kind=r.kind, approvals=0, effective=NONE, subject=r.id, done=0, halted=r.a, terms=terms)
-            self.proposals.append(p)
-        bit = 1 << self.genesis.members.index(signer)
+            waiting = [p for p in self.proposals if p.effective == NONE and not self.has_lapsed(p)]
+            if sum(p.opener == member for p in waiting) >= 16:
+                return self.receipt(6, 14, buyer=signer)
+            p = Row(digest=digest, kind=r.kind, opener=member, approvals=0, effective=NONE, subject=r.id, done=0,
+                    halted=r.a, opened=self.time, terms=terms)
+            lapsed = [slot for slot, old in enumerate(self.proposals) if self.has_lapsed(old)]
+            if lapsed:
+                self.proposals[lapsed[0]] = p
+            else:
+                self.proposals.append(p)
+        bit = 1 << member
         if p.approvals & bit:
             return self.receipt(6, 10, buyer=signer)
         p.approvals |= bit
@@ -295,6 +308,9 @@ class Clearing(Market):
         if count >= self.genesis.threshold and p.effective == NONE:
             p.effective = self.batch + self.constant["activation_notice"]
         self.receipt(6, 0, buyer=signer, id=p.effective, numbers=(0, count))
+
+    def has_lapsed(self, p):
+        return p.effective == NONE and self.time - p.opened > 604_800_000
 
     def activate(self):
         for p in self.proposals:
@@ -309,7 +325,7 @@ class Clearing(Market):
                 self.instruments.append(i)
             else:
                 i = self.instruments[p.subject]
-                if i.status == 3:
+                if not i.is_listed:
                     continue
                 i.status = 2 if p.halted else 1
             self.hit.instruments.add(i.id)
@@ -321,38 +337,60 @@ class Clearing(Market):
         return price > 0 and self.time - time <= self.constant["drift_max_ms"]
 
     def expire(self):
-        for i in self.instruments:
-            if i.status == 3 or not i.expires or i.expiry > self.time or not self.is_fresh(i.underlying):
-                continue
-            price, time = self.indices[i.underlying]
-            if time < i.expiry:
-                continue
-            payoff = price if i.kind == 2 else max(0, price - i.strike if i.call else i.strike - price)
-            for number, a in enumerate(self.accounts):
-                if i.id not in a.positions:
-                    continue
-                q, c = a.positions.pop(i.id)
-                value = payoff * q // MONEY
-                a.cash += value - c
-                self.funds[0].rounding -= value
-                self.hit.accounts.add(number)
-                self.hit.positions.add((number, i.id))
-                self.receipt(7, 0, i.id, number, numbers=(price, q, 0, value, 0, 0, 0, 0, value - c, 0, a.cash))
-            i.settled, i.status = price, 3
+        if not any(i.status == 4 for i in self.instruments):
+            for i in self.instruments:
+                price, time = self.indices[i.underlying]
+                if i.is_listed and i.expires and i.expiry <= self.time and self.is_fresh(i.underlying) and time >= i.expiry:
+                    i.settled, i.status = price, 4
+                    self.hit.instruments.add(i.id)
+        settling = [i for i in self.instruments if i.status == 4]
+        if not settling:
+            return
+        left, number = 32_768, self.settling_from
+        while number < len(self.accounts) and left > 0:
+            left -= self.settle(number)
+            number += 1
+        if number < len(self.accounts):
+            self.settling_from = number
+            return
+        self.settling_from = 0
+        for i in settling:
+            i.status = 3
             self.hit.instruments.add(i.id)
+
+    def settle(self, number):
+        a = self.accounts[number]
+        due = [i for i in sorted(a.positions) if self.instruments[i].status == 4]
+        for i in due:
+            price = self.instruments[i].settled
+            q, c = a.positions.pop(i)
+            value = self.instruments[i].payoff(price) * q // MONEY
+            a.cash += value - c
+            self.funds[0].rounding -= value
+            self.hit.accounts.add(number)
+            self.hit.positions.add((number, i))
+            self.receipt(7, 0, i, number, numbers=(price, q, 0, value, 0, 0, 0, 0, value - c, 0, a.cash))
+        return len(due)
 
     # 9.11
 
     def watch_margin(self, credit):
-        if self.hit.indices or self.hit.slices or self.hit.instruments:
+        moved = self.hit.indices or self.hit.slices or self.hit.instruments
+        if moved:
             self.reprice()
-            for number in range(len(self.accounts)):
+        first, self.watch_from = self.watch_from, 0
+        if moved or first:
+            for number in [*range(first, len(self.accounts)), *range(first)]:
                 self.watch(number, credit)
             return
         for number in sorted(self.hit.accounts):
             self.watch(number, credit)
         for number in [n for n, a in enumerate(self.accounts) if a.flags]:
             self.watch(number, credit)
+
+    def is_mark_fresh(self, instrument):
+        return (self.is_fresh(self.instruments[instrument].underlying)
+                and self.time - self.mark_time(instrument) <= self.constant["oracle_staleness_ms"])
 
     def flag(self, number, flags):
         a = self.accounts[number]
@@ -372,7 +410,7 @@ class Clearing(Market):
                 self.funds[0].insurance -= paid
                 self.receipt(8, 0, buyer=number, numbers=(0, 0, paid, 0, 0, 0, 0, 0, 0, 0, self.move(number, 0, paid)))
             return
-        if any(self.values[i] is None or not self.is_fresh(self.instruments[i].underlying) for i in a.positions):
+        if any(self.values[i] is None for i in a.positions) or not any(map(self.is_mark_fresh, a.positions)):
             return
         equity, sums = a.cash * MONEY, {}
         for i in sorted(a.positions):
@@ -386,34 +424,49 @@ class Clearing(Market):
             if a.flags:
                 self.flag(number, 0)
             return
-        maintenance = up(requirement * self.constant["maintenance_factor"], ONE)
+        if equity >= up(requirement * self.constant["maintenance_factor"], ONE):
+            return
+        if len(self.directives) + 2 > 16_384:
+            self.watch_from = self.watch_from or number
+            return
         if not a.flags:
-            if equity >= maintenance:
-                return
             self.flag(number, 1)
             self.directives.append((1, 0, number, ALL, 0, 0))
-        if equity < maintenance and (a.closing == NONE or (credit != NONE and credit >= a.closing)):
-            close = self.what_to_close(number, sums)
+        if a.closing == NONE or (credit != NONE and credit >= a.closing):
+            close = self.what_to_close(number, sums, equity, requirement)
             if close:
                 a.closing = self.batch
                 self.hit.accounts.add(number)
                 self.directives.append(close)
 
-    def what_to_close(self, number, sums):
+    def what_to_close(self, number, sums, equity, requirement):
         worst, underlying = min((min(0, *total), u) for u, total in sums.items())
-        if worst >= 0:
+        binding = sums[underlying].index(worst) if worst < 0 else None
+        best = None
+        for i, (q, _) in sorted(self.accounts[number].positions.items()):
+            terms, size = self.instruments[i], abs(q)
+            if worst < 0 and terms.underlying != underlying or not terms.trades(self.time) or not self.is_mark_fresh(i):
+                continue
+            if worst < 0:
+                unit = self.units(i)[binding]
+                if unit * q >= 0:
+                    continue
+                size = min(size, up(up(-worst, abs(unit)), terms.lot) * terms.lot)
+            part = size if q > 0 else -size
+            total = sums[terms.underlying]
+            after = requirement + min(0, *total) - min(0, *(s - part * u for s, u in zip(total, self.units(i))))
+            if best is None or after < best[0]:
+                best = after, i, part
+        if best is None:
             return None
-        scenario, a = sums[underlying].index(worst), self.accounts[number]
-        losses = [(q * self.units(i)[scenario], i) for i, (q, _) in a.positions.items()
-                  if self.instruments[i].underlying == underlying and self.instruments[i].trades(self.time)]
-        loss, number_of = min(losses, default=(0, 0))
-        if loss >= 0:
+        _, chosen, part = best
+        i, mark, size = self.instruments[chosen], self.mark(chosen), abs(part)
+        base = mark + (self.indices[i.underlying][0] // 10 if i.kind == 1 else 0)
+        band = min(up(base * self.constant["close_band"], ONE), max(equity, requirement // 8) // size)
+        price = (mark + band) // i.tick * i.tick if part < 0 else up(mark - band, i.tick) * i.tick
+        if part < 0 and price < i.tick:
             return None
-        i, mark, q = self.instruments[number_of], self.mark(number_of), a.positions[number_of][0]
-        base = mark + (self.indices[underlying][0] // 10 if i.kind == 1 else 0)
-        band = up(base * self.constant["close_band"], ONE)
-        price = up(mark + band, i.tick) * i.tick if q < 0 else (mark - band) // i.tick * i.tick
-        return 2, int(q > 0), number, i.id, abs(q), min(max(price, i.tick), i.price_max)
+        return 2, int(part > 0), number, chosen, size, min(max(price, i.tick), i.price_max)
 
     # 9.12, 7.2
 

@@ -2,7 +2,7 @@
 
 import struct
 
-from pricing import MONEY, ONE, WORDS, up
+from pricing import MONEY, ONE, WORDS, signed, up
 from records import BODY_MAX, Instrument, Market, Pool, Row, Slots, actions, bundle_header
 from signatures import acceptable, is_signed
 from verify import ALL, NONE, ZERO, merkle, need, object_id, sha
@@ -13,7 +13,7 @@ class Execution(Market):
         super().__init__(genesis)
         self.keys, self.credits, self.holdings, self.balances, self.since, self.orders = [], [], [], [], [], []
         self.pools = {name: Pool(size, page) for name, size, page in (
-            ("keys", 96, 16), ("credits", 40, 16), ("holdings", 48, 16), ("balances", 32, 16), ("since", 48, 16),
+            ("keys", 96, 16), ("credits", 48, 16), ("holdings", 48, 16), ("balances", 32, 16), ("since", 48, 16),
             ("orders", 48, 16), ("instruments", 128, 1), ("indices", 24, 1), ("slices", 72, 1), ("status", 128, 1))}
         self.dirty = {name: set() for name in self.pools}
         self.slice_order = []
@@ -39,8 +39,8 @@ class Execution(Market):
                                        k.top, k.bits, k.second, k.count)
         if name == "credits":
             c = self.credits[slot]
-            return struct.pack("<qqIIIIIHH", c.cash, c.outflow, c.flags, c.key, c.holding, c.balance, c.orders, c.keys,
-                               c.holdings)
+            return struct.pack("<qqIIIIIHHq", c.cash, c.outflow, c.flags, c.key, c.holding, c.balance, c.orders, c.keys,
+                               c.holdings, c.spent)
         if name == "holdings":
             h = self.holdings[slot]
             return bytes(48) if h is None else struct.pack(
@@ -80,7 +80,8 @@ class Execution(Market):
 
     def open_account(self, owner, start):
         account = len(self.credits)
-        self.credits.append(Row(cash=0, outflow=0, flags=0, key=0, holding=0, balance=0, orders=0, keys=0, holdings=0))
+        self.credits.append(Row(cash=0, outflow=0, flags=0, key=0, holding=0, balance=0, orders=0, keys=0, holdings=0,
+                                spent=0))
         self.accounts.append(Row(keys={}, holdings={}, balances={}, orders={}, fills=[], equity=None, sums={}))
         self.enter_key(account, owner, ALL, 1, start, (1 << 63) - 1)
 
@@ -204,7 +205,7 @@ class Execution(Market):
                 self.cancel_all(account, ALL)
             elif number < len(self.instruments) and self.instruments[number].trades(time):
                 self.cancel_all(account, number)
-                self.match(account, number, side, price, 0, 2, quantity)
+                self.match(account, number, side, price, 0, 2, min(quantity, self.closable(account, number, side)))
                 self.release(account, number)
 
     def forget(self, batch):
@@ -223,6 +224,7 @@ class Execution(Market):
                 h = self.holding(s.account, s.subject)
                 h.since, h.granted, h.fills = h.since - s.quantity, h.granted + s.quantity, h.fills - 1
                 self.accounts[s.account].fills.remove(s)
+                self.spend(s, -1)
             if s.batch <= batch:
                 self.accounts[s.account].equity = None
         if len(kept) != self.since_count:
@@ -265,14 +267,23 @@ class Execution(Market):
     def loss(self, s):
         return min(0, s.quantity * (self.mark(s.subject) - s.price) - s.fee * MONEY)
 
-    def room(self, account, extra=None):
+    def spend(self, s, sign):
+        credit = self.credits[s.account]
+        premium = up(s.quantity * s.price, MONEY) if s.quantity > 0 and self.instruments[s.subject].kind == 1 else 0
+        credit.spent = signed(credit.spent + sign * (s.fee + premium))
+        self.dirty["credits"].add(s.account)
+
+    def equity(self, account):
         a, credit = self.accounts[account], self.credits[account]
         if a.equity is None:
             a.equity = (credit.cash - credit.outflow) * MONEY + sum(map(self.loss, a.fills))
             for instrument, slot in a.holdings.items():
                 h = self.holdings[slot]
                 a.equity += self.mark(instrument) * h.granted - h.cost * MONEY
-        total = a.equity
+        return a.equity
+
+    def room(self, account, extra=None):
+        total = self.equity(account)
         for underlying in range(len(self.indices)):
             sums = self.sums(account, underlying)
             if extra and self.instruments[extra.instrument].underlying == underlying:
@@ -316,9 +327,12 @@ class Execution(Market):
             if instrument in (ALL, o.instrument):
                 self.remove(o)
 
+    def has_room(self, trades):
+        return 8 + self.bundle_bytes + 64 * (len(self.events) + 512 + trades) <= BODY_MAX
+
     @property
     def is_full(self):
-        return 8 + self.bundle_bytes + 64 * (len(self.events) + 513) > BODY_MAX
+        return not self.has_room(1)
 
     def closable(self, account, instrument, side):
         slot = self.accounts[account].holdings.get(instrument)
@@ -371,6 +385,7 @@ class Execution(Market):
                       kind=1)
         a, made = self.accounts[account], self.since[self.since_count - 1]
         a.fills.append(made)
+        self.spend(made, 1)
         if a.equity is not None:
             a.equity += self.loss(made)
 
@@ -468,7 +483,8 @@ class Execution(Market):
             return False
         if r.id == 0:
             credit = self.credits[account]
-            if r.x > credit.cash - credit.outflow or self.room(account) < r.x * MONEY:
+            if (r.x < self.constant["withdrawal_min"] or self.is_stale(account) or r.x > self.free_cash(account)
+                    or self.room(account) < r.x * MONEY):
                 return False
             credit.outflow += r.x
             self.accounts[account].equity = None
@@ -481,6 +497,22 @@ class Execution(Market):
             self.dirty["balances"].add(slot)
         self.remember(batch=self.batch, account=account, subject=r.id, quantity=r.x, price=0, fee=0, kind=2)
         return True
+
+    def is_stale(self, account):
+        held = [(i, self.holdings[slot]) for i, slot in self.accounts[account].holdings.items()]
+        return any(self.time - self.mark_time(i) > self.constant["grant_age_max_ms"]
+                   for i, h in held if h.granted + h.since or h.orders)
+
+    def free_cash(self, account):
+        a, credit = self.accounts[account], self.credits[account]
+        if credit.spent < 0:
+            return 0
+        losses = -sum(map(self.loss, a.fills))
+        for i, slot in a.holdings.items():
+            h = self.holdings[slot]
+            if h.fills:
+                losses += max(0, h.cost * MONEY - self.mark(i) * h.granted)
+        return credit.cash - credit.outflow - credit.spent - up(losses, MONEY)
 
     # 8.6
 
@@ -495,17 +527,38 @@ class Execution(Market):
         credit, a = self.credits[account], self.accounts[account]
         if credit.orders >= self.constant["open_orders_per_account_max"]:
             return False
+        if len(self.by_id) >= 1 << 24:
+            return False
         if instrument not in a.holdings and credit.holdings >= self.constant["positions_per_account_max"]:
             return False
+        resting = sum(o.left for o in a.orders.values() if o.instrument == instrument and o.side == side)
         if reduce or credit.flags & 1:
-            resting = sum(o.left for o in a.orders.values() if o.instrument == instrument and o.side == side)
             if quantity > max(0, self.closable(account, instrument, side) - resting):
+                return False
+        if instrument in a.holdings:
+            h = self.holdings[a.holdings[instrument]]
+            position = h.granted + h.since if side == 0 else -h.granted - h.since
+            if position + resting + quantity > 64 * self.instruments[instrument].size_max:
                 return False
         o = Row(instrument=instrument, side=side, price=price, left=quantity)
         before, after = self.room(account), self.room(account, o)
         if after >= before:
-            return True
-        return self.time - self.oracle_time <= self.constant["grant_age_max_ms"] and after >= 0
+            still = self.equity(account) + sum(self.sums(account, u)[32] for u in range(len(self.indices)))
+            return after >= 0 or still + self.entry(o, quantity)[1] >= 0
+        return self.time - self.mark_time(instrument) <= self.constant["grant_age_max_ms"] and after >= 0
+
+    def available(self, account, r):
+        """What a fill-or-kill order would surely find, and at most how many fills that takes."""
+        levels, there, fills = self.books[r.id][1 - r.a], 0, 0
+        for price in sorted(levels, reverse=r.a == 1):
+            if price > r.x if r.a == 0 else price < r.x:
+                break
+            for o in levels[price].values():
+                if o.account != account:
+                    fills, there = fills + 1, there + (0 if o.reduce else o.left)
+                if there >= r.y:
+                    return there, fills
+        return there, fills
 
     def place(self, account, r):
         if not self.has_terms(r.id, r.x, r.y) or self.is_full or (r.z and (account, r.z) in self.by_client):
@@ -516,10 +569,8 @@ class Execution(Market):
         if not self.admits(account, r.id, r.a, r.x, r.y, r.c & 2):
             return
         if r.b == 2:
-            levels = self.books[r.id][1 - r.a]
-            there = sum(o.left for price, level in levels.items() if (price <= r.x if r.a == 0 else price >= r.x)
-                        for o in level.values() if o.account != account and not o.reduce)
-            if there < r.y:
+            there, fills = self.available(account, r)
+            if there < r.y or not self.has_room(fills):
                 return
         order, self.next_order = self.next_order, self.next_order + 1
         left = self.match(account, r.id, r.a, r.x, order, 0, r.y)

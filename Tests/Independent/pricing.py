@@ -6,7 +6,7 @@ import struct
 
 from verify import need, sha
 
-TABLES = "9368b348a8aa10e90487932b195cc78730843ee7f07da4771cf66eef70ab7736"
+TABLES = "9dc8b70a91aee4d13993b98002c60407e11b538b225ecd40c7554917d35753f0"
 MONEY, ONE, WORDS = 10 ** 10, 10 ** 9, 1 << 64
 
 
@@ -34,11 +34,16 @@ def tables():
     return lists + single
 
 
-LC, LS, EC, ES, RC, TC, LN2, INV, STEP, REST, D15, D111 = tables()
+LC, LS, QS, EC, ES, RC, TC, LD, _, LN2, INV, STEP, REST, D15, D111 = tables()
 
 
 def high(a, b):
     return a * b >> 64
+
+
+def signed(x):
+    x %= WORDS
+    return x - WORDS if x >> 63 else x
 
 
 def ln(m, n):
@@ -60,10 +65,6 @@ def q57(result):
     return value if bits == 57 else value + 8192 >> 14
 
 
-def ln_of(v):
-    return q57(ln(v << 64 - v.bit_length(), v.bit_length() - 1))
-
-
 def ln_ratio(a, b):
     za, zb = 64 - a.bit_length(), 64 - b.bit_length()
     A, B = a << za, b << zb
@@ -82,21 +83,31 @@ def exp(x):
     return (2 * v, e - 1) if v < 1 << 62 else (v, e)
 
 
+def seed(v):
+    c0, c1, c2, c3 = RC[4 * ((v >> 56) - 64):][:4]
+    t = (v << 8) % WORDS - (1 << 63) >> 32
+    return c0 + (c1 * t + (c2 + (c3 * t >> 31)) * (t * t >> 31) >> 31) >> 5
+
+
 def roots(x):
     z = (128 - x.bit_length()) & ~1
     v = x << z >> 64
-    cell = 3 * ((v >> 56) - 64)
-    p, q, o = RC[cell:cell + 3]
-    h = (v << 8) % WORDS - (1 << 63)
-    y = p + high(q + high(o, h), h) >> 31
-    e = -(v * y * y - (1 << 124) >> 40)
-    d = (e >> 1) + (3 * high(e, e) >> 23)
-    f = high(y << 31, d + (1 << 62)) - (y << 29)
-    R = (y << 32) + (f + (1 << 18) >> 19)
-    return R, v * R >> 62, z
+    y = seed(v) << 30
+    s = high(v, y)
+    e = s * (y >> 30) % WORDS
+    return y - (high(y, e) >> 31), 4 * s - (high(s, e) >> 29), z
 
 
-def normal(d):
+def quick_root(x):
+    z = (128 - x.bit_length()) & ~1
+    v = x << z >> 64
+    y = seed(v)
+    s = high(v, y << 30)
+    return 2 * s - (high(s, s * y % WORDS) >> 30), z // 2
+
+
+def normal(d, mirrored=False):
+    """N(d), or N(-d)."""
     a = min(abs(d), (9 << 58) - 1)
     row = 8 * (a >> 53)
     t = (a << 11) % WORDS - (1 << 63)
@@ -104,7 +115,7 @@ def normal(d):
     for i in range(6, -1, -1):
         v = TC[row + i] + high(v, t)
     v = max(v, 0)
-    return v if d < 0 else (1 << 63) - v
+    return v if (d < 0) != mirrored else (1 << 63) - v
 
 
 YEAR, B57 = 31_536_000_000, 31 << 57
@@ -121,6 +132,14 @@ def parameter(x, low, top):
 def variance(svi, k):
     a, b, rho = parameter(svi[0], -63, 63), parameter(svi[1], 0, 31), parameter(svi[2], -1, 1)
     m, sigma = parameter(svi[3], -63, 63), parameter(svi[4], 0, 31)
+    reach = (39 << 57) // 10
+    if (abs(a) <= 40 << 57 and b < 2 << 57 and abs(m) <= 31 << 57 and 1 << 34 <= sigma <= (4 << 57) // 5
+            and -reach <= k - m < reach):
+        root, half = quick_root((k - m) ** 2 + sigma * sigma)
+        lean = 4 * high(32 * b, 32 * rho)
+        w = a + 4 * high(lean, k - m) + (high(32 * b, root) >> half - 3)
+        if w >= 0:
+            return w
     far = (k >> 1) - (m >> 1)
     delta = B57 if far > B57 >> 1 else -B57 if far < -(B57 >> 1) else k - m
     _, S, z = roots(delta * delta + max(sigma * sigma, 1))
@@ -156,15 +175,43 @@ def deviation(sigma, time):
     return high(S, D111) + (1 << half - 12) >> half - 11, high(R, D15), half
 
 
-def black(call, F, K, wide, logarithm):
+def parts(v):
+    z = 64 - v.bit_length()
+    m = v << z
+    j = (m >> 54) % 512
+    r = signed((m >> 8) * LC[2 * j])
+    q = high(r, r)
+    curve = high(QS[0] + high(QS[1], r) + high(QS[2] + high(QS[3], r), q), q)
+    return z + (j < 212), LC[2 * j + 1] + (r >> 9) + curve
+
+
+def quick(F, K, s, i, half):
+    """d1 the quick way, or None."""
+    if not (1 <= F <= 1 << 55 and 1 <= K <= 1 << 55):
+        return None
+    (twos, tail), (others, other) = parts(F), parts(K)
+    n = others - twos
+    if not (-11 <= n <= 11 and 16 <= half <= 33):
+        return None
+    L = LD[n + 11] + (tail - other + 2 >> 2)
+    wide = held(L << half - 16 >> 2, -1 << 63, (1 << 63) - 1)
+    return 4 * held(high(wide, 2 * i), -15 << 56, 15 << 56) + (s >> 1)
+
+
+def black(call, F, K, wide, is_quick=True):
     if not F or not K or wide is None:
         return F if call else K
     if wide == 0:
         return max(0, F - K if call else K - F)
     s, i, half = wide
-    L, n = logarithm()
-    d = held(L * i >> n + 19 - half, -15 << 58, 15 << 58) + (s >> 1)
-    value = F * normal(d) - K * normal(d - s) if call else K * normal(s - d) - F * normal(-d)
+    d = quick(F, K, s, i, half) if is_quick else None
+    if d is None:
+        L, n = ln_ratio(F, K)
+        d = held(L * i >> n + 19 - half, -15 << 58, 15 << 58) + (s >> 1)
+    if call:
+        value = F * normal(d) - K * normal(d - s)
+    else:
+        value = K * normal(d - s, True) - F * normal(d, True)
     return min(nearest(max(0, value), 1 << 63), (1 << 63) - 1)
 
 
@@ -191,6 +238,8 @@ def multipliers(time):
 
 def valuation(instrument, index, slices):
     """Mark and the 32 unit changes; None where nothing is priced."""
+    if instrument.status == 4:
+        return instrument.payoff(instrument.settled), [0] * 32
     if index <= 0 or instrument.status == 3:
         return None
     found = slices.get((instrument.underlying, instrument.expiry))
@@ -202,11 +251,10 @@ def valuation(instrument, index, slices):
     F, K, call = found[0], instrument.strike, instrument.call
     time = max(0, instrument.expiry - found[2])
     sigma = volatility(variance(found[1], q57(ln_ratio(K, F))), time)
-    mark = black(call, F, K, deviation(sigma, time), lambda: ln_ratio(F, K))
+    mark = black(call, F, K, deviation(sigma, time), sigma <= 1 << 31 and time <= 10 * YEAR)
     wide = {v: deviation(nearest(sigma * m, ONE), time) for v, m in multipliers(time).items()}
     units = []
     for move, v, cover in SCENARIOS:
         forward = nearest(F * (ONE + move), ONE)
-        price = black(call, forward, K, wide[v], lambda: (ln_of(forward) - ln_of(K), 57))
-        units.append((price - mark) * cover // ONE)
+        units.append((black(call, forward, K, wide[v]) - mark) * cover // ONE)
     return mark, units

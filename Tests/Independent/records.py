@@ -7,6 +7,7 @@ from verify import CONSTANTS, EMPTY, RECORDS, need, sha
 
 
 BODY_MAX = 8 << 20
+LATEST = 253402300799999
 
 
 class Row:
@@ -32,6 +33,15 @@ class Instrument:
         rate = self.taker if taker else self.maker
         return up(up(price * abs(quantity), MONEY) * rate, ONE) if rate else 0
 
+    def payoff(self, price):
+        if not self.option:
+            return price
+        return max(0, price - self.strike if self.call else self.strike - price)
+
+    @property
+    def is_listed(self):
+        return self.status in (1, 2)
+
     def trades(self, time):
         return self.status == 1 and not (self.expires and self.expiry <= time)
 
@@ -40,10 +50,10 @@ class Instrument:
         kinds = {1: self.option in (1, 2) and self.strike > 0 and self.expiry > 0,
                  2: self.option == 0 and self.strike == 0 and self.expiry > 0,
                  3: self.option == 0 and self.strike == 0 and self.expiry == 0}
-        return (kinds.get(self.kind, False) and self.status in (1, 2, 3)
+        return (kinds.get(self.kind, False) and self.status in (1, 2, 3, 4)
                 and min(self.tick, self.lot, self.size_max, self.price_max) > 0
                 and self.size_max % self.lot == 0 and self.price_max % self.tick == 0
-                and self.price_max * self.size_max <= 10 ** 28
+                and self.size_max <= 1 << 55 and self.price_max * self.size_max <= 10 ** 27
                 and 0 <= self.maker <= 5 * 10 ** 7 and 0 <= self.taker <= 5 * 10 ** 7)
 
 
@@ -142,13 +152,13 @@ class Market:
         self.indices = [(0, 0) for _ in genesis.underlyings]
         self.slices = {}
         self.values, self.cache = [], {}
-        self.constant = dict(zip(CONSTANTS, struct.unpack("<17q", genesis.constants[:136])))
+        self.constant = dict(zip(CONSTANTS, struct.unpack("<18q", genesis.constants[:144])))
 
     def reprice(self):
         self.values = []
         for instrument in self.instruments:
             index = self.indices[instrument.underlying][0]
-            key = (instrument.id, index, instrument.status,
+            key = (instrument.id, index, instrument.status, instrument.settled,
                    self.slices.get((instrument.underlying, instrument.expiry)))
             if self.cache.get(instrument.id, (None,))[0] != key:
                 self.cache[instrument.id] = (key, valuation(instrument, index, self.slices))
@@ -156,6 +166,16 @@ class Market:
 
     def mark(self, instrument):
         return self.values[instrument][0] if self.values[instrument] else 0
+
+    def mark_time(self, instrument):
+        """When the oldest word behind the mark was true; 0 where nothing is priced."""
+        i = self.instruments[instrument]
+        if self.values[instrument] is None:
+            return 0
+        if i.status == 4:
+            return LATEST
+        index, found = self.indices[i.underlying][1], self.slices.get((i.underlying, i.expiry))
+        return min(index, found[2]) if i.expires and found else index
 
     def units(self, instrument):
         return self.values[instrument][1] if self.values[instrument] else [0] * 32

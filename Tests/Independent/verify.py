@@ -153,7 +153,7 @@ class Reader:
 CONSTANTS = """drift_max_ms heartbeat_ms run_ahead_max grant_age_max_ms activation_notice
 bundle_life_max_ms open_orders_per_account_max keys_per_account_max positions_per_account_max
 bundles_per_second_max deposit_for_new_account_min deposits_total_max oracle_quorum
-oracle_staleness_ms maintenance_factor close_band witness_quorum""".split()
+oracle_staleness_ms maintenance_factor close_band witness_quorum withdrawal_min""".split()
 MONTHS = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split()
 
 
@@ -213,7 +213,7 @@ def genesis_bytes(text):
     out += items([account(a) for a in members["members"]])
     out += items([instrument(n, i, value["underlyings"])
                   for n, i in enumerate(value["instruments"])])
-    out += struct.pack("<17q56x", *(value["constants"][c] for c in CONSTANTS))
+    out += struct.pack("<18q48x", *(value["constants"][c] for c in CONSTANTS))
     return out + bytes.fromhex(value["rule_set"])
 
 
@@ -243,7 +243,7 @@ class Genesis:
         forever = (1 << 63) - 1
         keys = [owner + struct.pack("<IIIIQQqQQII", n, 0, ALL, 1, 0, NONE, forever, 0, 0, 0, 0)
                 for n, owner in enumerate(self.accounts)]
-        credits = [struct.pack("<qqIIIIIHH", 0, 0, 0, n + 1, 0, 0, 0, 1, 0)
+        credits = [struct.pack("<qqIIIIIHHq", 0, 0, 0, n + 1, 0, 0, 0, 1, 0, 0)
                    for n in range(len(self.accounts))]
         status = struct.pack("<QqQQQq", 0, self.start, 1, 1, NONE, 0) + ZERO
         status += struct.pack("<II40x", 1, 0)
@@ -408,9 +408,9 @@ def objects(payload):
 
 
 # Pools in order, as 8.1 and 9.1 have them: record bytes, and records a page.
-EXECUTION = [(96, 16), (40, 16), (48, 16), (32, 16), (48, 16), (48, 16), (128, 1), (24, 1), (72, 1),
+EXECUTION = [(96, 16), (48, 16), (48, 16), (32, 16), (48, 16), (48, 16), (128, 1), (24, 1), (72, 1),
              (128, 1)]
-CLEARING = [72, 56, 24, 56, 128, 80, 24, 72, 88, 184, 64]
+CLEARING = [72, 56, 24, 56, 128, 80, 24, 72, 88, 192, 64]
 
 
 def pools(data, sizes):
