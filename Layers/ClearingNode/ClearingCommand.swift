@@ -57,6 +57,7 @@ import Wire
     LayerContext.announce(server.address ?? context.listen)
     _ = stopping.takeAll()
     page?.stop()
+    context.endIfDegraded(service.degraded)
     for peer in peers { peer.stop() }
     server.stop()
     service.stop()
@@ -83,6 +84,7 @@ final class BatchFollower: PeerHandler, Sendable {
     do {
       let batch = try SignedBatch(encoded: frame.body.rawSpan)
       guard batch.header.network == service.context.network,
+        SHA256.digest(batch.body) == batch.header.bodyHash,
         Ed25519.isValid(
           batch.signature, of: batch.header.id, by: service.context.genesis.execution.object)
       else {

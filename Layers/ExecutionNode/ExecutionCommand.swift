@@ -57,6 +57,7 @@ import Wire
     LayerContext.announce(server.address ?? context.listen)
     _ = stopping.takeAll()
     page?.stop()
+    context.endIfDegraded(service.degraded)
     for peer in peers { peer.stop() }
     server.stop()
     service.stop()

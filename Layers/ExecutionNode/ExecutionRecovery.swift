@@ -135,7 +135,8 @@ final class ExecutionRecovery: RecoveringLayer {
     // this role has been: 2^20 groups a millisecond are more than any journal syncs.
     let fresh = UInt64(max(0, Clock.now.raw)) << 20
     journalIndex = max(journalIndex, fresh)
-    head.extra = Array(head.extra.prefix(32)) + journalIndex.littleEndianBytes
+    head.extra =
+      Array(head.extra.prefix(32)) + (journalIndex | ExecutionStart.recovered).littleEndianBytes
     let last = head
     try keeper.store.commit { (transaction) throws(StorageFailure) in
       try transaction.putHead(last)

@@ -34,8 +34,26 @@ struct ExecutionStart: ~Copyable {
     var outcomes = OutcomeMemory()
     try outcomes.load(from: keeper.store, before: machine.batch)
     var start = ExecutionStart(machine: machine, journal: journal, outcomes: outcomes)
+    start.headBatch = head.map { BatchNumber($0.seq) }
     for group in groups { try start.replay(group.index, group.bytes) }
+    // What a batch was made of is synced before the batch is stored: a journal that ends before it
+    // has lost groups whose acknowledgements are out.
+    if let head, isJournaled(head), !start.hasHead {
+      throw NodeFailure.state(
+        "the journal ends before batch \(head.seq) was closed: groups that were acknowledged are lost"
+      )
+    }
     return start
+  }
+
+  /// Set beside the journal group in a head that peers gave back: no journal holds its batch.
+  static let recovered: UInt64 = 1 << 63
+
+  /// Whether the journal must hold the close of the head's batch.
+  private static func isJournaled(_ head: Head) -> Bool {
+    let extra = head.extra
+    let index: UInt64 = extra.rawSpan.load(at: 32)
+    return index & recovered == 0
   }
 
   /// Rebuilds a loaded machine and checks it against the head.
@@ -46,7 +64,7 @@ struct ExecutionStart: ~Copyable {
     }
     let extra = head.extra
     try machine.rebuild(expecting: head.roots[0], previous: Bytes32(extra.rawSpan))
-    return extra.rawSpan.load(at: 32)
+    return extra.rawSpan.load(at: 32) & ~recovered
   }
 
   private init(
@@ -81,6 +99,7 @@ struct ExecutionStart: ~Copyable {
         openAcknowledgements.append(leaf)
         outcomes.remember(leaf)
       case .close(let batch):
+        if batch == headBatch { hasHead = true }
         if isSkipping { continue }
         guard batch == machine.batch else {
           throw NodeFailure.state("journal: expected close of \(machine.batch), found \(batch)")
@@ -92,6 +111,9 @@ struct ExecutionStart: ~Copyable {
     }
   }
   private var isSkipping = false
+  /// The newest batch the database holds, and whether the journal closes it.
+  private var headBatch: BatchNumber?
+  private var hasHead = false
 
   /// A Clearance as the journal keeps it.
   static func grant(_ bytes: [UInt8]) throws -> (header: ClearingHeader, body: ClearanceBody) {

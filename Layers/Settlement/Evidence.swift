@@ -119,18 +119,24 @@ public enum Comparison {
       (UInt16(1), SectionType.batches, ExecutionHeader.byteCount, 40),
       (UInt16(2), SectionType.clearances, ClearingHeader.byteCount, 40),
     ] {
-      let heads = files.map { headers($0, type, size: size, batchAt: place) }
+      var heads: [[UInt64: [UInt8]]] = []
+      for file in files {
+        guard let found = headers(file, type, size: size, batchAt: place) else {
+          return .failed("a section of headers that does not parse, or holds a batch twice")
+        }
+        heads.append(found)
+      }
       for (batch, first) in heads[0].sorted(by: { $0.key < $1.key }) {
         guard let second = heads[1][batch] else { continue }
         common.insert(batch)
         guard first[..<size] != second[..<size] else { continue }
         let evidence = EquivocationEvidence(layer: layer, first: first, second: second)
-        // A header nobody signed is no evidence against anyone.
         let finding: EquivocationEvidence.Finding
         do {
           finding = try evidence.finding(genesis: genesis, network: network)
         } catch {
-          continue
+          // A header nobody signed accuses nobody, but neither does its file agree.
+          return .failed("batch \(batch) differs, and not both headers are signed")
         }
         return .equivocation(
           role: finding.role, batch: finding.batch,
@@ -138,24 +144,27 @@ public enum Comparison {
             genesis: genesis, evidence, batch: finding.batch))
       }
     }
+    guard !common.isEmpty else { return .undecided("no batch stands in both files") }
     return .none(common: common.count)
   }
 
-  /// header || signature of every object, by batch.
+  /// header || signature of every object, by batch; nil when the section is at fault.
   private static func headers(
     _ file: BundleFile, _ type: SectionType, size: Int, batchAt place: Int
-  ) -> [UInt64: [UInt8]] {
+  ) -> [UInt64: [UInt8]]? {
     guard let section = file[type] else { return [:] }
     let list: ObjectList
     do {
       list = try ObjectList(section)
     } catch {
-      return [:]
+      return nil
     }
     var out: [UInt64: [UInt8]] = [:]
-    for range in list.ranges where range.count >= size + Signature.byteCount {
+    for range in list.ranges {
+      guard range.count >= size + Signature.byteCount else { return nil }
       let start = range.lowerBound
       let batch: UInt64 = section.rawSpan.load(at: start + place)
+      guard out[batch] == nil else { return nil }
       out[batch] = Array(section[start..<(start + size + Signature.byteCount)])
     }
     return out

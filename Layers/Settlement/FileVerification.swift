@@ -100,9 +100,11 @@ public struct FileVerifier: Sendable {
     if let level {
       all = all.filter { $0 <= level }
       if level > .framing { all.insert(level) }
-      // A range file answers from its replayed state.
-      if kind == .range, all.contains(.inclusion) { all.insert(.replay) }
     }
+    // A question is answered at any level, or the verdict would be about something else.
+    if question != nil, kind != .evidence { all.insert(.inclusion) }
+    // A range file answers from its replayed state.
+    if kind == .range, all.contains(.inclusion) { all.insert(.replay) }
     return [.chain, .replay, .log, .inclusion].filter(all.contains)
   }
 

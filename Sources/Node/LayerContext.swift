@@ -168,6 +168,14 @@ public struct LayerContext: Sendable {
     return page
   }
 
+  /// Ends the process at once if its disk is full: nothing more can be stored, and what waits to be
+  /// is in the journal or with the peers, as after a kill.
+  public func endIfDegraded(_ degraded: DegradedFlag) {
+    guard degraded.isSet else { return }
+    log.notice("stopped with the disk full: what was not stored comes again")
+    exit(0)
+  }
+
   /// A server configuration that lets services in by the keys of genesis.
   public func serverConfiguration(_ handshake: HandshakeKey) -> ServerConfiguration {
     var configuration = ServerConfiguration(

@@ -29,6 +29,8 @@ public final class LogFeed: @unchecked Sendable {
   private var end: UInt64
   private var isStopped = false
   private var thread: NamedThread?
+  /// Logs, or ranges of one, that a connection may follow at once.
+  private static let perConnectionMax = 8
   /// Batches kept in memory.
   private static let recentCount: UInt64 = 64
 
@@ -56,6 +58,11 @@ public final class LogFeed: @unchecked Sendable {
       let next = message.from == FollowMessage.next ? end : message.from.raw
       // The same request again takes the place of the first.
       followers.removeAll { $0.connection.id == connection.id && $0.requestID == requestID }
+      guard followers.count(where: { $0.connection.id == connection.id }) < LogFeed.perConnectionMax
+      else {
+        connection.refuse(requestID, ErrorMessage(.busy, "too many logs followed"))
+        return
+      }
       followers.append(
         Follower(
           connection: connection, requestID: requestID, next: next,
@@ -92,38 +99,35 @@ public final class LogFeed: @unchecked Sendable {
     while !isStopped {
       var isBusy = false
       var slow = false
-      for place in followers.indices {
-        while followers[place].next < end, followers[place].next <= followers[place].through {
-          guard followers[place].connection.isWritable else {
-            slow = true
-            break
-          }
-          let next = followers[place].next
-          let follower = followers[place]
-          let object: [UInt8]?
-          if let held = recent[next] {
-            object = held
-          } else {
-            monitor.unlock()
-            object = read(next)
-            monitor.lock()
-            // Followers may have come or gone meanwhile: begin anew after this one.
-          }
-          guard let object else { break }
-          follower.connection.send(
-            type: messageType, flags: [.response, .more], requestID: follower.requestID,
-            body: object)
-          guard place < followers.count, followers[place].connection.id == follower.connection.id,
-            followers[place].requestID == follower.requestID, followers[place].next == next
-          else {
-            isBusy = true
-            break
-          }
-          followers[place].next = next + 1
-          isBusy = true
+      var place = 0
+      // Followers come and go while the store is read: nothing is kept across `object`.
+      while place < followers.count {
+        let follower = followers[place]
+        guard follower.next < end, follower.next <= follower.through else {
+          if follower.wantsEnd { sendEnd(place) }
+          place += 1
+          continue
         }
-        if place >= followers.count { break }
-        if followers[place].wantsEnd { sendEnd(place) }
+        guard follower.connection.isWritable else {
+          slow = true
+          place += 1
+          continue
+        }
+        guard let object = object(follower.next) else {
+          place += 1
+          continue
+        }
+        isBusy = true
+        guard
+          let here = followers.firstIndex(where: {
+            $0.connection.id == follower.connection.id && $0.requestID == follower.requestID
+              && $0.next == follower.next
+          })
+        else { continue }
+        follower.connection.send(
+          type: messageType, flags: [.response, .more], requestID: follower.requestID, body: object)
+        followers[here].next += 1
+        place = here
       }
       followers.removeAll { $0.connection.isClosed || $0.next > $0.through }
       if isBusy { continue }
@@ -134,6 +138,14 @@ public final class LogFeed: @unchecked Sendable {
       }
     }
     monitor.unlock()
+  }
+
+  /// The object of a published batch; the lock is given up while the store is read.
+  private func object(_ batch: UInt64) -> [UInt8]? {
+    if let held = recent[batch] { return held }
+    monitor.unlock()
+    defer { monitor.lock() }
+    return read(batch)
   }
 
   /// Says that a follower has all there is, unless its range ends before.

@@ -196,7 +196,14 @@ final class SessionHandler: ChannelDuplexHandler {
           .refused(ErrorMessage(.unknownType, figures: (Int64(frame.type), 0), "unknown type")))
         return
       default:
-        if frame.requestID != 0 && !frame.flags.contains(.response) { requests += 1 }
+        let isRequest = frame.requestID != 0 && !frame.flags.contains(.response)
+        // Only what counts as a request is held to the limit of requests in flight.
+        if !isRequest, case .listening = mode, connection.role == .client {
+          connection.end(
+            .refused(ErrorMessage(.malformed, "expected a request with an id, found none")))
+          return
+        }
+        if isRequest { requests += 1 }
         kept.append(frame)
       }
     }

@@ -88,7 +88,7 @@ struct SmileFitTests {
       _ = try SmileFit(quotes(slice, places: chain), years: years, after: ceiling)
       Issue.record("expected a refusal")
     } catch {
-      guard case .refused(let found, let violation) = error as? SmileFit.Failure else {
+      guard case .refused(let found, let violation) = error else {
         Issue.record("expected a refusal, found \(error)")
         return
       }
