@@ -141,7 +141,9 @@ public final class BlockingConnection {
     return Array(inbox[taken...])
   }
 
-  private func push() throws(ClientFailure) {
+  /// Sends what there is room for. Never waits.
+  /// - Throws: `ClientFailure`.
+  public func push() throws(ClientFailure) {
     while hasUnsent {
       let count = try socket.write(outgoing.bytes, from: sentCount)
       if count == 0 { return }

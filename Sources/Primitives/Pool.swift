@@ -152,7 +152,8 @@ extension Pool {
       for (slot, old) in undo {
         unsafe target.storeBytes(of: slot.littleEndian, toByteOffset: count, as: UInt32.self)
         unsafe target.storeBytes(of: old, toByteOffset: count + 4, as: Record.self)
-        unsafe target.storeBytes(of: base[Int(slot)], toByteOffset: count + 4 + size, as: Record.self)
+        let new = unsafe base[Int(slot)]
+        unsafe target.storeBytes(of: new, toByteOffset: count + 4 + size, as: Record.self)
         count += 4 + 2 * size
       }
     }

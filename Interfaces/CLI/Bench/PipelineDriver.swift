@@ -46,7 +46,11 @@ final class PipelineDriver {
     try settlement.send(
       type: MessageType.follow,
       body: FollowMessage(.checkpoints, from: BatchNumber(0)).encoded)
+    try settlement.flush()
   }
+
+  /// Nanoseconds between two sendings of a paced phase.
+  private static let quantum: Int64 = 500_000
 
   /// How a phase offers its bundles.
   enum Pace {
@@ -96,6 +100,8 @@ final class PipelineDriver {
     var again: [Int] = []
     var pause: Int64 = 0
     var underWay = 0
+    /// When a paced phase last sent.
+    var sentAt: Int64 = 0
     var answered = 0
     var times: [Int64]
     var batches: [UInt64]
@@ -132,7 +138,9 @@ final class PipelineDriver {
         open.next += count
       }
     case .rate(let rate):
+      guard now >= open.sentAt + PipelineDriver.quantum else { return }
       let wanted = min(bundles.count, Int(Double(now - start) / 1e9 * rate) + 1)
+      if open.next < wanted { open.sentAt = now }
       while open.next < wanted {
         try send(bundles, open.next, 1, now, &open)
         open.next += 1
@@ -155,7 +163,9 @@ final class PipelineDriver {
     var moment = nextTick
     if !open.again.isEmpty { moment = min(moment, open.pause) }
     if case .rate(let rate) = pace, open.next < open.times.count {
-      moment = min(moment, start + Int64(Double(open.next) / rate * 1e9))
+      // What falls due within a quantum leaves together, as from a gateway.
+      let next = start + Int64(Double(open.next) / rate * 1e9)
+      moment = min(moment, max(next, open.sentAt + PipelineDriver.quantum))
     }
     return moment
   }
@@ -164,8 +174,7 @@ final class PipelineDriver {
 
   /// Sends what has gathered, then waits for something to come, for room, or for the moment.
   private func wait(until moment: Int64) throws {
-    heard += try execution.exchange()
-    if !heard.isEmpty { return }
+    try execution.push()
     // `poll` counts in milliseconds, too coarse for the pace.
     var (readable, writable) = (fd_set(), fd_set())
     set(execution.descriptor, in: &readable)
@@ -178,6 +187,16 @@ final class PipelineDriver {
     guard status >= 0 || errno == EINTR else {
       throw CommandFailure("waiting failed with error \(errno)")
     }
+    isExecutionReady = status > 0 && isSet(execution.descriptor, in: &readable)
+    isSettlementReady = status > 0 && isSet(settlement.descriptor, in: &readable)
+  }
+  private var isExecutionReady = false
+  private var isSettlementReady = false
+
+  private func isSet(_ descriptor: Int32, in set: inout fd_set) -> Bool {
+    unsafe withUnsafeMutableBytes(of: &set) {
+      unsafe $0[Int(descriptor) / 8] >> (UInt8(descriptor) % 8) & 1 == 1
+    }
   }
 
   private func set(_ descriptor: Int32, in set: inout fd_set) {
@@ -186,15 +205,16 @@ final class PipelineDriver {
       unsafe $0[Int(descriptor) / 8] |= 1 << (UInt8(descriptor) % 8)
     }
   }
-  private var heard: [Frame] = []
-
   private func hear(_ phase: inout PipelinePhase, _ open: inout Work) throws {
-    heard += try execution.exchange()
-    let now = SystemClock.monotonicNanoseconds
-    for frame in heard { try take(frame, now, &phase, &open) }
-    heard.removeAll(keepingCapacity: true)
-    for frame in try settlement.exchange() where frame.type == MessageType.checkpoint {
-      checkpointTimes.append(now)
+    if isExecutionReady {
+      let frames = try execution.exchange()
+      let now = SystemClock.monotonicNanoseconds
+      for frame in frames { try take(frame, now, &phase, &open) }
+    }
+    if isSettlementReady {
+      let frames = try settlement.exchange()
+      let now = SystemClock.monotonicNanoseconds
+      for frame in frames where frame.type == MessageType.checkpoint { checkpointTimes.append(now) }
     }
   }
 
@@ -210,7 +230,9 @@ final class PipelineDriver {
       let message = try execution.message(frame)
       guard message.isRetryable else { throw CommandFailure("execution: \(message)") }
       requests[frame.requestID] = nil
-      for place in request.first..<(request.first + request.count) { putOff(place, now, &phase, &open) }
+      for place in request.first..<(request.first + request.count) {
+        putOff(place, now, &phase, &open)
+      }
       return
     }
     guard frame.type == MessageType.submitted else { return }

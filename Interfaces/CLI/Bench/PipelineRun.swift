@@ -11,6 +11,9 @@ struct PipelineFigures {
   var half = PipelinePhase()
   /// Orders a second offered in the second phase.
   var halfRate = 0.0
+  /// Seconds of a loopback round trip and an `fdatasync`: the mean of before and after the second
+  /// phase.
+  var answerFloor = 0.0
   /// Processor seconds of the first phase, a layer each, and the generator's.
   var layers: [(name: String, seconds: Double)] = []
   var generatorSeconds = 0.0
@@ -49,12 +52,14 @@ struct PipelineRun {
   }
 
   func measured() throws -> PipelineFigures {
+    Screen.note("B = \(bundleSize): making and signing \(orderCount + orderCount / 4) orders")
     let stream = NM1(count: orderCount + orderCount / 4)
     let network = try PipelineNetwork(folder: folder)
     let (full, half) = sign(stream, network)
     try network.fund()
     let driver = try PipelineDriver(network)
     var figures = PipelineFigures(bundleSize: bundleSize)
+    Screen.note("B = \(bundleSize): \(orderCount) orders through three processes")
     let unit = Calibration.verificationSeconds()
     let before = network.processorSeconds
     let own = ProcessorTime.ofProcess
@@ -66,7 +71,10 @@ struct PipelineRun {
       (layer.name, times.1 - times.0)
     }
     figures.halfRate = figures.rate / 2
+    Screen.note("B = \(bundleSize): a quarter as many at half the rate")
+    let floor = try Calibration.answerFloor(folder: folder)
     figures.half = try driver.run(half, .rate(figures.halfRate / Double(bundleSize)))
+    figures.answerFloor = (floor + (try Calibration.answerFloor(folder: folder))) / 2
     try finish(&figures, network)
     try network.layers.stop()
     return figures
