@@ -29,11 +29,3 @@ import Primitives
     }
   }
 }
-
-/// `novate bench`: figures on this machine, with calibrators of the same run.
-struct BenchCommand: ParsableCommand {
-  static let configuration = CommandConfiguration(
-    commandName: "bench",
-    abstract: "Measure on this machine, beside calibrators of the same run.",
-    subcommands: [BenchPricing.self])
-}

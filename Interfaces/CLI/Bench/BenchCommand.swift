@@ -7,7 +7,7 @@ struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench",
     abstract: "Measure on this machine, beside calibrators of the same run.",
-    subcommands: [PipelineCommand.self])
+    subcommands: [PipelineCommand.self, BenchPricing.self])
 }
 
 /// `novate bench pipeline`: workload NP-1 through three real processes.
@@ -59,7 +59,7 @@ struct PipelineCommand: ParsableCommand {
 
   func run() throws {
     try Files.makeFolder(data)
-    let calibration = try Calibration(folder: data)
+    let calibration = try BenchCalibration(folder: data)
     var report = PipelineReport(calibration)
     if !json { Screen.say(report.head) }
     for size in bundle {

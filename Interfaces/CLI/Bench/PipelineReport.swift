@@ -4,11 +4,11 @@ import Workloads
 
 /// What `bench pipeline` shows, for people and for programs.
 struct PipelineReport {
-  let calibration: Calibration
+  let calibration: BenchCalibration
   var runs: [PipelineFigures] = []
   var batches: [BatchFigures] = []
 
-  init(_ calibration: Calibration) { self.calibration = calibration }
+  init(_ calibration: BenchCalibration) { self.calibration = calibration }
 
   private var unit: Double { calibration.verification }
 

@@ -60,21 +60,21 @@ struct PipelineRun {
     let driver = try PipelineDriver(network)
     var figures = PipelineFigures(bundleSize: bundleSize)
     Screen.note("B = \(bundleSize): \(orderCount) orders through three processes")
-    let unit = Calibration.verificationSeconds()
+    let unit = BenchCalibration.verificationSeconds()
     let before = network.processorSeconds
     let own = ProcessorTime.ofProcess
     figures.full = try driver.run(full, window)
     figures.generatorSeconds = ProcessorTime.ofProcess - own
     let after = network.processorSeconds
-    figures.verification = (unit + Calibration.verificationSeconds()) / 2
+    figures.verification = (unit + BenchCalibration.verificationSeconds()) / 2
     figures.layers = zip(network.layers.all, zip(before, after)).map { layer, times in
       (layer.name, times.1 - times.0)
     }
     figures.halfRate = figures.rate / 2
     Screen.note("B = \(bundleSize): a quarter as many at half the rate")
-    let floor = try Calibration.answerFloor(folder: folder)
+    let floor = try BenchCalibration.answerFloor(folder: folder)
     figures.half = try driver.run(half, .rate(figures.halfRate / Double(bundleSize)))
-    figures.answerFloor = (floor + (try Calibration.answerFloor(folder: folder))) / 2
+    figures.answerFloor = (floor + (try BenchCalibration.answerFloor(folder: folder))) / 2
     try finish(&figures, network)
     try network.layers.stop()
     return figures

@@ -122,7 +122,7 @@ struct ChainTape: MarketTape {
         slices.append(
           MarketStep.Slice(
             underlying: UnderlyingID(UInt16(place)), expiry: expiry, forward: forward,
-            parameters: SmileFit.parameters(
+            parameters: ChainSmile.parameters(
               chain, forward: forward, time: expiry.raw - snapshot.time.raw)))
       }
     }

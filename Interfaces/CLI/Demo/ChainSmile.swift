@@ -7,7 +7,7 @@ import Wire
 ///
 /// For a given m and σ the smile is linear in a, b and ρb (Zeliade 2009, quasi-explicit
 /// calibration): least squares by vega solve those, a search finds m and σ.
-enum SmileFit {
+enum ChainSmile {
   private struct Point {
     let k: Double
     /// Total variance.

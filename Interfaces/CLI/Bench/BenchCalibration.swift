@@ -4,7 +4,7 @@ import Glibc
 import Primitives
 
 /// What this machine can do, measured in the run whose figures are divided by it.
-struct Calibration {
+struct BenchCalibration {
   /// Processor seconds of one libsodium verification of a 32-byte id, one thread, one core, as it
   /// was first measured; every run measures it again before and after, as machines drift.
   let verification: Double
@@ -15,9 +15,9 @@ struct Calibration {
 
   /// - Parameter folder: on the disk to measure.
   init(folder: String) throws {
-    verification = Calibration.verificationSeconds()
-    roundTrip = try Calibration.roundTripSeconds()
-    sync = try Calibration.syncSeconds(folder)
+    verification = BenchCalibration.verificationSeconds()
+    roundTrip = try BenchCalibration.roundTripSeconds()
+    sync = try BenchCalibration.syncSeconds(folder)
   }
 
   static func verificationSeconds() -> Double {
@@ -51,7 +51,7 @@ struct Calibration {
     noDelay(client)
     noDelay(served)
     // The echo has its own thread, as the other side of a connection has its own process.
-    let echo = BenchThread { Calibration.echo(served) }
+    let echo = BenchThread { BenchCalibration.echo(served) }
     defer {
       close(client)
       echo.join()

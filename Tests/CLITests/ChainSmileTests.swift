@@ -7,7 +7,7 @@ import Wire
 @testable import CLI
 
 /// Chains here are made up.
-@Suite("Smiles fitted to a chain") struct SmileFitTests {
+@Suite("Smiles fitted to a chain") struct ChainSmileTests {
   private static let forward = Price(raw: 60_000 * Price.scale)
   private static let week: Int64 = 7 * 86_400_000
 
@@ -46,7 +46,7 @@ import Wire
         return (w / years).squareRoot()
       }
       let chain = try rows(strikes, exact)
-      let fitted = SmileFit.parameters(chain, forward: Self.forward, time: Self.week)
+      let fitted = ChainSmile.parameters(chain, forward: Self.forward, time: Self.week)
       for row in chain {
         let k = log(Double(row.strike.raw) / Double(Self.forward.raw))
         #expect(
@@ -66,7 +66,7 @@ import Wire
     let strikes = [50_000, 55_000, 60_000, 65_000, 70_000, 80_000].prefix(count).map { Int64($0) }
     // Volatility that falls to a tenth and back from strike to strike.
     let chain = try rows(strikes) { k in 0.5 + 0.45 * sin(40 * k) }
-    let fitted = SmileFit.parameters(chain, forward: Self.forward, time: Self.week)
+    let fitted = ChainSmile.parameters(chain, forward: Self.forward, time: Self.week)
     #expect(
       SurfaceUpdate(
         underlying: UnderlyingID(0), expiry: Timestamp(raw: 1), forward: Self.forward,
