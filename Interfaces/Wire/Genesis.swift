@@ -113,7 +113,7 @@ public enum RuleSet {
     netting proportional cost release
     oracle quorum median
     settlement-price index at first fresh batch after expiry
-    pricing-tables 9368b348a8aa10e90487932b195cc78730843ee7f07da4771cf66eef70ab7736
+    pricing-tables 8360eb46527679839411e48a4f5f256683a48a2bef1788e92c8aa6e6b44b2361
 
     """
 

@@ -106,25 +106,29 @@ import Wire
       Row(
         "proposal",
         ProposalRecord(
-          action: digest(0x22), kind: 12, approvals: 3, effective: 4, subject: 5, isDone: 1,
-          halted: 1, terms: terms)
+          action: digest(0x22), kind: 12, opener: 2, approvals: 3, effective: 4, subject: 5,
+          isDone: 1, halted: 1, opened: Timestamp(raw: 6), terms: terms)
       ) {
         $0.write(digest(0x22))
-        for word in [12, 3] as [UInt32] { $0.write(word) }
+        for word in [12, 2] as [UInt16] { $0.write(word) }
+        $0.write(UInt32(3))
         $0.write(UInt64(4))
         $0.write(UInt32(5))
         for word in [1, 1] as [UInt16] { $0.write(word) }
+        $0.write(UInt64(6))
         $0.write(record: terms)
       },
       Row(
         "status",
-        StatusRecord(batch: 1, time: Timestamp(raw: 2), term: 1, trades: 3)
+        StatusRecord(
+          batch: 1, time: Timestamp(raw: 2), term: 1, trades: 3, settlingFrom: 4, watchFrom: 5)
       ) {
         for word in [1, 2] as [UInt64] { $0.write(word) }
         $0.write(UInt32(1))
         $0.pad(4)
         $0.write(UInt64(3))
-        $0.pad(32)
+        for word in [4, 5] as [UInt32] { $0.write(word) }
+        $0.pad(24)
       },
       leaf,
     ]

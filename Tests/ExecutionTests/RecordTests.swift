@@ -47,11 +47,12 @@ import Wire
         "credit",
         CreditRecord(
           cash: Money(raw: -1), outflow: Money(raw: 2), flags: 1, firstKey: 4, firstHolding: 5,
-          firstBalance: 6, openOrders: 7, keyCount: 8, holdingCount: 9)
+          firstBalance: 6, openOrders: 7, keyCount: 8, holdingCount: 9, spent: 10)
       ) {
         for word in [-1, 2] as [Int64] { $0.write(word) }
         for word in [1, 4, 5, 6, 7] as [UInt32] { $0.write(word) }
         for word in [8, 9] as [UInt16] { $0.write(word) }
+        $0.write(Int64(10))
       },
       Row(
         "holding",

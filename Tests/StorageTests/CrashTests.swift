@@ -174,39 +174,42 @@ private func check(_ folder: String, _ note: Comment) throws -> Int {
     var random = Seeded(71)
     let value = random.bytes(300_000)
     // Without a reserve the database's own writes meet the end of the disk; with one, the check.
-    for reserve in [0, 1 << 20] {
-      let folder = "\(scratch.path)/\(reserve)"
-      let ballast = scratch.path + "/ballast"
-      try Scratch.write([UInt8](repeating: 1, count: 3 << 20), to: ballast)
-      let store = try open(folder, options(map: 1 << 26, mapMax: 1 << 26, reserve: reserve))
-      var last: StorageFailure?
-      var committed: UInt64 = 0
-      while last == nil, committed < 100 {
-        last = failure {
-          try store.commit { (batch) throws(StorageFailure) in
-            try batch.put(.body, committed, value)
-            try batch.putHead(Head(seq: committed))
-          }
+    for reserve in [0, 1 << 20] { try fill(scratch, value, reserve: reserve) }
+  }
+
+  /// The store is closed at the end, so that its space is free for the next.
+  private func fill(_ scratch: Scratch, _ value: [UInt8], reserve: Int) throws {
+    let folder = "\(scratch.path)/\(reserve)"
+    let ballast = scratch.path + "/ballast"
+    try Scratch.write([UInt8](repeating: 1, count: 3 << 20), to: ballast)
+    let store = try open(folder, options(map: 1 << 26, mapMax: 1 << 26, reserve: reserve))
+    var last: StorageFailure?
+    var committed: UInt64 = 0
+    while last == nil, committed < 100 {
+      last = failure {
+        try store.commit { (batch) throws(StorageFailure) in
+          try batch.put(.body, committed, value)
+          try batch.putHead(Head(seq: committed))
         }
-        if last == nil { committed += 1 }
       }
-      guard case .diskFull(let free, let needed) = last else {
-        Issue.record("reserve \(reserve): found \(String(describing: last))")
-        return
-      }
-      #expect(free < needed)
-      #expect(try store.head()?.seq == committed - 1)
-      for seq in 0..<committed { #expect(try store.value(.body, seq) == value) }
-      // Space comes back: the same batch passes.
-      try Folder.remove(ballast)
-      try store.commit { (batch) throws(StorageFailure) in
-        try batch.put(.body, committed, value)
-        try batch.putHead(Head(seq: committed))
-      }
-      #expect(try store.value(.body, committed) == value)
-      #expect(try store.scrub().damages == [])
-      Scratch.remove(folder)
+      if last == nil { committed += 1 }
     }
+    guard case .diskFull(let free, let needed) = last else {
+      Issue.record("reserve \(reserve): found \(String(describing: last))")
+      return
+    }
+    #expect(free < needed)
+    #expect(try store.head()?.seq == committed - 1)
+    for seq in 0..<committed { #expect(try store.value(.body, seq) == value) }
+    // Space comes back: the same batch passes.
+    try Folder.remove(ballast)
+    try store.commit { (batch) throws(StorageFailure) in
+      try batch.put(.body, committed, value)
+      try batch.putHead(Head(seq: committed))
+    }
+    #expect(try store.value(.body, committed) == value)
+    #expect(try store.scrub().damages == [])
+    Scratch.remove(folder)
   }
 
   @Test("a journal meets a full disk as such, and goes on when space is back")

@@ -44,7 +44,7 @@ import Wire
 
   static let golden = URL(filePath: #filePath).deletingLastPathComponent()
     .deletingLastPathComponent().appending(path: "Fixtures/Wire/genesis.json")
-  static let goldenHash = "928106102caf76a5736317b18339102d5c14b97db737d491e31f2e328afa580a"
+  static let goldenHash = "00d3f0e1b3f769e2df7d07ee0a7891544314079151d8dd78cd2884491700d7ec"
 
   static func goldenBytes() throws -> [UInt8] { Array(try Data(contentsOf: golden)) }
 
