@@ -138,4 +138,34 @@ struct VarianceTests {
       try Variance.interpolated(near: near, nearTime: 40, far: far, farTime: 40, target: 40)
     }
   }
+
+  @Test("Cboe's example gives its 61.22")
+  func whitePaper() throws {
+    let url = Reference.folder.appendingPathComponent("Fixtures/Pricing/vix.txt")
+    var strips: [Substring: [Variance.Quote]] = [:]
+    for line in try String(contentsOf: url, encoding: .utf8).split(separator: "\n")
+    where !line.hasPrefix("#") {
+      let fields = line.split(separator: " ")
+      func units(_ field: Substring) -> Price {
+        Price(raw: Int64(Reference.decimal(String(field))! / 10_000_000_000))
+      }
+      strips[fields[0], default: []].append(
+        Variance.Quote(strike: units(fields[1]), price: units(fields[2])))
+    }
+    let minute: Int64 = 60_000
+    let (nearTime, farTime) = (12_960 * minute, 53_280 * minute)
+    func level(_ name: Substring, _ forward: Double, _ time: Int64) throws -> Real {
+      try Variance.strip(
+        strips[name]!, forward: price(forward), k0: price(920), rate: Ratio(raw: 3_800_000),
+        time: time
+      ).variance
+    }
+    // Forwards by parity at the strike where call and put are nearest, the paper's step 1.
+    let near = try level("near", 920.500_046_85, nearTime)
+    let far = try level("next", 921.000_385_28, farTime)
+    let index = try Variance.interpolated(
+      near: near, nearTime: nearTime, far: far, farTime: farTime, target: 43_200 * minute)
+    #expect(strips["near"]?.count == 136 && strips["next"]?.count == 110)
+    #expect(abs(double(try #require(index.volatility)) * 100 - 61.22) < 0.005)
+  }
 }
