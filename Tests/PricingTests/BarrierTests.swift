@@ -90,7 +90,9 @@ struct BarrierTests {
     #expect(try value(over, .downIn, 92, rebate: 3) == 3)
   }
 
-  @Test("delta, gamma and vega are differences of the price, for all eight", arguments: BarrierType.allCases)
+  @Test(
+    "delta, gamma and vega are differences of the price, for all eight",
+    arguments: BarrierType.allCases)
   func differences(kind: BarrierType) throws {
     let barrier = kind == .downIn || kind == .downOut ? price(90) : price(125)
     for type in [OptionType.call, .put] {
@@ -110,7 +112,9 @@ struct BarrierTests {
     }
   }
 
-  @Test("a touch that pays at expiry and one that never does are the cash for certain", arguments: [true, false])
+  @Test(
+    "a touch that pays at expiry and one that never does are the cash for certain",
+    arguments: [true, false])
   func touches(isUp: Bool) throws {
     let market = try market()
     let touch = try Barrier.touch(
@@ -126,7 +130,9 @@ struct BarrierTests {
     let market = try market()
     let plain = double(
       try European.cashDigital(market, type, strike: price(105), cash: price(10)).price)
-    for (inside, outside, level) in [(BarrierType.downIn, BarrierType.downOut, 92.0), (.upIn, .upOut, 121)] {
+    for (inside, outside, level) in [
+      (BarrierType.downIn, BarrierType.downOut, 92.0), (.upIn, .upOut, 121),
+    ] {
       let sum = try [inside, outside].map {
         double(
           try Barrier.binary(

@@ -73,7 +73,8 @@ struct DigestTests {
       let kind = BarrierType.allCases[Int(random.next(0...3))]
       let isDown = kind == .downIn || kind == .downOut
       let barrier = Price(
-        raw: max(1, forward.raw / 1_000 * (isDown ? random.next(800...990) : random.next(1_010...1_250))))
+        raw: max(
+          1, forward.raw / 1_000 * (isDown ? random.next(800...990) : random.next(1_010...1_250))))
       do throws(PricingFailure) {
         let option = try Barrier.option(world, kind, type, strike: strike, barrier: barrier)
         mix.add(option.price.price.raw)

@@ -32,7 +32,8 @@ struct PerpetualTests {
     #expect(throws: PricingFailure.outsideDomain(.time)) { try step(Real(1), -1) }
   }
 
-  @Test("funding grows with the clock, is paid by longs above the index, and adds up to a unit a step")
+  @Test(
+    "funding grows with the clock, is paid by longs above the index, and adds up to a unit a step")
   func funding() {
     let index = price(60_000)
     // 0.01 % of 60 000 for eight hours is 6, in 1e-18.
@@ -57,7 +58,9 @@ struct PerpetualTests {
   @Test("a perpetual future's mark is the index and a premium within its cap")
   func mark() {
     let (index, cap) = (price(100), Ratio(raw: 5_000_000))
-    for (premium, expected) in [(1_000_000, 100.1), (9_000_000, 100.5), (-9_000_000, 99.5), (0, 100)]
+    for (premium, expected) in [
+      (1_000_000, 100.1), (9_000_000, 100.5), (-9_000_000, 99.5), (0, 100),
+    ]
       as [(Int64, Double)]
     {
       let mark = Perpetual.mark(index: index, premium: Ratio(raw: premium), cap: cap)

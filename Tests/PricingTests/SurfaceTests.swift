@@ -55,7 +55,8 @@ struct SurfaceTests {
     }
   }
 
-  @Test("between expiries total variance is linear in time; before the first it shrinks in proportion")
+  @Test(
+    "between expiries total variance is linear in time; before the first it shrinks in proportion")
   func interpolation() throws {
     let surface = try Surface([
       .init(time: 10 * day, slice: near), .init(time: 40 * day, slice: far),

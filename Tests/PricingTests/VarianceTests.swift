@@ -51,7 +51,8 @@ struct VarianceTests {
   }
 
   /// Options out of the money at one volatility, undiscounted, K0 the middle of both.
-  private func strip(_ vol: Double, step: Double, to end: Double, forward: Double) -> [Variance.Quote]
+  private func strip(_ vol: Double, step: Double, to end: Double, forward: Double) -> [Variance
+    .Quote]
   {
     stride(from: step, through: end, by: step).map { strike in
       func value(_ type: OptionType) -> Int64 {
