@@ -8,9 +8,17 @@ struct PriceCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "price",
     abstract: "Prices and Greeks: JSON Lines from stdin to stdout, in order.",
+    // A usage is not broken into lines, so that what it shows can be pasted.
+    usage: #"""
+      novate price < LINES
+      echo '{"id":"1","kind":"black76","type":"call","forward":"60000","discount":"1","strike":"62000","vol":"0.55","time_ms":"604800000"}' | novate price
+      """#,
     discussion: """
-      echo '{"id":"1","kind":"black76","type":"call","forward":"60000","discount":"1",\
-      "strike":"62000","vol":"0.55","time_ms":"604800000"}' | novate price
+      Kinds: european, black76, digital, asset_digital, gap, barrier, binary_barrier, touch, \
+      asset_touch, power_perpetual, everlasting, normalisation, realised_variance, variance_strip, \
+      implied_vol, function. Every number is a decimal string; a year has 31536000000 ms. A bad line \
+      gives an error line and the rest goes on; exit code 1 if any failed. The guide is \
+      Docs/Guides/Pricing.md.
       """)
 
   func run() throws { try CalculatorLoop.run { PriceCalculator.respond(line: $0) } }
@@ -21,9 +29,12 @@ struct SurfaceCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "surface",
     abstract: "Raw SVI total variance and arbitrage: JSON Lines from stdin to stdout, in order.",
+    usage: #"""
+      novate surface < LINES
+      novate surface --fit FILE [--snapshot N] [--picture FILE]
+      echo '{"id":"1","a":"0.04","b":"0.1","rho":"-0.4","m":"0","sigma":"0.2","k":["-0.1","0"]}' | novate surface
+      """#,
     discussion: """
-      echo '{"id":"1","a":"0.04","b":"0.1","rho":"-0.4","m":"0","sigma":"0.2","k":["-0.1","0"]}' \
-      | novate surface
       With --fit nothing is read from stdin: SVI is laid through the quotes of an option chain, a line an \
       expiry, in floating point; what admits arbitrage is refused by the exact tests, with reason and \
       place. Exit code 1 if any line failed.

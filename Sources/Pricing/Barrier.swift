@@ -152,7 +152,10 @@ extension Terms {
 /// to 1e7.
 public enum Barrier {
   /// The eight single barriers. The rebate of an out option is paid at the hit, of an in option at
-  /// expiry. Haug 1998 pp. 70-72.
+  /// expiry. Haug 1998 pp. 70-72; discrete monitoring by Broadie, Glasserman and Kou 1997.
+  ///
+  /// - Throws: `.outsideDomain` for a strike < 0, a barrier ≤ 0, observations outside 1...1e9;
+  ///   `.powerTooLarge`; with a rebate out `.rateTooNegative`.
   public static func option(
     _ market: Market, _ kind: BarrierType, _ type: OptionType, strike: Price, barrier: Price,
     rebate: Price = .zero, monitoring: Monitoring = Monitoring()
@@ -163,7 +166,9 @@ public enum Barrier {
         kind, type, strike: Real(strike), barrier: Real(barrier), rebate: Real(rebate), monitoring))
   }
 
-  /// As `option`, the price alone.
+  /// As `option`, the price alone. Cost: 0.4 µs.
+  ///
+  /// - Throws: as `option`.
   public static func price(
     _ market: Market, _ kind: BarrierType, _ type: OptionType, strike: Price, barrier: Price,
     rebate: Price = .zero, monitoring: Monitoring = Monitoring()
@@ -174,6 +179,8 @@ public enum Barrier {
   }
 
   /// Pays `cash` at expiry if option and barrier agree. Haug 1998 pp. 92-95.
+  ///
+  /// - Throws: `.outsideDomain` as `option`; `.powerTooLarge`.
   public static func binary(
     _ market: Market, _ kind: BarrierType, _ type: OptionType, strike: Price, barrier: Price,
     cash: Price, monitoring: Monitoring = Monitoring()
@@ -192,6 +199,8 @@ public enum Barrier {
   }
 
   /// Pays `cash`, or the asset where it is nil, on touching the barrier. Haug 1998 pp. 92-95.
+  ///
+  /// - Throws: `.outsideDomain(.barrier)`, `.powerTooLarge`, `.rateTooNegative`.
   public static func touch(_ market: Market, isUp: Bool, barrier: Price, cash: Price?)
     throws(PricingFailure) -> Touch
   {

@@ -25,7 +25,8 @@ extension Contract {
       return nil
     }
     // ln(F/K) in Q60, error 2e-18.
-    let logarithm = unsafe ln2Differences[unchecked: twos]
+    let logarithm =
+      unsafe ln2Differences[unchecked: twos]
       &+ ((forward.tail &- strike.tail &+ 2) &>> 2)
     // d1 is the product of the mantissas in Q(137 - half), 1/s having 60 to 62 bits: moved up before it
     // is cut to its high word, it is in Q56. What leaves the word on the way is past 16 deviations. A

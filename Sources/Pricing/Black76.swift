@@ -20,8 +20,9 @@ public import Primitives
 /// held at the nearest bound; nothing traps. Degenerate inputs give the limit: no time or no volatility
 /// the payoff; σ√T above 24 or no strike the forward for a call and the strike for a put.
 ///
-/// The kernel's own error is below 1e-17 of the forward, so that prices are correctly rounded for
-/// forwards up to 1e7.
+/// Error: of the price before it is rounded 1e-17 of the forward, so that it is correctly rounded for
+/// forwards to 1e7; of delta one unit of 1e-12; of gamma, vega and theta one unit of 1e-8 and 1e-12 of
+/// 1/(F σ√T), F√T and Fσ/√T. Cost: 45 ns, with Greeks 60 ns.
 @safe public enum Black76 {
   /// The price, to the nearest 1e-8.
   public static func price(

@@ -80,6 +80,9 @@ extension Terms {
 }
 
 /// Options that look at the settlement price alone.
+///
+/// Domain: the market's, and strikes ≥ 0. Error: 1e-17 of the forward (of the cash for a digital), and of
+/// each Greek 1e-12 of the spot in its own unit. Degenerate inputs give the limit.
 public enum European {
   private static func positive(_ price: Price, _ field: PricingFailure.Field)
     throws(PricingFailure) -> Real
@@ -90,7 +93,7 @@ public enum European {
 
   /// A call or put: Black–Scholes–Merton on a spot, Black-76 on a forward. Haug 2007 §1.1.
   ///
-  /// Error of the price: 2e-18 of the forward.
+  /// - Throws: `.outsideDomain(.strike)`.
   public static func vanilla(_ market: Market, _ type: OptionType, strike: Price)
     throws(PricingFailure) -> Valuation
   {
@@ -98,6 +101,8 @@ public enum European {
   }
 
   /// As `vanilla`, the price alone.
+  ///
+  /// - Throws: `.outsideDomain(.strike)`.
   public static func price(_ market: Market, _ type: OptionType, strike: Price)
     throws(PricingFailure) -> Real
   {
@@ -106,6 +111,8 @@ public enum European {
 
   /// Pays `cash` if the settlement passes the strike; call and put add up to the discounted cash.
   /// Haug 1998 p. 88.
+  ///
+  /// - Throws: `.outsideDomain(.strike)`.
   public static func cashDigital(
     _ market: Market, _ type: OptionType, strike: Price, cash: Price
   ) throws(PricingFailure) -> Valuation {
@@ -114,6 +121,8 @@ public enum European {
   }
 
   /// Pays the asset if the settlement passes the strike. Haug 1998 p. 90.
+  ///
+  /// - Throws: `.outsideDomain(.strike)`.
   public static func assetDigital(_ market: Market, _ type: OptionType, strike: Price)
     throws(PricingFailure) -> Valuation
   {
@@ -122,6 +131,8 @@ public enum European {
 
   /// Pays the difference to `payoffStrike`, of either sign, if the settlement passes `strike`.
   /// Haug 1998 p. 87.
+  ///
+  /// - Throws: `.outsideDomain(.strike)`, of either.
   public static func gap(
     _ market: Market, _ type: OptionType, strike: Price, payoffStrike: Price
   ) throws(PricingFailure) -> Valuation {

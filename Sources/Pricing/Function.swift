@@ -1,6 +1,7 @@
 /// The elementary functions of the kernel, open to everyone.
 ///
-/// Each is good to 1e-15 of its value; `ln` and the others near a zero to 1e-18 absolute.
+/// Each is good to 1e-15 of its value; `ln` and the others near a zero to 1e-18 absolute. The far tail of
+/// the distribution is Laplace's continued fraction (Abramowitz and Stegun 26.2.14), the rest tables.
 public enum Function: String, Sendable, CaseIterable {
   case exponential = "exp"
   case logarithm = "ln"

@@ -71,7 +71,7 @@ public import Primitives
     ).q57
   }
 
-  /// √(w/T) to the nearest 1e-9, at most 1e6; 0 without time.
+  /// √(w/T) to the nearest 1e-9, at most 1e6; 0 without time. Error: half a unit and 1e-15 of it.
   public func volatility(strike: Price, forward: Price, time: Int64) -> Ratio {
     totalVariance(strike: strike, forward: forward).volatility(time: time)
   }

@@ -11,7 +11,8 @@ import Wire
 /// Recorded option chains stand beside the project where it is developed; nowhere else.
 private enum Recorded {
   static let folder =
-    Files.parent(of: Files.parent(of: Files.parent(of: Files.parent(of: #filePath)))) + "/shared/data"
+    Files.parent(of: Files.parent(of: Files.parent(of: Files.parent(of: #filePath))))
+    + "/shared/data"
   static let calm = folder + "/deribit_option_chain_2026-01-04.csv"
   static let crash = folder + "/deribit_option_chain_2026-02_crash.csv.gz"
   static let isThere = Files.exists(calm) && Files.exists(crash)

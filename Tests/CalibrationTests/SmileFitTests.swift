@@ -87,11 +87,7 @@ struct SmileFitTests {
     do {
       _ = try SmileFit(quotes(slice, places: chain), years: years, after: ceiling)
       Issue.record("expected a refusal")
-    } catch {
-      guard case .refused(let found, let violation) = error else {
-        Issue.record("expected a refusal, found \(error)")
-        return
-      }
+    } catch SmileFit.Failure.refused(let found, let violation) {
       let reason = found.violation()?.reason ?? ceiling.calendarViolation(before: found)?.reason
       #expect(reason == violation.reason)
     }

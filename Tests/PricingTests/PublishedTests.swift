@@ -19,6 +19,8 @@ struct PublishedTests {
     var count = 0
     for line in lines where !line.hasPrefix("#") {
       let parts = line.split(separator: "|")
+      let source = try #require(parts.last.map(String.init))
+      #expect(parts.count == 2 && source.contains("QuantLib"), "\(line): no source")
       let halves = parts[0].split(separator: "=")
       let fields = halves[0].split(separator: " ").map(String.init)
       let expected = Reference.decimal(

@@ -16,7 +16,11 @@ struct Reference {
 
   static func rows(_ file: String) throws -> [Reference] {
     let url = folder.appendingPathComponent("Fixtures/Pricing/\(file)")
-    return try String(contentsOf: url, encoding: .utf8).split(separator: "\n")
+    return rows(text: try String(contentsOf: url, encoding: .utf8))
+  }
+
+  static func rows(text: String) -> [Reference] {
+    text.split(separator: "\n")
       .filter { !$0.hasPrefix("#") }
       .map { line in
         let halves = line.split(separator: "=")
@@ -72,6 +76,29 @@ struct Reference {
 extension Real {
   /// In 1e-18.
   var units: Int128 { scaled(digits: 18) ?? .max }
+}
+
+/// python3 with mpmath, where they are installed.
+enum Python {
+  /// What the script prints, or nil when it fails or python3 is not there.
+  static func output(_ arguments: [String]) throws -> String? {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+    process.arguments = ["python3"] + arguments
+    process.standardError = FileHandle.nullDevice
+    let pipe = Pipe()
+    process.standardOutput = pipe
+    try process.run()
+    let data = pipe.fileHandleForReading.readDataToEndOfFile()
+    process.waitUntilExit()
+    return process.terminationStatus == 0 ? String(decoding: data, as: UTF8.self) : nil
+  }
+
+  static let hasMpmath: Bool = (try? output(["-c", "import mpmath"])).flatMap { $0 } != nil
+
+  static func script(_ name: String) -> String {
+    Reference.folder.appendingPathComponent("Generators/\(name)").path
+  }
 }
 
 /// The worst of many errors, with the row it came from.

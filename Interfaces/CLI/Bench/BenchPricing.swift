@@ -7,7 +7,8 @@ import Wire
 struct BenchPricing: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "pricing",
-    abstract: "Integer prices, Greeks, barriers, SVI and margin grids beside the same in C doubles.",
+    abstract:
+      "Integer prices, Greeks, barriers, SVI and margin grids beside C doubles.",
     discussion: """
       Every ratio is the median of paired rounds of one run; a ratio of 2 is twice the time of C. With \
       --json the last line of stdout is one JSON object.
