@@ -197,8 +197,11 @@ final class SessionHandler: ChannelDuplexHandler {
         return
       default:
         let isRequest = frame.requestID != 0 && !frame.flags.contains(.response)
-        // Only what counts as a request is held to the limit of requests in flight.
-        if !isRequest, case .listening = mode, connection.role == .client {
+        // Only what counts as a request is held to the limit of requests in flight; a witness's line
+        // asks for nothing.
+        if !isRequest, frame.type != MessageType.cosignature, case .listening = mode,
+          connection.role == .client
+        {
           connection.end(
             .refused(ErrorMessage(.malformed, "expected a request with an id, found none")))
           return
