@@ -113,7 +113,7 @@ public enum RuleSet {
     netting proportional cost release
     oracle quorum median
     settlement-price index at first fresh batch after expiry
-    pricing-tables 8360eb46527679839411e48a4f5f256683a48a2bef1788e92c8aa6e6b44b2361
+    pricing-tables 9dc8b70a91aee4d13993b98002c60407e11b538b225ecd40c7554917d35753f0
 
     """
 

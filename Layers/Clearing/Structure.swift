@@ -37,7 +37,7 @@ extension ClearingMachine {
 
   /// Figures so large that a sum of a few might not fit.
   private func figureFault() -> String? {
-    func isModest(_ value: Int64) -> Bool { value.magnitude <= UInt64(Int64.max / 4) }
+    func isModest(_ value: Int64) -> Bool { value.magnitude <= UInt64(Int64.max / 2) }
     guard status[0].batch < 1 << 62, status[0].trades < 1 << 62, status[0].time.raw > 0,
       status[0].time <= .latest
     else { return "a counter of the status record" }

@@ -1,6 +1,8 @@
 import Commitments
 import Foundation
 import Instruments
+import Margin
+import Pricing
 import Primitives
 import TestSupport
 import Testing
@@ -262,13 +264,15 @@ struct Medley: ~Copyable {
 /// the machines disagree, the page or the machines are wrong.
 @Suite("A second reader of the protocol") struct SecondReaderTests {
   /// Exit code and output of the second verifier; nil where there is no Python.
-  private func verdict(_ file: [UInt8]) throws -> (code: Int32, text: String)? {
+  private func verdict(_ file: [UInt8], _ name: String = "replay.py") throws
+    -> (code: Int32, text: String)?
+  {
     let path = FileManager.default.temporaryDirectory
       .appending(path: "second-reader-\(UUID().uuidString).nvb")
     try Data(file).write(to: path)
     defer { try? FileManager.default.removeItem(at: path) }
     let script = URL(filePath: #filePath).deletingLastPathComponent()
-      .deletingLastPathComponent().appending(path: "Independent/replay.py")
+      .deletingLastPathComponent().appending(path: "Independent/\(name)")
     let process = Process()
     process.executableURL = URL(filePath: "/usr/bin/env")
     process.arguments = ["python3", "-B", script.path, path.path]
@@ -312,6 +316,60 @@ struct Medley: ~Copyable {
       loop.genesis, loop.record.map { ($0.header, $0.body) }, loop.record.map(\.result))
     guard let (code, text) = try verdict(file) else { return }
     #expect(code == 0, "seed \(seed): \(text)")
+  }
+
+  /// An option anywhere in the domain, now and then in a market's middle.
+  private static func option(_ random: inout Generator) -> (ExpirySlice, Instrument) {
+    func logarithmic(_ bits: Int) -> Int64 {
+      Int64(bitPattern: random.next() >> UInt64(64 - bits + random.below(bits))) + 1
+    }
+    let isOrdinary = random.chance(60)
+    let forward = isOrdinary ? random.within(10_000_000...9_000_000_000_000) : logarithmic(56)
+    let strike =
+      isOrdinary
+      ? max(1, forward / 100 * random.within(20...400) + random.within(-50...50)) : logarithmic(56)
+    let time = random.chance(5) ? 0 : logarithmic(39)
+    let one: Int64 = 1_000_000_000_000
+    let rho = random.within(-one + 1...one - 1)
+    let slope = random.chance(10) ? 0 : logarithmic(40) * 19 / 11
+    let steepest = Int64(2 * Int128(one) * Int128(one) / Int128(one + abs(rho)))
+    let surface = SurfaceSlice(
+      a: random.chance(70) ? logarithmic(39) : -logarithmic(41), b: min(slope, steepest), rho: rho,
+      m: random.within(-one...one) * (random.chance(20) ? 4 : 1) / 3,
+      sigma: min(4 * one, 1_000_000 + logarithmic(42)))
+    var instrument = TestWorld.instruments()[random.chance(50) ? 2 : 3]
+    instrument.id = InstrumentID(0)
+    instrument.strike = Price(raw: strike)
+    instrument.expiry = Timestamp(raw: time)
+    let slice = ExpirySlice(
+      expiry: instrument.expiry, forward: Price(raw: forward), surface: surface, time: .zero)
+    return (slice, instrument)
+  }
+
+  @Test("it prices options anywhere in the domain the same, to the last unit")
+  func marks() throws {
+    var random = Generator(seed: 605)
+    var table = RiskTable()
+    var text = ""
+    for _ in 0..<3_000 {
+      let (slice, instrument) = Self.option(&random)
+      var market = UnderlyingMarket(index: Price(raw: 1), time: .zero)
+      market.slices = [slice]
+      table.update(instrument, market: market)
+      try #require(table.isPriced(instrument.id))
+      let surface = slice.surface
+      var words = [
+        instrument.isCall ? 1 : 0, instrument.strike.raw, instrument.expiry.raw, slice.forward.raw,
+        surface.a, surface.b, surface.rho, surface.m, surface.sigma,
+        table.mark(instrument.id).raw,
+      ]
+      for scenario in 0..<ScenarioSet.count {
+        words.append(table.unit(instrument.id, scenario).raw)
+      }
+      text += words.map { "\($0)" }.joined(separator: " ") + "\n"
+    }
+    guard let (code, said) = try verdict(Array(text.utf8), "marks.py") else { return }
+    #expect(code == 0, "\(said)")
   }
 
   @Test("it refuses a fill of another price, a credit out of thin air and a root made up")

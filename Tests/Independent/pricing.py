@@ -198,13 +198,13 @@ def quick(F, K, s, i, half):
     return 4 * held(high(wide, 2 * i), -15 << 56, 15 << 56) + (s >> 1)
 
 
-def black(call, F, K, wide, is_quick=True):
+def black(call, F, K, wide):
     if not F or not K or wide is None:
         return F if call else K
     if wide == 0:
         return max(0, F - K if call else K - F)
     s, i, half = wide
-    d = quick(F, K, s, i, half) if is_quick else None
+    d = quick(F, K, s, i, half)
     if d is None:
         L, n = ln_ratio(F, K)
         d = held(L * i >> n + 19 - half, -15 << 58, 15 << 58) + (s >> 1)
@@ -251,7 +251,7 @@ def valuation(instrument, index, slices):
     F, K, call = found[0], instrument.strike, instrument.call
     time = max(0, instrument.expiry - found[2])
     sigma = volatility(variance(found[1], q57(ln_ratio(K, F))), time)
-    mark = black(call, F, K, deviation(sigma, time), sigma <= 1 << 31 and time <= 10 * YEAR)
+    mark = black(call, F, K, deviation(sigma, time))
     wide = {v: deviation(nearest(sigma * m, ONE), time) for v, m in multipliers(time).items()}
     units = []
     for move, v, cover in SCENARIOS:

@@ -44,7 +44,7 @@ import Wire
 
   static let golden = URL(filePath: #filePath).deletingLastPathComponent()
     .deletingLastPathComponent().appending(path: "Fixtures/Wire/genesis.json")
-  static let goldenHash = "00d3f0e1b3f769e2df7d07ee0a7891544314079151d8dd78cd2884491700d7ec"
+  static let goldenHash = "6358c77711fea199c211fd111ba14b19f5974b45de2d1c2e43095c648d46f25d"
 
   static func goldenBytes() throws -> [UInt8] { Array(try Data(contentsOf: golden)) }
 
