@@ -376,6 +376,9 @@ struct Medley: ~Copyable {
   func lies() throws {
     var medley = Medley(seed: 604)
     for number in 0..<12 { try medley.step(number) }
+    let honest = rangeFile(medley.genesis, medley.batches, medley.results)
+    guard let (found, text) = try verdict(honest) else { return }
+    #expect(found == 0, "\(text)")
     func code(_ change: (inout [(header: ExecutionHeader, body: [UInt8])], inout [ClearingResult]) -> Void)
       throws -> Int32
     {

@@ -3,8 +3,9 @@
 
   python3 Tests/Independent/replay.py FILE.nvb [HASH]
 
-It runs every check of verify.py, then replays both machines over a range file that begins with batch 0 and compares every
-event, both roots and all that clearing's header and body say. It checks no client's signature: `novate verify` does. The tables
+It runs every check of verify.py, that of a checkpoint where the file has one, then replays both machines over a range file
+that begins with batch 0 and compares every event, both roots and all that clearing's header and body say. It checks no
+client's signature: `novate verify` does. The tables
 of 10.5 are read from the Swift file and compared with their hash. Exit 0 when all agrees, 1 otherwise. Slow: about a
 thousand orders a second.
 """
@@ -75,7 +76,7 @@ def main(arguments):
         sys.exit(__doc__)
     data = pathlib.Path(arguments[0]).read_bytes()
     try:
-        verify(data, bytes.fromhex(arguments[1]) if len(arguments) > 1 else None)
+        verify(data, bytes.fromhex(arguments[1]) if len(arguments) > 1 else None, needs_checkpoint=False)
         replay(data)
     except (Failure, KeyError, ValueError, IndexError, struct.error) as failure:
         sys.exit(f"not as Docs/Protocol.md says: {failure!r}")
