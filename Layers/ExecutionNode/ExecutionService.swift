@@ -55,7 +55,8 @@ final class ExecutionService: ServerHandler, @unchecked Sendable {
     ) { batch in ExecutionService.object(batch, store: store, key: key, log: log) }
     let feed = self.feed
     pipeline = OrderedPipeline(
-      "verify", workers: context.workerCount, capacity: 65_536, chunk: 32, output: box,
+      "verify", workers: context.workerCount, capacity: 65_536, chunk: 32,
+      priority: .prompt, output: box,
       transform: { .bundle(CheckedBundle($0, network: network, known: known)) })
     let commitBox = MailBox<ClosedBatch>(capacity: 256)
     commits = CommitThread(

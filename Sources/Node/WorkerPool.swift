@@ -88,7 +88,8 @@ public final class WorkerPool<Job: Sendable>: @unchecked Sendable {
   private func add(_ jobs: [Job]) {
     queue.append(jobs[...])
     waiting += jobs.count
-    let needed = min(sleepers, (waiting + chunk - 1) / chunk)
+    // A job is worth more than a wakeup: two that come together are done side by side.
+    let needed = min(sleepers, waiting)
     work.unlock()
     for _ in 0..<needed { work.signal() }
   }
