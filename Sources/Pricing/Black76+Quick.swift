@@ -1,7 +1,7 @@
 import Primitives
 
 /// The same formula where every number is inside a market's range: forward and strike from 1 to 2^55
-/// units and less than 2^11 apart, σ√T between 2^-17 and 1.6. Every shift is then known beforehand and no
+/// units, their logarithms less than 8 apart, σ√T between 2^-17 and 1.6. Every shift is then known beforehand and no
 /// branch is in doubt. The rest goes the wide way.
 ///
 /// Where a number is asked to be positive, it is asked as `value - 1 < bound`: knowing that a word is not
@@ -24,10 +24,10 @@ extension Contract {
     guard UInt(bitPattern: twos) < 23, UInt(bitPattern: deviation.half &- 16) < 18 else {
       return nil
     }
-    // ln(F/K) in Q60, error 2e-18.
-    let logarithm =
-      unsafe ln2Differences[unchecked: twos]
-      &+ ((forward.tail &- strike.tail &+ 2) &>> 2)
+    // ln(F/K) in Q60, error 2e-18. At 2^11 apart and more it may pass 8, and the word.
+    let (logarithm, isBeyond) = unsafe ln2Differences[unchecked: twos]
+      .addingReportingOverflow((forward.tail &- strike.tail &+ 2) &>> 2)
+    if isBeyond { return nil }
     // d1 is the product of the mantissas in Q(137 - half), 1/s having 60 to 62 bits: moved up before it
     // is cut to its high word, it is in Q56. What leaves the word on the way is past 16 deviations. A
     // step of d1 moves both deviates alike, which moves delta, and the price not at all.

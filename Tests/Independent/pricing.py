@@ -194,6 +194,8 @@ def quick(F, K, s, i, half):
     if not (-11 <= n <= 11 and 16 <= half <= 33):
         return None
     L = LD[n + 11] + (tail - other + 2 >> 2)
+    if not -1 << 63 <= L < 1 << 63:
+        return None
     wide = held(L << half - 16 >> 2, -1 << 63, (1 << 63) - 1)
     return 4 * held(high(wide, 2 * i), -15 << 56, 15 << 56) + (s >> 1)
 

@@ -44,6 +44,25 @@ struct Black76Tests {
     }
   }
 
+  @Test("an option thousands of times in the money is worth what it would pay")
+  func farInTheMoney() {
+    // Just below and above e^8 = 2 980.96, where ln(F/K) in Q60 leaves its word.
+    for multiple in [2_047, 2_980, 2_981, 3_795, 4_095, 4_096, 8_000] as [Int64] {
+      let (near, far) = (Price(raw: 3_216_847_715_745), Price(raw: 3_216_847_715_745 * multiple))
+      for volatility in [500_000_000, 2_000_000_000] as [Int64] {
+        let (sigma, time) = (Ratio(raw: volatility), Int64(312_726))
+        let call = Black76.price(
+          .call, forward: far, strike: near, volatility: sigma, time: time)
+        let put = Black76.price(.put, forward: near, strike: far, volatility: sigma, time: time)
+        #expect(call.raw == far.raw - near.raw)
+        #expect(put.raw == far.raw - near.raw)
+        #expect(
+          Black76.greeks(.call, forward: far, strike: near, volatility: sigma, time: time).price
+            == call)
+      }
+    }
+  }
+
   @Test("discount factors are exact at zero and bounded elsewhere")
   func discounts() {
     #expect(Discount(rate: .zero, time: year) == .one)

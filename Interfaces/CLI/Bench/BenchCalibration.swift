@@ -6,7 +6,7 @@ import Primitives
 /// What this machine can do, measured in the run whose figures are divided by it.
 struct BenchCalibration {
   /// Processor seconds of one libsodium verification of a 32-byte id, one thread, one core, as it
-  /// was first measured; every run measures it again before and after, as machines drift.
+  /// was first measured, with nothing else to do; every run measures it again meanwhile (`Meter`).
   let verification: Double
   /// Half of the round trips of 64 bytes over a loopback TCP connection took less; seconds.
   let roundTrip: Double
@@ -33,6 +33,32 @@ struct BenchCalibration {
       rounds.append((ProcessorTime.ofThread - start) / Double(ids.count))
     }
     return Percentile(rounds).p50
+  }
+
+  /// One verification now and then while a phase runs: what one costs on cores as busy, as warm and
+  /// as much disturbed by their neighbours as those the layers run on. Two hardware threads of one
+  /// core verify a third slower side by side than one alone.
+  final class Meter {
+    private static let period: Int64 = 10_000_000
+    private let key = SigningKey.random()
+    private let id = SHA256.digest([])
+    private let signature: Signature
+    private var seconds: [Double] = []
+    private var next: Int64 = 0
+
+    init() { signature = key.sign(id) }
+
+    /// Verifies once if the last time is long ago.
+    func sample(_ now: Int64) {
+      guard now >= next else { return }
+      next = now + Meter.period
+      let start = ProcessorTime.ofThread
+      precondition(Ed25519.isValid(signature, of: id, by: key.publicKey), "a signature holds")
+      seconds.append(ProcessorTime.ofThread - start)
+    }
+
+    /// Processor seconds of one verification: the mean, as the layers pay for the slow ones too.
+    var mean: Double { seconds.reduce(0, +) / Double(max(1, seconds.count)) }
   }
 
   // MARK: - Loopback

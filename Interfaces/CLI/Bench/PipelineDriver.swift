@@ -37,6 +37,8 @@ final class PipelineDriver {
   private var checkpointTimes: [Int64] = []
   private var nextTick: Int64
   private var answerCount = 0
+  /// Takes the unit of a phase at full rate; at half rate it would hold answers up.
+  private var meter: BenchCalibration.Meter?
 
   init(_ network: PipelineNetwork) throws {
     self.network = network
@@ -61,7 +63,10 @@ final class PipelineDriver {
   }
 
   /// Sends all bundles and waits until the last one is settled.
-  func run(_ bundles: [ReadyBundle], _ pace: Pace) throws -> PipelinePhase {
+  func run(
+    _ bundles: [ReadyBundle], _ pace: Pace, meter: BenchCalibration.Meter? = nil
+  ) throws -> PipelinePhase {
+    self.meter = meter
     var phase = PipelinePhase()
     var open = Work(bundles.count)
     let start = SystemClock.monotonicNanoseconds
@@ -69,6 +74,7 @@ final class PipelineDriver {
     phase.orderCount = bundles.reduce(0) { $0 + $1.orderCount }
     while open.answered < bundles.count {
       let now = SystemClock.monotonicNanoseconds
+      meter?.sample(now)
       try tickIfDue(now)
       try send(bundles, pace, since: start, now, &open)
       try wait(until: due(pace, open, since: start))
@@ -78,7 +84,9 @@ final class PipelineDriver {
     phase.acknowledgedSeconds = Double(answered - start) / 1e9
     let last = open.batches.max() ?? 0
     while checkpointTimes.count <= Int(last) {
-      try tickIfDue(SystemClock.monotonicNanoseconds)
+      let now = SystemClock.monotonicNanoseconds
+      meter?.sample(now)
+      try tickIfDue(now)
       try wait(until: nextTick)
       try hear(&phase, &open)
       guard SystemClock.monotonicNanoseconds - answered < 120_000_000_000 else {

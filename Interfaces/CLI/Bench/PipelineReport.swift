@@ -37,7 +37,8 @@ struct PipelineReport {
       \(fixed(full.settledSeconds, 2)) s to the last settlement: \(whole(run.rate)) orders/s
         processor   \(layers) s; generator \(fixed(run.generatorSeconds, 2)) s
         per order   \(micro(run.secondsPerOrder)) us = \
-      \(fixed(run.unitsPerOrder, 3)) verifications of \(micro(run.verification)) us (\(shares))
+      \(fixed(run.unitsPerOrder, 3)) verifications of \(micro(run.verification)) us (\(shares)), \
+      \(fixed(run.secondsPerOrder / run.verificationAlone, 3)) of \(micro(run.verificationAlone)) us alone
         half load   \(whole(run.halfRate)) orders/s: acknowledged \(latency(run.half.acknowledgement)) \
       (p50 \(fixed(Percentile(run.half.acknowledgement).p50 / run.answerFloor, 2)) x round trip + fdatasync), \
       settled \(latency(run.half.settlement))
@@ -117,6 +118,7 @@ struct PipelineReport {
       ("cpu_per_order_us", number(run.secondsPerOrder * 1e6, 4)),
       ("cpu_per_order_in_verifications", number(run.unitsPerOrder, 4)),
       ("verification_us", number(run.verification * 1e6, 3)),
+      ("verification_alone_us", number(run.verificationAlone * 1e6, 3)),
       (
         "half_load",
         .object([
