@@ -48,6 +48,7 @@ package struct OrderBooks: ~Copyable {
   /// Where the process hides its indexes from whoever chooses ids and prices. It reaches no outcome
   /// and no root.
   private let key: UInt64
+  private let secondKey: UInt64
 
   private struct AccountOrders: BitwiseCopyable {
     var head: Int32 = -1
@@ -55,7 +56,8 @@ package struct OrderBooks: ~Copyable {
   }
 
   package init(indexKey: UInt64) {
-    key = indexKey | 1
+    key = SlotTable.mixed(indexKey)
+    secondKey = SlotTable.mixed(key) | 1
     levels = PriceLevels(key: key)
   }
 
@@ -103,7 +105,7 @@ package struct OrderBooks: ~Copyable {
     }
     let maker = orders[slot]
     if maker.account == taker.account {
-      unlink(slot, maker)
+      unlink(slot, maker.id, maker.account, clientID: maker.clientID)
       return .selfTrade(maker)
     }
     if maker.isReduceOnly != 0 { return .reduceOnly(slot: slot, maker) }
@@ -124,7 +126,7 @@ package struct OrderBooks: ~Copyable {
         maker: maker.account, taker: taker.account, price: maker.price, quantity: size,
         makerOrder: maker.id, takerOrder: taker.order))
     if size == maker.remaining {
-      unlink(slot, maker)
+      unlink(slot, maker.id, maker.account, clientID: maker.clientID)
     } else {
       orders[slot].remaining = Quantity(raw: maker.remaining.raw &- size.raw)
     }
@@ -145,7 +147,7 @@ package struct OrderBooks: ~Copyable {
   @discardableResult
   mutating func remove(_ slot: Int) -> OrderRecord {
     let record = orders[slot]
-    unlink(slot, record)
+    unlink(slot, record.id, record.account, clientID: record.clientID)
     return record
   }
 
@@ -173,7 +175,9 @@ package struct OrderBooks: ~Copyable {
   }
 
   /// Takes an order out of its level, its account's list, the indexes and its slot.
-  private mutating func unlink(_ slot: Int, _ record: OrderRecord) {
+  private mutating func unlink(
+    _ slot: Int, _ id: OrderID, _ account: AccountID, clientID: UInt64
+  ) {
     let link = links[slot]
     if link.previous >= 0 {
       links[Int(link.previous)].next = link.next
@@ -187,16 +191,16 @@ package struct OrderBooks: ~Copyable {
     if link.accountPrevious >= 0 {
       links[Int(link.accountPrevious)].accountNext = link.accountNext
     } else {
-      accounts[record.account.index].head = link.accountNext
+      accounts[account.index].head = link.accountNext
     }
     if link.accountNext >= 0 {
       links[Int(link.accountNext)].accountPrevious = link.accountPrevious
     } else {
-      accounts[record.account.index].tail = link.accountPrevious
+      accounts[account.index].tail = link.accountPrevious
     }
-    ids.remove(hash(record.id), slot: slot)
-    if record.clientID != 0 {
-      clients.remove(hash(record.account, record.clientID), slot: slot)
+    ids.remove(hash(id), slot: slot)
+    if clientID != 0 {
+      clients.remove(hash(account, clientID), slot: slot)
     }
     orders[slot] = .empty
     free.free(slot)
@@ -204,13 +208,13 @@ package struct OrderBooks: ~Copyable {
 
   // MARK: - Indexes
 
-  @inline(__always) private func hash(_ id: OrderID) -> UInt32 { SlotTable.hash(id.raw ^ key) }
+  // Both are keyed: clients choose their own ids, and which orders they leave to rest.
+  @inline(__always) private func hash(_ id: OrderID) -> UInt32 {
+    SlotTable.hash(id.raw ^ key, 0x9E37_79B9_7F4A_7C15)
+  }
 
-  /// Keyed twice, since clients choose their ids: without the key nobody can pile them up in one
-  /// place.
   @inline(__always) private func hash(_ account: AccountID, _ clientID: UInt64) -> UInt32 {
-    SlotTable.hash(
-      UInt64(SlotTable.hash(clientID ^ key)) &<< 32 ^ clientID ^ UInt64(account.raw) &* key)
+    SlotTable.hash(clientID ^ key, (UInt64(account.raw) &<< 32) ^ secondKey)
   }
 
   @inline(never) private mutating func growIDs() {

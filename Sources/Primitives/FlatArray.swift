@@ -24,11 +24,11 @@
 
   @inlinable public subscript(index: Int) -> Element {
     @inline(__always) get {
-      precondition(index >= 0 && index < held)
+      precondition(UInt(bitPattern: index) < UInt(bitPattern: held))
       return unsafe base[index]
     }
     @inline(__always) _modify {
-      precondition(index >= 0 && index < held)
+      precondition(UInt(bitPattern: index) < UInt(bitPattern: held))
       yield unsafe &base[index]
     }
   }

@@ -61,7 +61,7 @@
   /// Reads a slot.
   @inlinable public subscript(slot: Int) -> Record {
     @inline(__always) get {
-      precondition(slot >= 0 && slot < count)
+      precondition(UInt(bitPattern: slot) < UInt(bitPattern: used))
       return unsafe base[slot]
     }
     @inline(__always) _modify {
@@ -72,7 +72,7 @@
 
   /// Keeps the slot's old bytes if this is its first change in the batch.
   @inlinable @inline(__always) mutating func touch(_ slot: Int) {
-    precondition(slot >= 0 && slot < count)
+    precondition(UInt(bitPattern: slot) < UInt(bitPattern: used))
     let bit: UInt64 = 1 &<< UInt64(slot & 63)
     if unsafe touched[slot &>> 6] & bit == 0 {
       unsafe touched[slot &>> 6] |= bit

@@ -6,12 +6,11 @@
 /// It fills to five sixths and grows by a half: 6.4 to 9.6 bytes an entry. Removal leaves nothing
 /// behind. It is never iterated, so its layout can reach no root.
 @safe public struct SlotTable: ~Copyable {
-  /// Words of a line: tags 0…7; tags 8…11 and, above them, the count beyond; six of two slots.
-  @usableFromInline var base: UnsafeMutablePointer<UInt64>
+  /// Bytes of a line: 0…11 tags, 12…15 the count beyond, 16…63 slots.
+  @usableFromInline var base: UnsafeMutableRawPointer
   @usableFromInline var lineCount: Int
   public internal(set) var count = 0
 
-  @usableFromInline static let wordsPerLine = 8
   private static let slotsPerLine = 12
   /// Entries a line holds at most on average.
   @usableFromInline static let loadMax = 10
@@ -25,17 +24,31 @@
 
   deinit { unsafe base.deallocate() }
 
-  private static func lines(_ count: Int) -> UnsafeMutablePointer<UInt64> {
+  private static func lines(_ count: Int) -> UnsafeMutableRawPointer {
     let raw = UnsafeMutableRawPointer.allocate(byteCount: count * 64, alignment: 64)
-    return unsafe raw.initializeMemory(as: UInt64.self, repeating: 0, count: count * wordsPerLine)
+    unsafe raw.initializeMemory(as: UInt8.self, repeating: 0, count: count * 64)
+    return unsafe raw
   }
 
-  /// The mixer of splitmix64: every bit of the key reaches the low 32.
-  @inlinable @inline(__always) public static func hash(_ key: UInt64) -> UInt32 {
+  /// The mixer of splitmix64: every bit of the key reaches every bit.
+  @inlinable public static func mixed(_ key: UInt64) -> UInt64 {
     var z = key &+ 0x9E37_79B9_7F4A_7C15
     z = (z ^ (z &>> 30)) &* 0xBF58_476D_1CE4_E5B9
     z = (z ^ (z &>> 27)) &* 0x94D0_49BB_1331_11EB
-    return UInt32(truncatingIfNeeded: z ^ (z &>> 31))
+    return z ^ (z &>> 31)
+  }
+
+  /// The low half of `mixed`.
+  @inlinable public static func hash(_ key: UInt64) -> UInt32 {
+    UInt32(truncatingIfNeeded: mixed(key))
+  }
+
+  /// One product, its halves folded: with a secret in the first factor nobody can choose what falls
+  /// together.
+  @inlinable @inline(__always) public static func hash(_ a: UInt64, _ b: UInt64) -> UInt32 {
+    let product = a.multipliedFullWidth(by: b)
+    let folded = product.high ^ product.low
+    return UInt32(truncatingIfNeeded: folded ^ folded &>> 32)
   }
 
   /// The high bits choose the line, the low eight are the tag; zero marks an empty place.
@@ -54,32 +67,50 @@
     (word &- ones) & ~word & highs
   }
 
+  /// The twelve tags of a line against one: a bit for each byte that may match, and for the upper
+  /// four only. A word's halves need no byte order but little-endian.
+  @inlinable @inline(__always) func matches(_ line: Int, _ pattern: UInt64)
+    -> (first: UInt64, second: UInt64)
+  {
+    let first = unsafe base.load(fromByteOffset: line, as: UInt64.self)
+    let second = unsafe base.load(fromByteOffset: line &+ 8, as: UInt32.self)
+    return (
+      SlotTable.zeroBytes(UInt64(littleEndian: first) ^ pattern),
+      SlotTable.zeroBytes(UInt64(UInt32(littleEndian: second)) ^ pattern) & 0x8080_8080
+    )
+  }
+
+  @inlinable @inline(__always) func beyond(_ line: Int) -> UInt32 {
+    unsafe base.load(fromByteOffset: line &+ 12, as: UInt32.self)
+  }
+
   @inlinable @inline(__always) func slot(_ line: Int, _ place: Int) -> UInt32 {
-    let word = unsafe base[line &+ 2 &+ place &>> 1]
-    return UInt32(truncatingIfNeeded: word &>> UInt64(32 &* (place & 1)))
+    unsafe base.load(fromByteOffset: line &+ 16 &+ 4 &* place, as: UInt32.self)
+  }
+
+  @inlinable @inline(__always) func tag(_ line: Int, _ place: Int) -> UInt8 {
+    unsafe base.load(fromByteOffset: line &+ place, as: UInt8.self)
   }
 
   /// The slot under `hash` that `matches`, or nil.
   @inlinable @inline(__always)
-  public func slot(_ hash: UInt32, where matches: (Int) -> Bool) -> Int? {
+  public func slot(_ hash: UInt32, where isWanted: (Int) -> Bool) -> Int? {
     let pattern = SlotTable.tag(hash) &* SlotTable.ones
     var number = home(hash)
     for _ in 0..<lineCount {
-      let line = number &* SlotTable.wordsPerLine
-      let second = unsafe base[line &+ 1]
-      var found = SlotTable.zeroBytes(unsafe base[line] ^ pattern)
-      while found != 0 {
-        let slot = Int(slot(line, found.trailingZeroBitCount &>> 3))
-        if matches(slot) { return slot }
-        found &= found &- 1
+      let line = number &<< 6
+      var (first, second) = matches(line, pattern)
+      while first != 0 {
+        let slot = Int(slot(line, first.trailingZeroBitCount &>> 3))
+        if isWanted(slot) { return slot }
+        first &= first &- 1
       }
-      found = SlotTable.zeroBytes(second ^ pattern) & 0x8080_8080
-      while found != 0 {
-        let slot = Int(slot(line, 8 &+ found.trailingZeroBitCount &>> 3))
-        if matches(slot) { return slot }
-        found &= found &- 1
+      while second != 0 {
+        let slot = Int(slot(line, 8 &+ second.trailingZeroBitCount &>> 3))
+        if isWanted(slot) { return slot }
+        second &= second &- 1
       }
-      if second &>> 32 == 0 { return nil }
+      if beyond(line) == 0 { return nil }
       number = number &+ 1 == lineCount ? 0 : number &+ 1
     }
     return nil
@@ -99,32 +130,24 @@
   @usableFromInline mutating func place(_ hash: UInt32, _ slot: UInt32) {
     var number = home(hash)
     while true {
-      let line = number &* SlotTable.wordsPerLine
-      var free = unsafe SlotTable.zeroBytes(base[line])
-      var place = free.trailingZeroBitCount &>> 3
-      if free == 0 {
-        free = SlotTable.zeroBytes(unsafe base[line &+ 1]) & 0x8080_8080
-        place = 8 &+ free.trailingZeroBitCount &>> 3
-      }
-      if free != 0 {
-        put(line, place, tag: SlotTable.tag(hash), slot)
+      let line = number &<< 6
+      let (first, second) = matches(line, 0)
+      if first | second != 0 {
+        let place =
+          first != 0
+          ? first.trailingZeroBitCount &>> 3 : 8 &+ second.trailingZeroBitCount &>> 3
+        let tag = UInt8(truncatingIfNeeded: SlotTable.tag(hash))
+        unsafe base.storeBytes(of: tag, toByteOffset: line &+ place, as: UInt8.self)
+        unsafe base.storeBytes(
+          of: slot, toByteOffset: line &+ 16 &+ 4 &* place, as: UInt32.self)
         count &+= 1
         return
       }
       // One more that wanted this line and lies beyond.
-      unsafe base[line &+ 1] &+= 1 &<< 32
+      unsafe base.storeBytes(
+        of: beyond(line) &+ 1, toByteOffset: line &+ 12, as: UInt32.self)
       number = number &+ 1 == lineCount ? 0 : number &+ 1
     }
-  }
-
-  @inline(__always)
-  private mutating func put(_ line: Int, _ place: Int, tag: UInt64, _ slot: UInt32) {
-    let shift = UInt64(8 &* (place & 7))
-    let word = line &+ place &>> 3
-    unsafe base[word] = base[word] & ~(0xFF &<< shift) | tag &<< shift
-    let half = UInt64(32 &* (place & 1))
-    let pair = line &+ 2 &+ place &>> 1
-    unsafe base[pair] = base[pair] & ~(0xFFFF_FFFF &<< half) | UInt64(slot) &<< half
   }
 
   /// Removes a slot that is there.
@@ -133,47 +156,33 @@
     let pattern = SlotTable.tag(hash) &* SlotTable.ones
     var number = home(hash)
     for _ in 0..<lineCount {
-      let line = number &* SlotTable.wordsPerLine
-      var found = unsafe SlotTable.zeroBytes(base[line] ^ pattern)
-      while found != 0 {
-        let place = found.trailingZeroBitCount &>> 3
-        // A byte that only seems to match may be an empty place with the slot's number left in it.
+      let line = number &<< 6
+      var (first, second) = matches(line, pattern)
+      while first | second != 0 {
+        let place =
+          first != 0
+          ? first.trailingZeroBitCount &>> 3 : 8 &+ second.trailingZeroBitCount &>> 3
+        // A byte that only seems to match may be an empty place.
         if self.slot(line, place) == wanted && tag(line, place) != 0 {
-          clear(line, place)
+          unsafe base.storeBytes(of: 0, toByteOffset: line &+ place, as: UInt8.self)
+          count &-= 1
           return
         }
-        found &= found &- 1
+        if first != 0 { first &= first &- 1 } else { second &= second &- 1 }
       }
-      found = SlotTable.zeroBytes(unsafe base[line &+ 1] ^ pattern) & 0x8080_8080
-      while found != 0 {
-        let place = 8 &+ found.trailingZeroBitCount &>> 3
-        if self.slot(line, place) == wanted && tag(line, place) != 0 {
-          clear(line, place)
-          return
-        }
-        found &= found &- 1
-      }
-      precondition(unsafe base[line &+ 1] &>> 32 != 0, "a removed slot was entered")
-      unsafe base[line &+ 1] &-= 1 &<< 32
+      precondition(beyond(line) != 0, "a removed slot was entered")
+      unsafe base.storeBytes(
+        of: beyond(line) &- 1, toByteOffset: line &+ 12, as: UInt32.self)
       number = number &+ 1 == lineCount ? 0 : number &+ 1
     }
     preconditionFailure("a removed slot was entered")
-  }
-
-  @inline(__always) private func tag(_ line: Int, _ place: Int) -> UInt64 {
-    unsafe base[line &+ place &>> 3] &>> UInt64(8 &* (place & 7)) & 0xFF
-  }
-
-  @inline(__always) private mutating func clear(_ line: Int, _ place: Int) {
-    put(line, place, tag: 0, 0)
-    count &-= 1
   }
 
   /// Every slot entered, for `grow` alone.
   public var slots: [Int] {
     var found: [Int] = []
     found.reserveCapacity(count)
-    for line in stride(from: 0, to: lineCount * SlotTable.wordsPerLine, by: SlotTable.wordsPerLine) {
+    for line in stride(from: 0, to: lineCount * 64, by: 64) {
       for place in 0..<SlotTable.slotsPerLine where tag(line, place) != 0 {
         found.append(Int(slot(line, place)))
       }
@@ -190,6 +199,11 @@
     unsafe base = SlotTable.lines(lineCount)
     count = 0
     for (slot, hash) in zip(slots, hashes) { insert(hash, slot: slot) }
+  }
+
+  /// Entries that lie beyond their own line, each counted once for every line it passed; for tests.
+  public var strayCount: Int {
+    (0..<lineCount).reduce(0) { $0 + Int(beyond($1 * 64)) }
   }
 
   /// Memory held, in bytes.

@@ -92,12 +92,51 @@ import Testing
         slots[key] = nil
         keys[slot] = nil
       } else {
+        if table.isFull {
+          let entered = table.slots
+          table.grow(entered, hashes: entered.map { hash(keys[$0] ?? 0) })
+        }
         table.insert(hash(key), slot: keys.count)
         slots[key] = keys.count
         keys.append(key)
       }
-      #expect(table.count == slots.count)
+      let count = table.count
+      #expect(count == slots.count)
     }
-    for (key, slot) in slots { #expect(table.slot(hash(key)) { keys[$0] == key } == slot) }
+    for (key, slot) in slots {
+      let found = table.slot(hash(key)) { keys[$0] == key }
+      #expect(found == slot)
+    }
+  }
+
+  @Test("a table spreads keys, chosen ones too, and stays small", arguments: [0, 1, 2, 3])
+  func spread(kind: Int) {
+    var generator = Generator(seed: 41)
+    let key = SlotTable.mixed(generator.next())
+    // In a row, in long strides, in the high bits alone, at random.
+    func number(_ index: Int) -> UInt64 {
+      switch kind {
+      case 0: UInt64(index)
+      case 1: UInt64(index) << 20
+      case 2: UInt64(index) << 44
+      default: SlotTable.mixed(UInt64(index))
+      }
+    }
+    let count = 50_000
+    let hashes = (0..<count).map { SlotTable.hash(number($0) ^ key, 0x9E37_79B9_7F4A_7C15) }
+    var table = SlotTable()
+    for slot in 0..<count {
+      if table.isFull {
+        let entered = table.slots
+        table.grow(entered, hashes: entered.map { hashes[$0] })
+      }
+      table.insert(hashes[slot], slot: slot)
+    }
+    let (strays, bytes) = (table.strayCount, table.byteCount)
+    #expect(strays < count / 8, "\(strays) of \(count) strayed from their line")
+    #expect(bytes < count * 10, "\(bytes) bytes")
+    for slot in 0..<count { table.remove(hashes[slot], slot: slot) }
+    let (left, beyond) = (table.count, table.strayCount)
+    #expect(left == 0 && beyond == 0)
   }
 }
