@@ -87,6 +87,36 @@ extension OrderBooks {
     levels.count(instrument.raw * 2 + UInt32(side.rawValue))
   }
 
+  /// Every order of an instrument's side in its order of priority.
+  package func resting(_ instrument: InstrumentID, _ side: Side) -> [BookOrder] {
+    var found: [BookOrder] = []
+    forEachLevel(instrument, side) { price, oldest in
+      var slot: Int? = oldest
+      while let here = slot {
+        let order = orders[here]
+        found.append(
+          BookOrder(
+            id: order.id, clientID: order.clientID, account: order.account,
+            instrument: order.instrument, side: order.isBuy ? .buy : .sell, price: order.price,
+            quantity: order.remaining, isImmediate: false))
+        slot = next(atPriceAfter: here)
+      }
+      return true
+    }
+    return found
+  }
+
+  /// The same orders in the same slots, and all that follows from them made anew, as after a
+  /// restart.
+  package func rebuilt() -> OrderBooks {
+    var books = OrderBooks(indexKey: SlotTable.mixed(UInt64(orders.count)))
+    if orders.count > 0 { books.orders.reserve(through: orders.count - 1) }
+    for slot in 0..<orders.count { books.orders[slot] = orders[slot] }
+    books.orders.seal()
+    books.rebuild(instruments: levels.best.count / 2, accounts: accountCount)
+    return books
+  }
+
   package func bestPrice(_ instrument: InstrumentID, _ side: Side) -> Price? {
     best(instrument, side)
   }

@@ -64,6 +64,8 @@ package struct OrderBooks: ~Copyable {
   package mutating func addInstrument() { levels.addInstrument() }
   package mutating func addAccount() { accounts.append(AccountOrders()) }
 
+  var accountCount: Int { accounts.count }
+
   /// Orders resting now.
   package var count: Int { ids.count }
 
@@ -151,6 +153,7 @@ package struct OrderBooks: ~Copyable {
     return record
   }
 
+  @inline(__always)
   private mutating func link(_ slot: Int, _ record: OrderRecord) {
     while links.count <= slot { links.append(OrderLinks()) }
     let place = side(record.instrument, record.isBuy ? .buy : .sell)

@@ -67,17 +67,15 @@
     (word &- ones) & ~word & highs
   }
 
-  /// The twelve tags of a line against one: a bit for each byte that may match, and for the upper
-  /// four only. A word's halves need no byte order but little-endian.
-  @inlinable @inline(__always) func matches(_ line: Int, _ pattern: UInt64)
-    -> (first: UInt64, second: UInt64)
-  {
-    let first = unsafe base.load(fromByteOffset: line, as: UInt64.self)
-    let second = unsafe base.load(fromByteOffset: line &+ 8, as: UInt32.self)
-    return (
-      SlotTable.zeroBytes(UInt64(littleEndian: first) ^ pattern),
-      SlotTable.zeroBytes(UInt64(UInt32(littleEndian: second)) ^ pattern) & 0x8080_8080
-    )
+  /// The twelve tags of a line against one: a bit for each that may match, without a branch to
+  /// guess: the product gathers the high bits of eight bytes.
+  @inlinable @inline(__always) func matches(_ line: Int, _ pattern: UInt64) -> UInt64 {
+    let first = unsafe UInt64(littleEndian: base.load(fromByteOffset: line, as: UInt64.self))
+    let second = unsafe UInt32(littleEndian: base.load(fromByteOffset: line &+ 8, as: UInt32.self))
+    let low = SlotTable.zeroBytes(first ^ pattern) &>> 7
+    let high = (SlotTable.zeroBytes(UInt64(second) ^ pattern) & 0x8080_8080) &>> 7
+    let gather: UInt64 = 0x0102_0408_1020_4080
+    return ((low &* gather) &>> 56) | (((high &* gather) &>> 56) &<< 8)
   }
 
   @inlinable @inline(__always) func beyond(_ line: Int) -> UInt32 {
@@ -99,16 +97,11 @@
     var number = home(hash)
     for _ in 0..<lineCount {
       let line = number &<< 6
-      var (first, second) = matches(line, pattern)
-      while first != 0 {
-        let slot = Int(slot(line, first.trailingZeroBitCount &>> 3))
+      var found = matches(line, pattern)
+      while found != 0 {
+        let slot = Int(slot(line, found.trailingZeroBitCount))
         if isWanted(slot) { return slot }
-        first &= first &- 1
-      }
-      while second != 0 {
-        let slot = Int(slot(line, 8 &+ second.trailingZeroBitCount &>> 3))
-        if isWanted(slot) { return slot }
-        second &= second &- 1
+        found &= found &- 1
       }
       if beyond(line) == 0 { return nil }
       number = number &+ 1 == lineCount ? 0 : number &+ 1
@@ -131,11 +124,9 @@
     var number = home(hash)
     while true {
       let line = number &<< 6
-      let (first, second) = matches(line, 0)
-      if first | second != 0 {
-        let place =
-          first != 0
-          ? first.trailingZeroBitCount &>> 3 : 8 &+ second.trailingZeroBitCount &>> 3
+      let free = matches(line, 0)
+      if free != 0 {
+        let place = free.trailingZeroBitCount
         let tag = UInt8(truncatingIfNeeded: SlotTable.tag(hash))
         unsafe base.storeBytes(of: tag, toByteOffset: line &+ place, as: UInt8.self)
         unsafe base.storeBytes(
@@ -157,18 +148,16 @@
     var number = home(hash)
     for _ in 0..<lineCount {
       let line = number &<< 6
-      var (first, second) = matches(line, pattern)
-      while first | second != 0 {
-        let place =
-          first != 0
-          ? first.trailingZeroBitCount &>> 3 : 8 &+ second.trailingZeroBitCount &>> 3
+      var found = matches(line, pattern)
+      while found != 0 {
+        let place = found.trailingZeroBitCount
         // A byte that only seems to match may be an empty place.
         if self.slot(line, place) == wanted && tag(line, place) != 0 {
           unsafe base.storeBytes(of: 0, toByteOffset: line &+ place, as: UInt8.self)
           count &-= 1
           return
         }
-        if first != 0 { first &= first &- 1 } else { second &= second &- 1 }
+        found &= found &- 1
       }
       precondition(beyond(line) != 0, "a removed slot was entered")
       unsafe base.storeBytes(
