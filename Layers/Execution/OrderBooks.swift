@@ -42,6 +42,9 @@ package struct OrderBooks: ~Copyable {
   private(set) var links = FlatArray<OrderLinks>()
   private(set) var levels: PriceLevels
   private var accounts = FlatArray<AccountOrders>()
+  /// The hash of each slot's client id: a cancel finds the index's line without waiting for the
+  /// order's record to come from far.
+  private var clientHashes = FlatArray<UInt32>()
   private var ids = SlotTable()
   private var clients = SlotTable()
   private var free = SlotBitmap()
@@ -107,7 +110,7 @@ package struct OrderBooks: ~Copyable {
     }
     let maker = orders[slot]
     if maker.account == taker.account {
-      unlink(slot, maker.id, maker.account, clientID: maker.clientID)
+      unlink(slot, maker.id, maker.account, hasClientID: maker.clientID != 0)
       return .selfTrade(maker)
     }
     if maker.isReduceOnly != 0 { return .reduceOnly(slot: slot, maker) }
@@ -128,7 +131,7 @@ package struct OrderBooks: ~Copyable {
         maker: maker.account, taker: taker.account, price: maker.price, quantity: size,
         makerOrder: maker.id, takerOrder: taker.order))
     if size == maker.remaining {
-      unlink(slot, maker.id, maker.account, clientID: maker.clientID)
+      unlink(slot, maker.id, maker.account, hasClientID: maker.clientID != 0)
     } else {
       orders[slot].remaining = Quantity(raw: maker.remaining.raw &- size.raw)
     }
@@ -149,13 +152,16 @@ package struct OrderBooks: ~Copyable {
   @discardableResult
   mutating func remove(_ slot: Int) -> OrderRecord {
     let record = orders[slot]
-    unlink(slot, record.id, record.account, clientID: record.clientID)
+    unlink(slot, record.id, record.account, hasClientID: record.clientID != 0)
     return record
   }
 
   @inline(__always)
   private mutating func link(_ slot: Int, _ record: OrderRecord) {
-    while links.count <= slot { links.append(OrderLinks()) }
+    while links.count <= slot {
+      links.append(OrderLinks())
+      clientHashes.append(0)
+    }
     let place = side(record.instrument, record.isBuy ? .buy : .sell)
     let (level, tail) = levels.append(
       Int32(truncatingIfNeeded: slot), place, PriceLevel.key(record.price, place))
@@ -173,13 +179,15 @@ package struct OrderBooks: ~Copyable {
     ids.insert(hash(record.id), slot: slot)
     if record.clientID != 0 {
       if clients.isFull { growClients() }
-      clients.insert(hash(record.account, record.clientID), slot: slot)
+      let hash = hash(record.account, record.clientID)
+      clientHashes[slot] = hash
+      clients.insert(hash, slot: slot)
     }
   }
 
   /// Takes an order out of its level, its account's list, the indexes and its slot.
   private mutating func unlink(
-    _ slot: Int, _ id: OrderID, _ account: AccountID, clientID: UInt64
+    _ slot: Int, _ id: OrderID, _ account: AccountID, hasClientID: Bool
   ) {
     let link = links[slot]
     if link.previous >= 0 {
@@ -202,8 +210,8 @@ package struct OrderBooks: ~Copyable {
       accounts[account.index].tail = link.accountPrevious
     }
     ids.remove(hash(id), slot: slot)
-    if clientID != 0 {
-      clients.remove(hash(account, clientID), slot: slot)
+    if hasClientID {
+      clients.remove(clientHashes[slot], slot: slot)
     }
     orders[slot] = .empty
     free.free(slot)
@@ -227,7 +235,7 @@ package struct OrderBooks: ~Copyable {
 
   @inline(never) private mutating func growClients() {
     let slots = clients.slots
-    clients.grow(slots, hashes: slots.map { hash(orders[$0].account, orders[$0].clientID) })
+    clients.grow(slots, hashes: slots.map { clientHashes[$0] })
   }
 
   /// Where an order rests.
@@ -281,6 +289,7 @@ package struct OrderBooks: ~Copyable {
     levels = PriceLevels(key: key)
     for _ in 0..<instruments { levels.addInstrument() }
     links = FlatArray(repeating: OrderLinks(), count: orders.count)
+    clientHashes = FlatArray(repeating: 0, count: orders.count)
     accounts = FlatArray(repeating: AccountOrders(), count: accountCount)
     free = SlotBitmap(count: orders.count) { orders[$0].id.raw != 0 }
     // Time priority is the order of ids, so levels and lists come back as they were.
@@ -295,7 +304,7 @@ package struct OrderBooks: ~Copyable {
   /// the old bytes kept until the batch is sealed; in bytes.
   package var memory: (book: Int, ids: Int, clients: Int, undo: Int) {
     (
-      orders.memory.records + links.byteCount + levels.byteCount + accounts.byteCount
+      orders.memory.records + links.byteCount + clientHashes.byteCount + levels.byteCount + accounts.byteCount
         + free.byteCount, ids.byteCount, clients.byteCount, orders.memory.undo
     )
   }

@@ -295,6 +295,14 @@ struct PriceLevels: ~Copyable {
 
   func count(_ side: UInt32) -> Int { sides[Int(side)].near.count + sides[Int(side)].farCount }
 
+  /// Levels on the longest way down the tree of a side's far levels, and how many it holds.
+  func farShape(_ side: UInt32) -> (depth: Int, count: Int) {
+    func depth(_ node: Int32) -> Int {
+      node < 0 ? 0 : 1 + max(depth(levels[Int(node)].worse), depth(levels[Int(node)].better))
+    }
+    return (depth(sides[Int(side)].far), sides[Int(side)].farCount)
+  }
+
   /// The first thing of a side that must hold and does not; slow, for tests and `doctor`.
   func fault(_ side: UInt32) -> String? {
     let at = Int(side)

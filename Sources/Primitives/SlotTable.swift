@@ -3,7 +3,7 @@
 /// always one line answers. It keeps no keys: whether a slot really holds the key is the caller's
 /// to see in the pool, and a table that grows asks for every slot's hash again.
 ///
-/// It fills to five sixths and grows by a half: 6.4 to 9.6 bytes an entry. Removal leaves nothing
+/// It fills to five sixths and grows by a quarter: 6.4 to 8 bytes an entry. Removal leaves nothing
 /// behind. It is never iterated, so its layout can reach no root.
 @safe public struct SlotTable: ~Copyable {
   /// Bytes of a line: 0…11 tags, 12…15 the count beyond, 16…63 slots.
@@ -179,12 +179,12 @@
     return found
   }
 
-  /// Grows by a half.
+  /// Grows by a quarter.
   /// - Parameter hashes: of the slots that `slots` gave, in that order.
   public mutating func grow(_ slots: [Int], hashes: [UInt32]) {
     precondition(slots.count == count && hashes.count == count, "every slot is entered again")
     unsafe base.deallocate()
-    lineCount += max(1, lineCount / 2)
+    lineCount += max(1, lineCount / 4)
     unsafe base = SlotTable.lines(lineCount)
     count = 0
     for (slot, hash) in zip(slots, hashes) { insert(hash, slot: slot) }
