@@ -109,7 +109,8 @@ let package = Package(
       name: "CReference", path: "Tests/Benchmarks/CReference",
       linkerSettings: [.linkedLibrary("m")]),
     .target(
-      name: "Benchmarks", dependencies: ["Primitives", "Pricing", "CReference"],
+      name: "Benchmarks",
+      dependencies: ["Primitives", "Pricing", "Wire", "Workloads", "Execution", "CReference"],
       path: "Tests/Benchmarks", exclude: ["CReference"], swiftSettings: settings),
     .target(
       name: "TestSupport", dependencies: ["Primitives", "Instruments", "Commitments", "Wire"],
@@ -128,7 +129,7 @@ let package = Package(
     tests("WireTests", ["Primitives", "Instruments", "Commitments", "Wire", "TestSupport"]),
     tests("StorageTests", ["Primitives", "Commitments", "Storage"]),
     tests("NodeTests", [log, "Primitives", "Commitments", "Wire", "Node", "Client"]),
-    tests("ExecutionTests", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire", "Execution", "Workloads", "TestSupport"]),
+    tests("ExecutionTests", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire", "Execution", "Workloads", "Benchmarks", "TestSupport"]),
     tests("ClearingTests", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire", "Clearing", "Execution", "TestSupport"]),
     tests("SettlementTests", ["Primitives", "Instruments", "Commitments", "Wire", "Execution", "Clearing", "Settlement", "TestSupport"]),
     tests("CLITests", ["Primitives", "Instruments", "Pricing", "Wire", "Client", "Workloads", "CLI", arguments]),

@@ -170,7 +170,7 @@ extension ExecutionMachine {
   mutating func list(_ instrument: Instrument) {
     precondition(instrument.id.index == instruments.count, "instruments are listed in order")
     instruments.append(instrument)
-    books.append(OrderBook())
+    books.addInstrument()
   }
 
   private mutating func set(_ entry: SliceEntry) {
@@ -258,8 +258,8 @@ extension ExecutionMachine {
     for index in 0..<instruments.count {
       let instrument = instruments[index]
       guard instrument.expires, instrument.expiry <= time else { continue }
-      while let level = books[index].bids.best ?? books[index].asks.best {
-        removeOrder(Int(level.head))
+      while let slot = books.first(in: instrument.id, .buy) ?? books.first(in: instrument.id, .sell) {
+        removeOrder(slot)
       }
     }
   }

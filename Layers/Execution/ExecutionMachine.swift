@@ -18,23 +18,16 @@ public struct ExecutionMachine: ~Copyable {
   var credits = Pool<CreditRecord>(capacity: 1024)
   var holdings = Pool<HoldingRecord>(capacity: 1024)
   var balances = Pool<BalanceRecord>()
-  var orders = Pool<OrderRecord>(capacity: 4096)
   var since = Pool<SinceRecord>(capacity: 4096)
   var instruments = Pool<Instrument>()
   var indices = Pool<IndexEntry>()
   var slices = Pool<SliceEntry>()
   var status = Pool<StatusRecord>(capacity: 1)
 
+  /// Resting orders: facts, and what follows from them.
+  var books: OrderBooks
+
   // Derived from the facts.
-  var books: [OrderBook] = []
-  var links: [OrderLinks] = []
-  var accountOrders: [(head: Int32, tail: Int32)] = []
-  var orderIndex = SlotTable(capacity: 4096)
-  var clientIndex = SlotTable(capacity: 4096)
-  /// Where the process that runs the machine hides its index from whoever chooses client ids. It
-  /// reaches no outcome and no root.
-  let indexKey: UInt64
-  var freeOrders = SlotBitmap()
   var freeHoldings = SlotBitmap()
   /// Contracts of the resting orders of each holding, bids and asks.
   var resting: [(bids: Int64, asks: Int64)] = []
@@ -55,10 +48,10 @@ public struct ExecutionMachine: ~Copyable {
   public internal(set) var root: Digest = .zero
 
   /// The state at genesis.
-  /// - Parameter indexKey: any number, best a secret one; see `SlotTable`.
+  /// - Parameter indexKey: any number, best a secret one; see `OrderBooks`.
   public init(genesis: Genesis, indexKey: UInt64 = 0x9E37_79B9_7F4A_7C15) {
     self.genesis = genesis
-    self.indexKey = indexKey | 1
+    books = OrderBooks(indexKey: indexKey)
     network = genesis.networkID
     previousID = network
     risk = RiskBook(underlyingCount: genesis.underlyings.count)
@@ -73,17 +66,22 @@ public struct ExecutionMachine: ~Copyable {
     for instrument in genesis.instruments { list(instrument) }
     reprice()
     root = trees.rebuiltRoot(
-      keys, credits, holdings, balances, since, orders, instruments, indices, slices, status)
+      keys, credits, holdings, balances, since, books.orders, instruments, indices, slices, status)
     seal()
   }
 
+  /// Resting orders by slot.
+  var orders: Pool<OrderRecord> {
+    _read { yield books.orders }
+    _modify { yield &books.orders }
+  }
   /// The batch being made, or the next one.
   public var batch: BatchNumber { BatchNumber(status[0].batch) }
   /// The time of the batch being made, or of the last one.
   public var time: Timestamp { status[0].time }
   public var accountCount: Int { credits.count }
   public var instrumentCount: Int { instruments.count }
-  public var openOrderCount: Int { orderIndex.count }
+  public var openOrderCount: Int { books.count }
   public var bundleCount: Int { bundles.count }
   /// Newest Clearance adopted, if any.
   public var creditBatch: BatchNumber? {
@@ -162,7 +160,7 @@ public struct ExecutionMachine: ~Copyable {
     header.ruleSet = genesis.ruleSet
     status[0].batch += 1
     root = trees.root(
-      keys, credits, holdings, balances, since, orders, instruments, indices, slices, status)
+      keys, credits, holdings, balances, since, books.orders, instruments, indices, slices, status)
     header.postRoot = root
     previousID = header.id
     bundles.removeAll(keepingCapacity: true)

@@ -17,9 +17,10 @@ extension ExecutionMachine {
       return .rejected(.duplicateClientID)
     }
     let side = record.side
-    let opposite = side == .buy ? books[Int(record.id)].asks : books[Int(record.id)].bids
-    if record.isPostOnly, let best = opposite.best, opposite.isCrossed(by: record.price) {
-      return .rejected(.wouldCross, record.x, best.price.raw)
+    if record.isPostOnly, let best = books.best(record.instrument, side.opposite),
+      side == .buy ? best <= record.price : best >= record.price
+    {
+      return .rejected(.wouldCross, record.x, best.raw)
     }
     if let refusal = admissionRefusal(record, account: account) { return refusal }
     if record.timeInForce == .fok {
@@ -82,8 +83,8 @@ extension ExecutionMachine {
       return .rejected(
         .tooManyOrders, openOrders, genesis.constants.openOrdersPerAccountMax)
     }
-    guard orderIndex.count < Limits.openOrdersMax else {
-      return .rejected(.tooManyOrders, Int64(orderIndex.count), Int64(Limits.openOrdersMax))
+    guard books.count < Limits.openOrdersMax else {
+      return .rejected(.tooManyOrders, Int64(books.count), Int64(Limits.openOrdersMax))
     }
     let holdingCount = Int64(credits[account.index].holdingCount)
     if holdingCount >= genesis.constants.positionsPerAccountMax,
@@ -173,23 +174,23 @@ extension ExecutionMachine {
   private func quantityAvailable(_ record: ActionRecord, account: AccountID)
     -> (quantity: Int64, fills: Int)
   {
-    let levels =
-      record.side == .buy ? books[Int(record.id)].asks.levels : books[Int(record.id)].bids.levels
     var available: Int64 = 0
     var fills = 0
-    for level in levels.reversed() {
-      let crosses = record.side == .buy ? level.price <= record.price : level.price >= record.price
-      guard crosses else { break }
-      var slot = level.head
-      while slot >= 0 {
-        let order = orders[Int(slot)]
+    books.forEachLevel(record.instrument, record.side.opposite) { price, oldest in
+      guard record.side == .buy ? price <= record.price : price >= record.price else {
+        return false
+      }
+      var slot: Int? = oldest
+      while let here = slot {
+        let order = orders[here]
         if order.account != account {
           fills += 1
           if order.isReduceOnly == 0 { available += order.remaining.raw }
         }
-        if available >= record.y { return (available, fills) }
-        slot = links[Int(slot)].next
+        if available >= record.y { return false }
+        slot = books.next(atPriceAfter: here)
       }
+      return true
     }
     return (available, fills)
   }
@@ -221,16 +222,6 @@ extension ExecutionMachine {
 
   // MARK: - Matching
 
-  /// Who takes, and on what terms.
-  struct Taker {
-    let account: AccountID
-    let instrument: InstrumentID
-    let side: Side
-    let price: Price
-    let order: OrderID
-    let cause: FillCause
-  }
-
   /// Whether the batch's body might pass its limit with another trade: what a bundle may still
   /// instruct clearing to do always has room.
   @inline(__always) var hasNoRoomForTrades: Bool { !hasRoom(forTrades: 1) }
@@ -247,55 +238,45 @@ extension ExecutionMachine {
   mutating func match(_ taker: Taker, quantity: Quantity) -> Quantity {
     var left = quantity.raw
     let terms = terms(taker.instrument)
-    while left > 0 {
-      let level =
-        taker.side == .buy
-        ? books[taker.instrument.index].asks.best : books[taker.instrument.index].bids.best
-      guard let level, taker.side == .buy ? level.price <= taker.price : level.price >= taker.price
-      else { break }
-      if hasNoRoomForTrades { break }
-      let slot = Int(level.head)
-      let maker = orders[slot]
-      if maker.account == taker.account {
-        removeOrder(slot)
-        continue
-      }
-      var size = min(left, maker.remaining.raw)
-      if maker.isReduceOnly != 0 {
-        size = min(size, closable(maker.account, maker.instrument, maker.isBuy ? .buy : .sell))
+    while left > 0, !hasNoRoomForTrades {
+      let trade = TradeID(status[0].nextTrade)
+      switch books.step(taker, Quantity(raw: left), trade: trade, into: &events) {
+      case .nothing:
+        return Quantity(raw: left)
+      case .selfTrade(let maker):
+        settleRemoval(maker)
+      case .fill(let maker, let size):
+        settle(maker, taker, terms, size: size)
+        left -= size.raw
+      case .reduceOnly(let slot, let maker):
+        let closable = closable(maker.account, maker.instrument, maker.isBuy ? .buy : .sell)
+        let size = min(left, maker.remaining.raw, closable)
         if size == 0 {
           removeOrder(slot)
-          continue
+        } else {
+          books.fill(slot, maker, taker, Quantity(raw: size), trade: trade, into: &events)
+          settle(maker, taker, terms, size: Quantity(raw: size))
+          left -= size
         }
       }
-      fill(slot, maker, taker, terms, size: Quantity(raw: size))
-      left -= size
     }
     return Quantity(raw: left)
   }
 
-  /// Books one match: the event, both positions, both losses, and what is left of the maker.
-  private mutating func fill(
-    _ slot: Int, _ maker: OrderRecord, _ taker: Taker, _ terms: Terms, size: Quantity
+  /// Books one match that the book has made: both positions, both losses, and what the maker's
+  /// order had set aside.
+  private mutating func settle(
+    _ maker: OrderRecord, _ taker: Taker, _ terms: Terms, size: Quantity
   ) {
-    let trade = TradeID(status[0].nextTrade)
     status[0].nextTrade += 1
-    events.append(
-      Fill(
-        cause: taker.cause, takerSide: taker.side, instrument: terms.id, trade: trade,
-        maker: maker.account, taker: taker.account, price: maker.price, quantity: size,
-        makerOrder: maker.id, takerOrder: taker.order))
     let side = taker.side.opposite
     let before = exposure(side, quantity: maker.remaining, price: maker.price, terms)
     let quantity = Quantity(raw: side.sign * size.raw)
     let holding = holding(maker.account, terms.id)
     let rest = Quantity(raw: maker.remaining.raw - size.raw)
     if rest.raw == 0 {
-      unlinkOrder(slot, maker)
       credits[maker.account.index].openOrders -= 1
       holdings[holding].openOrders -= 1
-    } else {
-      orders[slot].remaining = rest
     }
     reserve(holding, side, 0 - size.raw)
     note(maker.account, holding, terms.id, quantity, maker.price, feeRate: terms.makerFee)
@@ -361,11 +342,7 @@ extension ExecutionMachine {
 
   /// Puts what is left of an order into the book.
   private mutating func rest(_ record: OrderRecord) {
-    let slot = freeOrders.take()
-    orders.reserve(through: slot)
-    orders[slot] = record
-    while links.count <= slot { links.append(OrderLinks()) }
-    linkOrder(slot, record)
+    books.enter(record)
     let terms = terms(record.instrument)
     let holding = holding(record.account, record.instrument)
     holdings[holding].openOrders += 1
@@ -385,32 +362,13 @@ extension ExecutionMachine {
     if side == .buy { resting[holding].bids += change } else { resting[holding].asks += change }
   }
 
-  /// Enters a resting order into level, account list and indexes.
-  mutating func linkOrder(_ slot: Int, _ record: OrderRecord) {
-    if record.isBuy {
-      books[record.instrument.index].bids.append(slot, price: record.price, links: &links)
-    } else {
-      books[record.instrument.index].asks.append(slot, price: record.price, links: &links)
-    }
-    let tail = accountOrders[record.account.index].tail
-    links[slot].accountPrevious = tail
-    links[slot].accountNext = -1
-    if tail >= 0 {
-      links[Int(tail)].accountNext = Int32(slot)
-    } else {
-      accountOrders[record.account.index].head = Int32(slot)
-    }
-    accountOrders[record.account.index].tail = Int32(slot)
-    orderIndex.insert(SlotTable.hash(record.id.raw), slot: slot)
-    if record.clientID != 0 {
-      clientIndex.insert(clientHash(record.account, record.clientID), slot: slot)
-    }
-  }
-
   /// Cancels an order: out of the book, its contribution back, its holding released if idle.
   mutating func removeOrder(_ slot: Int) {
-    let record = orders[slot]
-    unlinkOrder(slot, record)
+    settleRemoval(books.remove(slot))
+  }
+
+  /// What the removal of an order, already out of the book, gives back.
+  private mutating func settleRemoval(_ record: OrderRecord) {
     credits[record.account.index].openOrders -= 1
     if let holding = holdingSlot(record.account, record.instrument) {
       holdings[holding].openOrders -= 1
@@ -426,44 +384,9 @@ extension ExecutionMachine {
     risk.set(record.account, sums, worst: worst)
   }
 
-  /// Takes an order out of its level, its account's list, the indexes and its slot.
-  private mutating func unlinkOrder(_ slot: Int, _ record: OrderRecord) {
-    if record.isBuy {
-      books[record.instrument.index].bids.remove(slot, price: record.price, links: &links)
-    } else {
-      books[record.instrument.index].asks.remove(slot, price: record.price, links: &links)
-    }
-    let link = links[slot]
-    if link.accountPrevious >= 0 {
-      links[Int(link.accountPrevious)].accountNext = link.accountNext
-    } else {
-      accountOrders[record.account.index].head = link.accountNext
-    }
-    if link.accountNext >= 0 {
-      links[Int(link.accountNext)].accountPrevious = link.accountPrevious
-    } else {
-      accountOrders[record.account.index].tail = link.accountPrevious
-    }
-    orderIndex.remove(SlotTable.hash(record.id.raw), slot: slot)
-    if record.clientID != 0 {
-      clientIndex.remove(clientHash(record.account, record.clientID), slot: slot)
-    }
-    orders[slot] = .empty
-    freeOrders.free(slot)
-  }
-
-  /// Keyed, since clients choose their ids: without the key nobody can pile them up in one place.
-  @inline(__always)
-  func clientHash(_ account: AccountID, _ clientID: UInt64) -> UInt32 {
-    SlotTable.hash(
-      UInt64(SlotTable.hash(clientID ^ indexKey)) << 32 ^ clientID ^ UInt64(account.raw) &* indexKey)
-  }
-
   @inline(__always)
   func clientOrder(_ account: AccountID, _ clientID: UInt64) -> Int? {
-    clientIndex.slot(clientHash(account, clientID)) {
-      orders[$0].clientID == clientID && orders[$0].account == account
-    }
+    books.slot(of: account, clientID: clientID)
   }
 
   // MARK: - Cancelling
@@ -471,7 +394,7 @@ extension ExecutionMachine {
   mutating func cancel(_ record: ActionRecord, account: AccountID) -> Outcome {
     let slot =
       record.a == 0
-      ? orderIndex.slot(SlotTable.hash(record.z)) { orders[$0].id.raw == record.z }
+      ? books.slot(of: OrderID(record.z))
       : clientOrder(account, record.z)
     guard let slot, orders[slot].account == account, orders[slot].instrument == record.instrument
     else { return .rejected(.unknownOrder) }
@@ -483,14 +406,13 @@ extension ExecutionMachine {
   /// Cancels an account's orders, oldest first; figure 1 counts them.
   mutating func cancelAll(of account: AccountID, in instrument: InstrumentID) -> Outcome {
     var count: Int64 = 0
-    var slot = accountOrders[account.index].head
-    while slot >= 0 {
-      let next = links[Int(slot)].accountNext
-      if instrument == .all || orders[Int(slot)].instrument == instrument {
-        removeOrder(Int(slot))
+    var slot = books.first(of: account)
+    while let here = slot {
+      slot = books.next(ofAccountAfter: here)
+      if instrument == .all || orders[here].instrument == instrument {
+        removeOrder(here)
         count += 1
       }
-      slot = next
     }
     return Outcome(.accepted, .done, count, 0)
   }

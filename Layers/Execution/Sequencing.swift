@@ -138,7 +138,7 @@ extension ExecutionMachine {
     let account = AccountID(UInt32(credits.count))
     credits.append(CreditRecord())
     risk.reserve(accounts: credits.count)
-    accountOrders.append((-1, -1))
+    books.addAccount()
     enter(KeyRecord(key: owner, account: account, flags: 1, validFrom: batch))
   }
 

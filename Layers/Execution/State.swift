@@ -14,7 +14,7 @@ extension ExecutionMachine: PooledState {
     try visitor.visit(&holdings)
     try visitor.visit(&balances)
     try visitor.visit(&since)
-    try visitor.visit(&orders)
+    try visitor.visit(&books.orders)
     try visitor.visit(&instruments)
     try visitor.visit(&indices)
     try visitor.visit(&slices)
@@ -29,25 +29,16 @@ extension ExecutionMachine: PooledState {
     if let fault = structureFault() { throw .state("stored state is out of shape: \(fault)") }
     previousID = previous
     root = trees.rebuiltRoot(
-      keys, credits, holdings, balances, since, orders, instruments, indices, slices, status)
+      keys, credits, holdings, balances, since, books.orders, instruments, indices, slices, status)
     guard root == expected else {
       throw .state("stored state has root \(root), expected \(expected)")
     }
-    books = (0..<instruments.count).map { _ in OrderBook() }
-    links = Array(repeating: OrderLinks(), count: orders.count)
-    accountOrders = Array(repeating: (-1, -1), count: credits.count)
-    orderIndex = SlotTable(capacity: orders.count)
-    clientIndex = SlotTable(capacity: orders.count)
-    freeOrders = SlotBitmap(count: orders.count) { orders[$0].id.raw != 0 }
+    books.rebuild(instruments: instruments.count, accounts: credits.count)
     freeHoldings = SlotBitmap(count: holdings.count) { _ in true }
     for slot in 0..<holdings.count where holdings[slot].isUsed == 0 { freeHoldings.free(slot) }
     resting = Array(repeating: (0, 0), count: holdings.count)
-    // Time priority is the order of ids, so levels and lists come back as they were.
-    let open = (0..<orders.count).filter { orders[$0].id.raw != 0 }
-      .sorted { orders[$0].id < orders[$1].id }
-    for slot in open {
+    for slot in 0..<orders.count where orders[slot].id.raw != 0 {
       let order = orders[slot]
-      linkOrder(slot, order)
       if let holding = holdingSlot(order.account, order.instrument) {
         reserve(holding, order.isBuy ? .buy : .sell, order.remaining.raw)
       }
@@ -63,21 +54,22 @@ extension ExecutionMachine: PooledState {
   public func levels(_ instrument: InstrumentID, _ side: Side, limit: Int)
     -> [(price: Price, quantity: Quantity, orders: Int)]
   {
-    guard instrument.index < books.count else { return [] }
-    let levels =
-      side == .buy ? books[instrument.index].bids.levels : books[instrument.index].asks.levels
-    return levels.reversed().prefix(limit).map { level in
+    guard instrument.index < instruments.count, limit > 0 else { return [] }
+    var found: [(price: Price, quantity: Quantity, orders: Int)] = []
+    books.forEachLevel(instrument, side) { price, oldest in
       var quantity: Int64 = 0
       var count = 0
-      var slot = level.head
-      while slot >= 0 {
-        let (sum, overflow) = quantity.addingReportingOverflow(orders[Int(slot)].remaining.raw)
+      var slot: Int? = oldest
+      while let here = slot {
+        let (sum, overflow) = quantity.addingReportingOverflow(orders[here].remaining.raw)
         quantity = overflow ? .max : sum
         count += 1
-        slot = links[Int(slot)].next
+        slot = books.next(atPriceAfter: here)
       }
-      return (level.price, Quantity(raw: quantity), count)
+      found.append((price, Quantity(raw: quantity), count))
+      return found.count < limit
     }
+    return found
   }
 
   /// The index price adopted, zero for none.
@@ -95,11 +87,8 @@ extension ExecutionMachine: PooledState {
       credits.count * (MemoryLayout<CreditRecord>.stride + 8)
       + keys.count * MemoryLayout<KeyRecord>.stride
       + holdings.count * MemoryLayout<HoldingRecord>.stride
-    return (
-      orders.count * MemoryLayout<OrderRecord>.stride
-        + links.count * MemoryLayout<OrderLinks>.stride + orderIndex.byteCount
-        + clientIndex.byteCount, risk.byteCount, accounts + risk.byteCount
-    )
+    let orders = books.memory
+    return (orders.book + orders.ids + orders.clients, risk.byteCount, accounts + risk.byteCount)
   }
 
   /// The most orders that ever rested at once: the lowest free slot is given first.
@@ -128,14 +117,13 @@ extension ExecutionMachine: PooledState {
     for slot in resting.indices where slot < open.count && resting[slot] != open[slot] {
       return "resting of holding \(slot): kept \(resting[slot]), recomputed \(open[slot])"
     }
-    for index in books.indices {
-      if let bid = books[index].bids.best, let ask = books[index].asks.best,
-        bid.price >= ask.price
-      {
-        return "book \(index) is crossed: \(bid.price.raw) against \(ask.price.raw)"
+    for index in 0..<instruments.count {
+      let id = InstrumentID(UInt32(index))
+      if let bid = books.best(id, .buy), let ask = books.best(id, .sell), bid >= ask {
+        return "book \(index) is crossed: \(bid.raw) against \(ask.raw)"
       }
     }
-    return nil
+    return books.fault()
   }
 }
 
@@ -183,14 +171,14 @@ extension ExecutionMachine {
   /// An account's resting orders, oldest first.
   public func openOrders(of account: AccountID) -> [OpenOrder] {
     var found: [OpenOrder] = []
-    var slot = accountOrders[account.index].head
-    while slot >= 0 {
-      let record = orders[Int(slot)]
+    var slot = books.first(of: account)
+    while let here = slot {
+      let record = orders[here]
       found.append(
         OpenOrder(
           id: record.id, clientID: record.clientID, instrument: record.instrument,
           side: record.isBuy ? .buy : .sell, price: record.price, quantity: record.remaining))
-      slot = links[Int(slot)].accountNext
+      slot = books.next(ofAccountAfter: here)
     }
     return found
   }

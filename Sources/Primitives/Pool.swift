@@ -5,21 +5,40 @@
 /// Slots are numbered from 0; `count` is the high-water mark. A slot is given out by whoever owns
 /// the pool (see `SlotBitmap` for lowest-free-first).
 @safe public struct Pool<Record: FlatRecord>: ~Copyable {
-  @usableFromInline var base: UnsafeMutablePointer<Record>
-  @usableFromInline var epochs: UnsafeMutablePointer<UInt32>
-  @usableFromInline var epoch: UInt32 = 1
-  @usableFromInline var undo: [(slot: UInt32, old: Record)] = []
-  /// Slots in use or once used.
-  public private(set) var count = 0
-  /// `count` when the batch began.
-  public private(set) var sealedCount = 0
-  private var capacity: Int
+  /// A slot changed in this batch, and what stood there before it.
+  @usableFromInline struct Touch {
+    @usableFromInline let slot: UInt32
+    @usableFromInline let old: Record
 
-  public static var recordByteCount: Int { MemoryLayout<Record>.stride }
+    @inlinable init(slot: UInt32, old: Record) {
+      self.slot = slot
+      self.old = old
+    }
+  }
+
+  @usableFromInline var base: UnsafeMutablePointer<Record>
+  /// A bit for each slot: touched since the last `seal`.
+  @usableFromInline var touched: UnsafeMutablePointer<UInt64>
+  /// Slots and old bytes of what was touched, in the order of first touch.
+  @usableFromInline var undo: UnsafeMutablePointer<Touch>
+  @usableFromInline var undoCapacity = 1
+  /// How many slots were touched since the last `seal`.
+  @usableFromInline var touches = 0
+
+  @inlinable public var touchedCount: Int { touches }
+  /// Slots in use or once used.
+  @inlinable public var count: Int { used }
+  @usableFromInline var used = 0
+  /// `count` when the batch began.
+  @inlinable public var sealedCount: Int { sealed }
+  @usableFromInline var sealed = 0
+  @usableFromInline var capacity: Int
+
+  @inlinable public static var recordByteCount: Int { MemoryLayout<Record>.stride }
   /// Slots stored together: 4 KiB of records, at least one.
-  public static var slotsPerPage: Int { max(1, 4096 / recordByteCount) }
+  @inlinable public static var slotsPerPage: Int { max(1, 4096 / recordByteCount) }
   /// Pages changed since the last page checkpoint.
-  private var dirty: [Bool] = []
+  @usableFromInline var dirty: [Bool] = []
 
   public init(capacity: Int = 64) {
     precondition(
@@ -27,19 +46,22 @@
     self.capacity = max(capacity, 1)
     unsafe base = .allocate(capacity: self.capacity)
     unsafe base.initialize(repeating: .empty, count: self.capacity)
-    unsafe epochs = .allocate(capacity: self.capacity)
-    unsafe epochs.initialize(repeating: 0, count: self.capacity)
+    let words = self.capacity / 64 + 1
+    unsafe touched = .allocate(capacity: words)
+    unsafe touched.initialize(repeating: 0, count: words)
+    unsafe undo = .allocate(capacity: 1)
   }
 
   deinit {
     unsafe base.deallocate()
-    unsafe epochs.deallocate()
+    unsafe touched.deallocate()
+    unsafe undo.deallocate()
   }
 
   /// Reads a slot.
   @inlinable public subscript(slot: Int) -> Record {
     @inline(__always) get {
-      precondition(slot >= 0 && slot < count)
+      precondition(UInt(bitPattern: slot) < UInt(bitPattern: used))
       return unsafe base[slot]
     }
     @inline(__always) _modify {
@@ -50,18 +72,37 @@
 
   /// Keeps the slot's old bytes if this is its first change in the batch.
   @inlinable @inline(__always) mutating func touch(_ slot: Int) {
-    precondition(slot >= 0 && slot < count)
-    if unsafe epochs[slot] != epoch {
-      unsafe epochs[slot] = epoch
-      undo.append((UInt32(truncatingIfNeeded: slot), unsafe base[slot]))
+    precondition(UInt(bitPattern: slot) < UInt(bitPattern: used))
+    let bit: UInt64 = 1 &<< UInt64(slot & 63)
+    if unsafe touched[slot &>> 6] & bit == 0 {
+      unsafe touched[slot &>> 6] |= bit
+      keep(slot)
     }
   }
 
+  // Inlined, since a generic function of another module is not made for the one record.
+  @inlinable @inline(__always) mutating func keep(_ slot: Int) {
+    if touchedCount == undoCapacity { growUndo() }
+    unsafe (undo + touchedCount).initialize(
+      to: Touch(slot: UInt32(truncatingIfNeeded: slot), old: base[slot]))
+    touches &+= 1
+  }
+
+  @usableFromInline mutating func growUndo() {
+    let newCapacity = max(64, undoCapacity * 2)
+    let newUndo = UnsafeMutablePointer<Touch>.allocate(capacity: newCapacity)
+    unsafe newUndo.update(from: undo, count: touchedCount)
+    unsafe undo.deallocate()
+    unsafe undo = newUndo
+    undoCapacity = newCapacity
+  }
+
   /// Raises `count` to hold `slot`.
-  public mutating func reserve(through slot: Int) {
+  @inlinable public mutating func reserve(through slot: Int) {
     guard slot >= count else { return }
-    if slot >= capacity { grow(to: max(capacity * 2, slot + 1)) }
-    count = slot + 1
+    // By an eighth, so that little memory lies idle.
+    if slot >= capacity { grow(to: max(capacity + max(64, capacity / 8), slot + 1)) }
+    used = slot + 1
   }
 
   /// Appends a record and returns its slot.
@@ -72,26 +113,41 @@
     return slot
   }
 
-  private mutating func grow(to newCapacity: Int) {
+  @usableFromInline mutating func grow(to newCapacity: Int) {
     let newBase = UnsafeMutablePointer<Record>.allocate(capacity: newCapacity)
     unsafe newBase.update(from: base, count: capacity)
     unsafe (newBase + capacity).initialize(repeating: .empty, count: newCapacity - capacity)
-    let newEpochs = UnsafeMutablePointer<UInt32>.allocate(capacity: newCapacity)
-    unsafe newEpochs.update(from: epochs, count: capacity)
-    unsafe (newEpochs + capacity).initialize(repeating: 0, count: newCapacity - capacity)
+    let (words, newWords) = (capacity / 64 + 1, newCapacity / 64 + 1)
+    let newTouched = UnsafeMutablePointer<UInt64>.allocate(capacity: newWords)
+    unsafe newTouched.update(from: touched, count: words)
+    unsafe (newTouched + words).initialize(repeating: 0, count: newWords - words)
     unsafe base.deallocate()
-    unsafe epochs.deallocate()
+    unsafe touched.deallocate()
     unsafe base = newBase
-    unsafe epochs = newEpochs
+    unsafe touched = newTouched
     capacity = newCapacity
   }
 
-  /// The slots touched since the last `seal`, in the order of first touch.
-  public var touchedCount: Int { undo.count }
-  @inlinable public func touchedSlot(_ index: Int) -> Int { Int(undo[index].slot) }
+  /// The slot of the `index`-th touch since the last `seal`, in the order of first touch.
+  @inlinable public func touchedSlot(_ index: Int) -> Int {
+    precondition(index >= 0 && index < touchedCount)
+    return Int(unsafe undo[index].slot)
+  }
 
   /// What stood in the slot of the `index`-th touch when the batch began.
-  @inlinable public func touchedOld(_ index: Int) -> Record { undo[index].old }
+  @inlinable public func touchedOld(_ index: Int) -> Record {
+    precondition(index >= 0 && index < touchedCount)
+    return unsafe undo[index].old
+  }
+
+  /// Memory held for records and for what this batch has touched, in bytes: `records` last, `undo`
+  /// is used again by every batch.
+  public var memory: (records: Int, undo: Int) {
+    (
+      capacity * Pool.recordByteCount + (capacity / 64 + 1) * 8,
+      undoCapacity * MemoryLayout<Touch>.stride
+    )
+  }
 
   /// The memory of slots `range`, for hashing and storing.
   @_lifetime(borrow self)
@@ -108,15 +164,17 @@
 
 extension Pool {
   /// Ends the batch: what was touched is now settled.
-  public mutating func seal() {
-    for (slot, _) in undo { markDirty(Int(slot)) }
-    undo.removeAll(keepingCapacity: true)
-    if epoch == .max { unsafe epochs.update(repeating: 0, count: capacity) }
-    epoch = epoch == .max ? 1 : epoch + 1
-    sealedCount = count
+  @inlinable public mutating func seal() {
+    for index in 0..<touchedCount {
+      let slot = Int(unsafe undo[index].slot)
+      unsafe touched[slot >> 6] = 0
+      markDirty(slot)
+    }
+    touches = 0
+    sealed = used
   }
 
-  private mutating func markDirty(_ slot: Int) {
+  @inlinable mutating func markDirty(_ slot: Int) {
     let page = slot / Pool.slotsPerPage
     while dirty.count <= page { dirty.append(false) }
     dirty[page] = true
@@ -131,10 +189,12 @@ extension Pool {
 
   /// Puts every touched slot back to what it was when the batch began.
   public mutating func rollback() {
-    for (slot, old) in undo.reversed() { unsafe base[Int(slot)] = old }
-    let used = count
-    count = sealedCount
-    for slot in count..<max(used, count) { unsafe base[slot] = .empty }
+    for index in 0..<touchedCount {
+      unsafe base[Int(undo[index].slot)] = undo[index].old
+    }
+    let before = used
+    used = sealedCount
+    for slot in used..<max(before, used) { unsafe base[slot] = .empty }
     seal()
   }
 
@@ -143,13 +203,14 @@ extension Pool {
   public func writeDelta(into writer: inout ByteWriter) {
     writer.write(UInt32(sealedCount))
     writer.write(UInt32(count))
-    writer.write(UInt32(undo.count))
+    writer.write(UInt32(touchedCount))
     // One piece of memory for all entries: a batch touches thousands.
     let size = MemoryLayout<Record>.size
-    let entries = unsafe [UInt8](unsafeUninitializedCapacity: undo.count * (4 + 2 * size)) {
+    let entries = unsafe [UInt8](unsafeUninitializedCapacity: touchedCount * (4 + 2 * size)) {
       (buffer, count) in
       let target = UnsafeMutableRawBufferPointer(buffer)
-      for (slot, old) in undo {
+      for index in 0..<touchedCount {
+        let (slot, old) = unsafe (undo[index].slot, undo[index].old)
         unsafe target.storeBytes(of: slot.littleEndian, toByteOffset: count, as: UInt32.self)
         unsafe target.storeBytes(of: old, toByteOffset: count + 4, as: Record.self)
         let new = unsafe base[Int(slot)]
@@ -197,7 +258,7 @@ extension Pool {
       unsafe base[slot] = Record(bytes, at: slot * MemoryLayout<Record>.stride)
     }
     for slot in newCount..<max(count, newCount) { unsafe base[slot] = .empty }
-    count = newCount
+    used = newCount
     seal()
     dirty.removeAll()
   }

@@ -1,14 +1,15 @@
 /// Which slots of a pool are free, lowest first, so that the layout of a pool is a function of its
-/// history alone. Four levels of 64-way words hold 2²⁴ slots: taking the lowest free slot costs
-/// four bit scans.
-public struct SlotBitmap: Sendable {
-  /// `levels[0]`: bit set = slot used. A bit of a higher level is set where the whole word below
-  /// it is. Every level has a word for each bit that may be asked for.
-  private var levels: [[UInt64]]
+/// history alone. Three bit scans find the lowest; nothing in taking or giving back is a branch that
+/// depends on which slots are free.
+public struct SlotBitmap: ~Copyable {
+  /// A bit for each slot, set = used.
+  private var slots = FlatArray<UInt64>(repeating: 0, count: 4096)
+  /// A bit for each word of `slots`, set where the whole word is; and so again. `top` has a word for
+  /// 2¹⁸ slots and is scanned.
+  private var full = FlatArray<UInt64>(repeating: 0, count: 64)
+  private var top = FlatArray<UInt64>(repeating: 0, count: 1)
 
-  public init() { levels = Array(repeating: [0], count: SlotBitmap.depth) }
-
-  private static let depth = 4
+  public init() {}
 
   /// Rebuilds from a predicate over `0..<count`.
   public init(count: Int, isUsed: (Int) -> Bool) {
@@ -19,49 +20,51 @@ public struct SlotBitmap: Sendable {
   /// Takes the lowest free slot.
   public mutating func take() -> Int {
     var index = 0
-    // The top level is one word up to 2²⁴ slots and is scanned beyond.
-    while index < levels[SlotBitmap.depth - 1].count, levels[SlotBitmap.depth - 1][index] == .max {
-      index += 1
+    while top[index] == .max {
+      index &+= 1
+      if index == top.count { grow() }
     }
-    for level in (0..<SlotBitmap.depth).reversed() {
-      // A word that is not there yet is free from its first bit on.
-      let word = index < levels[level].count ? levels[level][index] : 0
-      index = index << 6 | (~word).trailingZeroBitCount
-    }
-    mark(index)
-    return index
+    index = index &<< 6 | (~top[index]).trailingZeroBitCount
+    index = index &<< 6 | (~full[index]).trailingZeroBitCount
+    let slot = index &<< 6 | (~slots[index]).trailingZeroBitCount
+    set(slot)
+    return slot
+  }
+
+  /// Room for 2¹⁸ slots more.
+  private mutating func grow() {
+    for _ in 0..<4096 { slots.append(0) }
+    for _ in 0..<64 { full.append(0) }
+    top.append(0)
   }
 
   /// Whether a slot is used.
   public func isUsed(_ slot: Int) -> Bool {
-    slot >> 6 < levels[0].count && levels[0][slot >> 6] >> UInt64(slot & 63) & 1 == 1
+    slot &>> 6 < slots.count && slots[slot &>> 6] &>> UInt64(slot & 63) & 1 == 1
   }
 
   /// Gives a slot back.
   /// - Precondition: it is used.
   public mutating func free(_ slot: Int) {
     precondition(isUsed(slot), "a slot given back was used")
-    var index = slot
-    for level in 0..<SlotBitmap.depth {
-      let wasFull = levels[level][index >> 6] == .max
-      levels[level][index >> 6] &= ~(1 << UInt64(index & 63))
-      guard wasFull else { return }
-      index >>= 6
-    }
+    slots[slot &>> 6] &= ~(1 &<< UInt64(slot & 63))
+    full[slot &>> 12] &= ~(1 &<< UInt64(slot &>> 6 & 63))
+    top[slot &>> 18] &= ~(1 &<< UInt64(slot &>> 12 & 63))
   }
 
   /// Marks a slot used.
   public mutating func mark(_ slot: Int) {
-    var index = slot
-    for level in 0..<SlotBitmap.depth {
-      let word = index >> 6
-      if word >= levels[level].count {
-        levels[level].append(
-          contentsOf: repeatElement(0, count: word + 1 - levels[level].count))
-      }
-      levels[level][word] |= 1 << UInt64(index & 63)
-      guard levels[level][word] == .max else { return }
-      index = word
-    }
+    while slot &>> 6 >= slots.count { grow() }
+    set(slot)
   }
+
+  @inline(__always) private mutating func set(_ slot: Int) {
+    let (word, row, end) = (slot &>> 6, slot &>> 12, slot &>> 18)
+    slots[word] |= 1 &<< UInt64(slot & 63)
+    full[row] |= (slots[word] == .max ? 1 : 0) &<< UInt64(word & 63)
+    top[end] |= (full[row] == .max ? 1 : 0) &<< UInt64(row & 63)
+  }
+
+  /// Memory held, in bytes.
+  public var byteCount: Int { slots.byteCount + full.byteCount + top.byteCount }
 }

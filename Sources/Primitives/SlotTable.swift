@@ -1,84 +1,200 @@
-/// A hash index to slots of a pool: open addressing, linear probing, backward shift on removal,
-/// eight bytes an entry at a load of at most one half. It keeps 32 bits of each hash; whether a
-/// slot really holds the key is the caller's to see in the pool.
+/// A hash index to slots of a pool, in lines of 64 bytes, each the machine's cache line: twelve
+/// slots, an eight-bit tag for each, and how many entries wanted the line and lie beyond it. Nearly
+/// always one line answers. It keeps no keys: whether a slot really holds the key is the caller's
+/// to see in the pool, and a table that grows asks for every slot's hash again.
 ///
-/// It is never iterated, so its layout can reach no root.
-@frozen public struct SlotTable: Sendable {
-  /// hash << 32 | slot + 1; zero is an empty place.
-  @usableFromInline var entries: [UInt64]
-  @usableFromInline var mask: Int
-  public private(set) var count = 0
+/// It fills to five sixths and grows by a quarter: 6.4 to 8 bytes an entry. Removal leaves nothing
+/// behind. It is never iterated, so its layout can reach no root.
+@safe public struct SlotTable: ~Copyable {
+  /// Bytes of a line: 0…11 tags, 12…15 the count beyond, 16…63 slots.
+  @usableFromInline var base: UnsafeMutableRawPointer
+  @usableFromInline var lineCount: Int
+  public internal(set) var count = 0
+
+  private static let slotsPerLine = 12
+  /// Entries a line holds at most on average.
+  @usableFromInline static let loadMax = 10
+  @usableFromInline static let ones: UInt64 = 0x0101_0101_0101_0101
+  @usableFromInline static let highs: UInt64 = 0x8080_8080_8080_8080
 
   public init(capacity: Int = 16) {
-    var size = 16
-    while size < capacity * 2 { size *= 2 }
-    entries = Array(repeating: 0, count: size)
-    mask = size - 1
+    lineCount = max(2, capacity / SlotTable.loadMax + 1)
+    unsafe base = SlotTable.lines(lineCount)
   }
 
-  /// The mixer of splitmix64: every bit of the key reaches the low 32.
-  @inlinable @inline(__always) public static func hash(_ key: UInt64) -> UInt32 {
+  deinit { unsafe base.deallocate() }
+
+  private static func lines(_ count: Int) -> UnsafeMutableRawPointer {
+    let raw = UnsafeMutableRawPointer.allocate(byteCount: count * 64, alignment: 64)
+    unsafe raw.initializeMemory(as: UInt8.self, repeating: 0, count: count * 64)
+    return unsafe raw
+  }
+
+  /// The mixer of splitmix64: every bit of the key reaches every bit.
+  @inlinable public static func mixed(_ key: UInt64) -> UInt64 {
     var z = key &+ 0x9E37_79B9_7F4A_7C15
     z = (z ^ (z &>> 30)) &* 0xBF58_476D_1CE4_E5B9
     z = (z ^ (z &>> 27)) &* 0x94D0_49BB_1331_11EB
-    return UInt32(truncatingIfNeeded: z ^ (z &>> 31))
+    return z ^ (z &>> 31)
+  }
+
+  /// The low half of `mixed`.
+  @inlinable public static func hash(_ key: UInt64) -> UInt32 {
+    UInt32(truncatingIfNeeded: mixed(key))
+  }
+
+  /// One product, its halves folded: with a secret in the first factor nobody can choose what falls
+  /// together.
+  @inlinable @inline(__always) public static func hash(_ a: UInt64, _ b: UInt64) -> UInt32 {
+    let product = a.multipliedFullWidth(by: b)
+    let folded = product.high ^ product.low
+    return UInt32(truncatingIfNeeded: folded ^ folded &>> 32)
+  }
+
+  /// The high bits choose the line, the low eight are the tag; zero marks an empty place.
+  @inlinable @inline(__always) func home(_ hash: UInt32) -> Int {
+    Int(truncatingIfNeeded: (UInt64(hash) &* UInt64(truncatingIfNeeded: lineCount)) &>> 32)
+  }
+
+  @inlinable @inline(__always) static func tag(_ hash: UInt32) -> UInt64 {
+    let low = UInt64(hash & 0xFF)
+    return low == 0 ? 1 : low
+  }
+
+  /// High bit of each byte that is zero. Exact for the lowest one; above it a byte of 1 may show
+  /// too, which costs the caller a look at a slot that is not it.
+  @inlinable @inline(__always) static func zeroBytes(_ word: UInt64) -> UInt64 {
+    (word &- ones) & ~word & highs
+  }
+
+  /// The twelve tags of a line against one: a bit for each that may match, without a branch to
+  /// guess: the product gathers the high bits of eight bytes.
+  @inlinable @inline(__always) func matches(_ line: Int, _ pattern: UInt64) -> UInt64 {
+    let first = unsafe UInt64(littleEndian: base.load(fromByteOffset: line, as: UInt64.self))
+    let second = unsafe UInt32(littleEndian: base.load(fromByteOffset: line &+ 8, as: UInt32.self))
+    let low = SlotTable.zeroBytes(first ^ pattern) &>> 7
+    let high = (SlotTable.zeroBytes(UInt64(second) ^ pattern) & 0x8080_8080) &>> 7
+    let gather: UInt64 = 0x0102_0408_1020_4080
+    return ((low &* gather) &>> 56) | (((high &* gather) &>> 56) &<< 8)
+  }
+
+  @inlinable @inline(__always) func beyond(_ line: Int) -> UInt32 {
+    unsafe base.load(fromByteOffset: line &+ 12, as: UInt32.self)
+  }
+
+  @inlinable @inline(__always) func slot(_ line: Int, _ place: Int) -> UInt32 {
+    unsafe base.load(fromByteOffset: line &+ 16 &+ 4 &* place, as: UInt32.self)
+  }
+
+  @inlinable @inline(__always) func tag(_ line: Int, _ place: Int) -> UInt8 {
+    unsafe base.load(fromByteOffset: line &+ place, as: UInt8.self)
   }
 
   /// The slot under `hash` that `matches`, or nil.
   @inlinable @inline(__always)
-  public func slot(_ hash: UInt32, where matches: (Int) -> Bool) -> Int? {
-    var place = Int(hash) & mask
-    while entries[place] != 0 {
-      let entry = entries[place]
-      let slot = Int(truncatingIfNeeded: entry & 0xFFFF_FFFF) - 1
-      if UInt32(truncatingIfNeeded: entry >> 32) == hash && matches(slot) { return slot }
-      place = (place + 1) & mask
+  public func slot(_ hash: UInt32, where isWanted: (Int) -> Bool) -> Int? {
+    let pattern = SlotTable.tag(hash) &* SlotTable.ones
+    var number = home(hash)
+    for _ in 0..<lineCount {
+      let line = number &<< 6
+      var found = matches(line, pattern)
+      while found != 0 {
+        let slot = Int(slot(line, found.trailingZeroBitCount))
+        if isWanted(slot) { return slot }
+        found &= found &- 1
+      }
+      if beyond(line) == 0 { return nil }
+      number = number &+ 1 == lineCount ? 0 : number &+ 1
     }
     return nil
   }
 
-  /// Enters a slot that is not there.
-  public mutating func insert(_ hash: UInt32, slot: Int) {
-    if (count + 1) * 2 > mask { grow() }
-    place(UInt64(hash) << 32 | UInt64(slot + 1))
-    count += 1
+  /// Whether the table must grow before another slot is entered.
+  @inlinable @inline(__always) public var isFull: Bool {
+    count >= lineCount &* SlotTable.loadMax
   }
 
-  private mutating func place(_ entry: UInt64) {
-    var place = Int(entry >> 32) & mask
-    while entries[place] != 0 { place = (place + 1) & mask }
-    entries[place] = entry
+  /// Enters a slot that is not there, into a table that is not full.
+  @inlinable @inline(__always) public mutating func insert(_ hash: UInt32, slot: Int) {
+    precondition(!isFull, "a full table grows first")
+    place(hash, UInt32(truncatingIfNeeded: slot))
+  }
+
+  @usableFromInline mutating func place(_ hash: UInt32, _ slot: UInt32) {
+    var number = home(hash)
+    while true {
+      let line = number &<< 6
+      let free = matches(line, 0)
+      if free != 0 {
+        let place = free.trailingZeroBitCount
+        let tag = UInt8(truncatingIfNeeded: SlotTable.tag(hash))
+        unsafe base.storeBytes(of: tag, toByteOffset: line &+ place, as: UInt8.self)
+        unsafe base.storeBytes(
+          of: slot, toByteOffset: line &+ 16 &+ 4 &* place, as: UInt32.self)
+        count &+= 1
+        return
+      }
+      // One more that wanted this line and lies beyond.
+      unsafe base.storeBytes(
+        of: beyond(line) &+ 1, toByteOffset: line &+ 12, as: UInt32.self)
+      number = number &+ 1 == lineCount ? 0 : number &+ 1
+    }
   }
 
   /// Removes a slot that is there.
   public mutating func remove(_ hash: UInt32, slot: Int) {
-    let entry = UInt64(hash) << 32 | UInt64(slot + 1)
-    var hole = Int(hash) & mask
-    while entries[hole] != entry {
-      precondition(entries[hole] != 0, "a removed slot was entered")
-      hole = (hole + 1) & mask
-    }
-    var next = (hole + 1) & mask
-    while entries[next] != 0 {
-      let wanted = Int(entries[next] >> 32) & mask
-      // The entry may move back if its home does not lie between the hole and itself.
-      if (next - wanted) & mask >= (next - hole) & mask {
-        entries[hole] = entries[next]
-        hole = next
+    let wanted = UInt32(truncatingIfNeeded: slot)
+    let pattern = SlotTable.tag(hash) &* SlotTable.ones
+    var number = home(hash)
+    for _ in 0..<lineCount {
+      let line = number &<< 6
+      var found = matches(line, pattern)
+      while found != 0 {
+        let place = found.trailingZeroBitCount
+        // A byte that only seems to match may be an empty place.
+        if self.slot(line, place) == wanted && tag(line, place) != 0 {
+          unsafe base.storeBytes(of: 0, toByteOffset: line &+ place, as: UInt8.self)
+          count &-= 1
+          return
+        }
+        found &= found &- 1
       }
-      next = (next + 1) & mask
+      precondition(beyond(line) != 0, "a removed slot was entered")
+      unsafe base.storeBytes(
+        of: beyond(line) &- 1, toByteOffset: line &+ 12, as: UInt32.self)
+      number = number &+ 1 == lineCount ? 0 : number &+ 1
     }
-    entries[hole] = 0
-    count -= 1
+    preconditionFailure("a removed slot was entered")
   }
 
-  private mutating func grow() {
-    let old = entries
-    entries = Array(repeating: 0, count: old.count * 2)
-    mask = entries.count - 1
-    for entry in old where entry != 0 { place(entry) }
+  /// Every slot entered, for `grow` alone.
+  public var slots: [Int] {
+    var found: [Int] = []
+    found.reserveCapacity(count)
+    for line in stride(from: 0, to: lineCount * 64, by: 64) {
+      for place in 0..<SlotTable.slotsPerLine where tag(line, place) != 0 {
+        found.append(Int(slot(line, place)))
+      }
+    }
+    return found
+  }
+
+  /// Grows by a quarter.
+  /// - Parameter hashes: of the slots that `slots` gave, in that order.
+  public mutating func grow(_ slots: [Int], hashes: [UInt32]) {
+    precondition(slots.count == count && hashes.count == count, "every slot is entered again")
+    unsafe base.deallocate()
+    lineCount += max(1, lineCount / 4)
+    unsafe base = SlotTable.lines(lineCount)
+    count = 0
+    for (slot, hash) in zip(slots, hashes) { insert(hash, slot: slot) }
+  }
+
+  /// Entries that lie beyond their own line, each counted once for every line it passed; for tests.
+  public var strayCount: Int {
+    (0..<lineCount).reduce(0) { $0 + Int(beyond($1 * 64)) }
   }
 
   /// Memory held, in bytes.
-  public var byteCount: Int { entries.count * 8 }
+  public var byteCount: Int { lineCount * 64 }
 }

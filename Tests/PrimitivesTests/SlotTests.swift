@@ -29,8 +29,9 @@ import Testing
     }
     let rebuilt = SlotBitmap(count: (used.max() ?? -1) + 1) { used.contains($0) }
     for slot in 0..<20_000 {
-      #expect(bitmap.isUsed(slot) == used.contains(slot), "seed \(seed)")
-      #expect(rebuilt.isUsed(slot) == used.contains(slot), "seed \(seed)")
+      let (kept, again) = (bitmap.isUsed(slot), rebuilt.isUsed(slot))
+      #expect(kept == used.contains(slot), "seed \(seed)")
+      #expect(again == used.contains(slot), "seed \(seed)")
     }
   }
 
@@ -52,11 +53,13 @@ import Testing
     }
     for slot in [0, 63, 64, count / 2, count - 1, count] {
       bitmap.free(slot)
-      #expect(bitmap.take() == slot)
+      let taken = bitmap.take()
+      #expect(taken == slot)
     }
     bitmap.free(count)
     bitmap.free(1)
-    #expect(bitmap.take() == 1 && bitmap.take() == count && bitmap.take() == count + 1)
+    let taken = [bitmap.take(), bitmap.take(), bitmap.take()]
+    #expect(taken == [1, count, count + 1])
   }
 
   @Test("giving back a free slot stops the process")
@@ -92,12 +95,51 @@ import Testing
         slots[key] = nil
         keys[slot] = nil
       } else {
+        if table.isFull {
+          let entered = table.slots
+          table.grow(entered, hashes: entered.map { hash(keys[$0] ?? 0) })
+        }
         table.insert(hash(key), slot: keys.count)
         slots[key] = keys.count
         keys.append(key)
       }
-      #expect(table.count == slots.count)
+      let count = table.count
+      #expect(count == slots.count)
     }
-    for (key, slot) in slots { #expect(table.slot(hash(key)) { keys[$0] == key } == slot) }
+    for (key, slot) in slots {
+      let found = table.slot(hash(key)) { keys[$0] == key }
+      #expect(found == slot)
+    }
+  }
+
+  @Test("a table spreads keys, chosen ones too, and stays small", arguments: [0, 1, 2, 3])
+  func spread(kind: Int) {
+    var generator = Generator(seed: 41)
+    let key = SlotTable.mixed(generator.next())
+    // In a row, in long strides, in the high bits alone, at random.
+    func number(_ index: Int) -> UInt64 {
+      switch kind {
+      case 0: UInt64(index)
+      case 1: UInt64(index) << 20
+      case 2: UInt64(index) << 44
+      default: SlotTable.mixed(UInt64(index))
+      }
+    }
+    let count = 50_000
+    let hashes = (0..<count).map { SlotTable.hash(number($0) ^ key, 0x9E37_79B9_7F4A_7C15) }
+    var table = SlotTable()
+    for slot in 0..<count {
+      if table.isFull {
+        let entered = table.slots
+        table.grow(entered, hashes: entered.map { hashes[$0] })
+      }
+      table.insert(hashes[slot], slot: slot)
+    }
+    let (strays, bytes) = (table.strayCount, table.byteCount)
+    #expect(strays < count / 8, "\(strays) of \(count) strayed from their line")
+    #expect(bytes < count * 10, "\(bytes) bytes")
+    for slot in 0..<count { table.remove(hashes[slot], slot: slot) }
+    let (left, beyond) = (table.count, table.strayCount)
+    #expect(left == 0 && beyond == 0)
   }
 }

@@ -1,0 +1,357 @@
+import Primitives
+import Wire
+
+/// The neighbours of a resting order, in its level and in its account's list: 16 bytes. Where a
+/// level begins or ends, `previous` or `next` is the complement of the level's number.
+struct OrderLinks: BitwiseCopyable {
+  var previous: Int32 = -1
+  var next: Int32 = -1
+  var accountPrevious: Int32 = -1
+  var accountNext: Int32 = -1
+}
+
+/// Who takes, and on what terms.
+struct Taker {
+  let account: AccountID
+  let instrument: InstrumentID
+  let side: Side
+  let price: Price
+  let order: OrderID
+  let cause: FillCause
+}
+
+/// What comes next for a taker.
+enum MatchStep {
+  /// Nothing on the other side meets its price.
+  case nothing
+  /// Filled against this maker, as it stood before.
+  case fill(OrderRecord, Quantity)
+  /// The maker is the taker's own and has been taken out of the book.
+  case selfTrade(OrderRecord)
+  /// The maker may only shrink its owner's position: whoever knows that says how much.
+  case reduceOnly(slot: Int, OrderRecord)
+}
+
+/// The resting orders of every instrument: price–time priority in flat memory. The orders
+/// themselves are facts, in slots given lowest first; levels, links and indexes follow from them.
+///
+/// It knows nothing of credit: the machine asks before an order comes here, and books what a match
+/// has done after it. `Docs/Book.md` has the layout and its arithmetic.
+package struct OrderBooks: ~Copyable {
+  var orders = Pool<OrderRecord>(capacity: 64)
+  private(set) var links = FlatArray<OrderLinks>()
+  private(set) var levels: PriceLevels
+  private var accounts = FlatArray<AccountOrders>()
+  /// The hash of each slot's client id: a cancel finds the index's line without waiting for the
+  /// order's record to come from far.
+  private var clientHashes = FlatArray<UInt32>()
+  private var ids = SlotTable()
+  private var clients = SlotTable()
+  private var free = SlotBitmap()
+  /// Where the process hides its indexes from whoever chooses ids and prices. It reaches no outcome
+  /// and no root.
+  private let key: UInt64
+  private let secondKey: UInt64
+
+  private struct AccountOrders: BitwiseCopyable {
+    var head: Int32 = -1
+    var tail: Int32 = -1
+  }
+
+  package init(indexKey: UInt64) {
+    key = SlotTable.mixed(indexKey)
+    secondKey = SlotTable.mixed(key) | 1
+    levels = PriceLevels(key: key)
+  }
+
+  package mutating func addInstrument() { levels.addInstrument() }
+  package mutating func addAccount() { accounts.append(AccountOrders()) }
+
+  var accountCount: Int { accounts.count }
+
+  /// Orders resting now.
+  package var count: Int { ids.count }
+
+  // MARK: - Matching
+
+  @inline(__always) private func side(_ instrument: InstrumentID, _ side: Side) -> UInt32 {
+    instrument.raw &* 2 &+ UInt32(side.rawValue)
+  }
+
+  /// The best price of a side.
+  @inline(__always) func best(_ instrument: InstrumentID, _ side: Side) -> Price? {
+    let place = self.side(instrument, side)
+    let best = levels.best[Int(place)]
+    return best.level < 0 ? nil : PriceLevel.price(best.key, place)
+  }
+
+  /// The oldest order at the best price of a side.
+  func first(in instrument: InstrumentID, _ side: Side) -> Int? {
+    let best = levels.best[Int(self.side(instrument, side))]
+    return best.level < 0 ? nil : Int(levels.levels[Int(best.level)].head)
+  }
+
+  /// The oldest order at the best price opposite to `side` that meets `limit`.
+  @inline(__always)
+  private func maker(_ instrument: InstrumentID, against side: Side, limit: Price) -> Int? {
+    let place = self.side(instrument, side.opposite)
+    let best = levels.best[Int(place)]
+    guard best.level >= 0, best.key >= PriceLevel.key(limit, place) else { return nil }
+    return Int(levels.levels[Int(best.level)].head)
+  }
+
+  /// One step of matching: finds the maker and fills it, or takes it out when it is the taker's own.
+  @inline(__always)
+  mutating func step(
+    _ taker: Taker, _ left: Quantity, trade: TradeID, into events: inout EventBuffer
+  ) -> MatchStep {
+    guard let slot = maker(taker.instrument, against: taker.side, limit: taker.price) else {
+      return .nothing
+    }
+    let maker = orders[slot]
+    if maker.account == taker.account {
+      unlink(slot, maker.id, maker.account, hasClientID: maker.clientID != 0)
+      return .selfTrade(maker)
+    }
+    if maker.isReduceOnly != 0 { return .reduceOnly(slot: slot, maker) }
+    let size = min(left, maker.remaining)
+    fill(slot, maker, taker, size, trade: trade, into: &events)
+    return .fill(maker, size)
+  }
+
+  /// Fills a maker: the event, and what is left of it.
+  @inline(__always)
+  mutating func fill(
+    _ slot: Int, _ maker: OrderRecord, _ taker: Taker, _ size: Quantity, trade: TradeID,
+    into events: inout EventBuffer
+  ) {
+    events.append(
+      Fill(
+        cause: taker.cause, takerSide: taker.side, instrument: taker.instrument, trade: trade,
+        maker: maker.account, taker: taker.account, price: maker.price, quantity: size,
+        makerOrder: maker.id, takerOrder: taker.order))
+    if size == maker.remaining {
+      unlink(slot, maker.id, maker.account, hasClientID: maker.clientID != 0)
+    } else {
+      orders[slot].remaining = Quantity(raw: maker.remaining.raw &- size.raw)
+    }
+  }
+
+  // MARK: - Resting
+
+  /// Puts an order at the back of its level, in the lowest free slot.
+  @inline(__always)
+  mutating func enter(_ record: OrderRecord) {
+    let slot = free.take()
+    if slot >= orders.count { orders.reserve(through: slot) }
+    orders[slot] = record
+    link(slot, record)
+  }
+
+  /// Takes an order out and gives what it was.
+  @discardableResult
+  mutating func remove(_ slot: Int) -> OrderRecord {
+    let record = orders[slot]
+    unlink(slot, record.id, record.account, hasClientID: record.clientID != 0)
+    return record
+  }
+
+  @inline(__always)
+  private mutating func link(_ slot: Int, _ record: OrderRecord) {
+    while links.count <= slot {
+      links.append(OrderLinks())
+      clientHashes.append(0)
+    }
+    let place = side(record.instrument, record.isBuy ? .buy : .sell)
+    let (level, tail) = levels.append(
+      Int32(truncatingIfNeeded: slot), place, PriceLevel.key(record.price, place))
+    if tail >= 0 { links[Int(tail)].next = Int32(truncatingIfNeeded: slot) }
+    let accountTail = accounts[record.account.index].tail
+    links[slot] = OrderLinks(
+      previous: tail, next: ~level, accountPrevious: accountTail, accountNext: -1)
+    if accountTail >= 0 {
+      links[Int(accountTail)].accountNext = Int32(truncatingIfNeeded: slot)
+    } else {
+      accounts[record.account.index].head = Int32(truncatingIfNeeded: slot)
+    }
+    accounts[record.account.index].tail = Int32(truncatingIfNeeded: slot)
+    if ids.isFull { growIDs() }
+    ids.insert(hash(record.id), slot: slot)
+    if record.clientID != 0 {
+      if clients.isFull { growClients() }
+      let hash = hash(record.account, record.clientID)
+      clientHashes[slot] = hash
+      clients.insert(hash, slot: slot)
+    }
+  }
+
+  /// Takes an order out of its level, its account's list, the indexes and its slot.
+  private mutating func unlink(
+    _ slot: Int, _ id: OrderID, _ account: AccountID, hasClientID: Bool
+  ) {
+    let link = links[slot]
+    if link.previous >= 0 {
+      links[Int(link.previous)].next = link.next
+      if link.next < 0 { levels.setTail(~link.next, link.previous) }
+    } else if link.next >= 0 {
+      levels.setHead(~link.previous, link.next)
+    } else {
+      levels.remove(~link.previous)
+    }
+    if link.next >= 0 { links[Int(link.next)].previous = link.previous }
+    if link.accountPrevious >= 0 {
+      links[Int(link.accountPrevious)].accountNext = link.accountNext
+    } else {
+      accounts[account.index].head = link.accountNext
+    }
+    if link.accountNext >= 0 {
+      links[Int(link.accountNext)].accountPrevious = link.accountPrevious
+    } else {
+      accounts[account.index].tail = link.accountPrevious
+    }
+    ids.remove(hash(id), slot: slot)
+    if hasClientID {
+      clients.remove(clientHashes[slot], slot: slot)
+    }
+    orders[slot] = .empty
+    free.free(slot)
+  }
+
+  // MARK: - Indexes
+
+  // Both are keyed: clients choose their own ids, and which orders they leave to rest.
+  @inline(__always) private func hash(_ id: OrderID) -> UInt32 {
+    SlotTable.hash(id.raw ^ key, 0x9E37_79B9_7F4A_7C15)
+  }
+
+  @inline(__always) private func hash(_ account: AccountID, _ clientID: UInt64) -> UInt32 {
+    SlotTable.hash(clientID ^ key, (UInt64(account.raw) &<< 32) ^ secondKey)
+  }
+
+  @inline(never) private mutating func growIDs() {
+    let slots = ids.slots
+    ids.grow(slots, hashes: slots.map { hash(orders[$0].id) })
+  }
+
+  @inline(never) private mutating func growClients() {
+    let slots = clients.slots
+    clients.grow(slots, hashes: slots.map { clientHashes[$0] })
+  }
+
+  /// Where an order rests.
+  @inline(__always) func slot(of id: OrderID) -> Int? {
+    ids.slot(hash(id)) { orders[$0].id == id }
+  }
+
+  /// Where an account's order with this client id rests.
+  @inline(__always) func slot(of account: AccountID, clientID: UInt64) -> Int? {
+    clients.slot(hash(account, clientID)) {
+      orders[$0].clientID == clientID && orders[$0].account == account
+    }
+  }
+
+  // MARK: - Walking
+
+  /// An account's oldest resting order, and the one after another.
+  func first(of account: AccountID) -> Int? {
+    let slot = accounts[account.index].head
+    return slot < 0 ? nil : Int(slot)
+  }
+
+  func next(ofAccountAfter slot: Int) -> Int? {
+    let next = links[slot].accountNext
+    return next < 0 ? nil : Int(next)
+  }
+
+  /// Every level of a side from the best, as its price and its oldest order's slot, until `body`
+  /// gives false.
+  func forEachLevel(
+    _ instrument: InstrumentID, _ side: Side, _ body: (_ price: Price, _ slot: Int) -> Bool
+  ) {
+    let place = self.side(instrument, side)
+    var below = Int64.max
+    while let level = levels.next(place, below: below) {
+      guard body(level.price, Int(level.head)) else { return }
+      below = level.key
+    }
+  }
+
+  /// The next younger order at the same price.
+  func next(atPriceAfter slot: Int) -> Int? {
+    let next = links[slot].next
+    return next < 0 ? nil : Int(next)
+  }
+
+  // MARK: - From facts
+
+  /// Builds all that follows from the orders anew.
+  mutating func rebuild(instruments: Int, accounts accountCount: Int) {
+    levels = PriceLevels(key: key)
+    for _ in 0..<instruments { levels.addInstrument() }
+    links = FlatArray(repeating: OrderLinks(), count: orders.count)
+    clientHashes = FlatArray(repeating: 0, count: orders.count)
+    accounts = FlatArray(repeating: AccountOrders(), count: accountCount)
+    free = SlotBitmap(count: orders.count) { orders[$0].id.raw != 0 }
+    // Time priority is the order of ids, so levels and lists come back as they were.
+    let open = (0..<orders.count).filter { orders[$0].id.raw != 0 }
+      .sorted { orders[$0].id < orders[$1].id }
+    ids = SlotTable(capacity: open.count)
+    clients = SlotTable(capacity: open.count)
+    for slot in open { link(slot, orders[slot]) }
+  }
+
+  /// What memory holds orders: records, links and levels; the index by id; the index by client id;
+  /// the old bytes kept until the batch is sealed; in bytes.
+  package var memory: (book: Int, ids: Int, clients: Int, undo: Int) {
+    (
+      orders.memory.records + links.byteCount + clientHashes.byteCount + levels.byteCount + accounts.byteCount
+        + free.byteCount, ids.byteCount, clients.byteCount, orders.memory.undo
+    )
+  }
+
+  /// The first thing that must hold between orders and what follows from them and does not; slow,
+  /// for tests and `doctor`.
+  package func fault() -> String? {
+    var seen = 0
+    for place in 0..<levels.best.count {
+      if let fault = levels.fault(UInt32(place)) { return fault }
+      var below = Int64.max
+      while let level = levels.next(UInt32(place), below: below) {
+        below = level.key
+        if let fault = fault(of: level, &seen) { return fault }
+      }
+    }
+    guard seen == ids.count else { return "levels hold \(seen) orders, the index \(ids.count)" }
+    for account in 0..<accounts.count {
+      var last: UInt64 = 0
+      var slot = first(of: AccountID(UInt32(account)))
+      while let here = slot {
+        guard orders[here].account.index == account, orders[here].id.raw > last else {
+          return "list of account \(account)"
+        }
+        last = orders[here].id.raw
+        seen -= 1
+        slot = next(ofAccountAfter: here)
+      }
+    }
+    return seen == 0 ? nil : "accounts' lists lack \(seen) orders"
+  }
+
+  private func fault(of level: PriceLevel, _ seen: inout Int) -> String? {
+    var last: UInt64 = 0
+    var slot: Int? = Int(level.head)
+    while let here = slot {
+      let order = orders[here]
+      guard order.id.raw > last, order.price == level.price, order.remaining.raw > 0,
+        side(order.instrument, order.isBuy ? .buy : .sell) == level.side, free.isUsed(here),
+        self.slot(of: order.id) == here,
+        order.clientID == 0 || self.slot(of: order.account, clientID: order.clientID) != nil
+      else { return "order \(order.id) in slot \(here)" }
+      last = order.id.raw
+      seen += 1
+      if links[here].next < 0 && here != Int(level.tail) { return "end of level \(level.price)" }
+      slot = next(atPriceAfter: here)
+    }
+    return nil
+  }
+}
