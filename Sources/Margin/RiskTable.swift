@@ -43,11 +43,15 @@ public import Primitives
 
   /// Prices one instrument from its underlying's market; a settled instrument has no mark.
   public mutating func update(_ instrument: Instrument, market: UnderlyingMarket) {
-    reserve(instrument.id.index)
-    let place = instrument.id.index
-    guard instrument.status != .settled,
-      let valuation = Valuation.of(instrument, market: market)
-    else {
+    let isOver = instrument.status == .settled
+    update(instrument.id, isOver ? nil : Valuation.of(instrument, market: market))
+  }
+
+  /// Sets one contract's mark and units; nil takes them away.
+  mutating func update(_ instrument: InstrumentID, _ valuation: Valuation?) {
+    reserve(instrument.index)
+    let place = instrument.index
+    guard let valuation else {
       marks[place] = .zero
       priced[place] = false
       times[place] = .zero
