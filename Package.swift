@@ -84,7 +84,7 @@ let package = Package(
 
     // What is said.
     room("Wire", in: "Interfaces", ["Primitives", "Instruments", "Commitments"]),
-    room("Calculators", in: "Interfaces", ["Primitives", "Pricing", "Wire"]),
+    room("Calculators", in: "Interfaces", ["Primitives", "Pricing", "Margin", "Wire"]),
     room("Calibration", in: "Interfaces", ["Primitives", "Pricing"]),
     room("Workloads", in: "Interfaces", ["Primitives", "Commitments", "Wire"]),
 
@@ -109,7 +109,7 @@ let package = Package(
       name: "CReference", path: "Tests/Benchmarks/CReference",
       linkerSettings: [.linkedLibrary("m")]),
     .target(
-      name: "Benchmarks", dependencies: ["Primitives", "Pricing", "CReference"],
+      name: "Benchmarks", dependencies: ["Primitives", "Instruments", "Pricing", "Margin", "CReference"],
       path: "Tests/Benchmarks", exclude: ["CReference"], swiftSettings: settings),
     .target(
       name: "TestSupport", dependencies: ["Primitives", "Instruments", "Commitments", "Wire"],

@@ -45,7 +45,7 @@ public struct MarginEngine: Sendable {
       let risks = try all(account, markets, method.risk)
       return try scenarioReport(account, markets, risks)
     case .span16:
-      let method = Span(parameters: parameters)
+      let method = SpanMethod(parameters: parameters)
       let risks = try all(account, markets, method.risk)
       var report = try scenarioReport(account, markets, risks)
       report.spanScenarios = markets.first.map(method.scenarios) ?? []

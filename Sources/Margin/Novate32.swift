@@ -33,7 +33,7 @@ struct Novate32 {
 
     if book.perpetual.raw != 0 {
       try add(.linear(market.perpetualPrice, grid, .zero), book.perpetual)
-      try delta.add(owed: Worth(FineValue(raw: 1_000_000_000_000), book.perpetual))
+      try delta.add(Worth(FineValue(raw: 1_000_000_000_000), book.perpetual), isOwed: true)
       try crowd(&risk, book.perpetual, market.perpetualVolume, market)
     }
     let front = market.expiries.map(\.time).filter { $0 > 0 }.min()
@@ -53,12 +53,8 @@ struct Novate32 {
         time: expiry.time, discount: discount
       ).delta
       let exposure = try Worth(FineValue(raw: Int128(unit)), leg.quantity)
-      if leg.quantity.isNegative {
-        try delta.add(owed: exposure)
-      } else {
-        held = try held + mark
-        try delta.add(held: exposure)
-      }
+      if !leg.quantity.isNegative { held = try held + mark }
+      try delta.add(exposure, isOwed: leg.quantity.isNegative)
       try delta.add(exposure, ofExpiry: leg.expiry)
     }
     for place in market.collaterals.indices where book.collaterals[place].raw != 0 {
@@ -68,12 +64,13 @@ struct Novate32 {
       try add(.linear(market.stablePrice(place), grid, .zero), book.collaterals[place])
       held = try held + value
       try delta.add(
-        held: value.scaled(by: Int128(Price.scale), over: Int128(market.spot.raw), .down))
+        value.scaled(by: Int128(Price.scale), over: Int128(market.spot.raw), .down),
+        isOwed: false)
     }
     for place in parameters.scenarios.indices {
       risk.scenarios.append(try Worth(sums[slot, place]))
     }
-    try charge(&risk, book, market, delta, front: front)
+    try charge(&risk, book, market, delta, held: held, front: front)
     let owes = book.perpetual.raw != 0 || book.options.contains { $0.quantity.isNegative }
     risk.cap = owes ? nil : held
     return risk
@@ -83,15 +80,13 @@ struct Novate32 {
 
   private func charge(
     _ risk: inout BookRisk, _ book: MarginBook, _ market: MarginMarket, _ delta: DeltaBook,
-    front: Int64?
+    held: Worth, front: Int64?
   ) throws(MarginFailure) {
     let minimum = parameters.minimum
-    func money(_ contracts: Worth) throws(MarginFailure) -> Worth {
-      try contracts.scaled(by: Int128(market.spot.raw), over: Int128(Price.scale), .up)
-    }
-    let (net, hedged) = try delta.netAndHedged()
-    risk.deltaMinimum = try money(net).times(minimum.netDelta, .up)
-      + money(hedged).times(minimum.hedgedDelta, .up)
+    risk.deltaTerm = try delta.all.charge(minimum, spot: market.spot)
+    // Who holds may let go: what is held adds no more to the charge than it is worth.
+    let without = try delta.owed.charge(minimum, spot: market.spot) + held
+    risk.deltaMinimum = min(risk.deltaTerm, without)
 
     // Short options net in their instrument; several marks of one contract are one instrument.
     var first = 0
@@ -115,9 +110,7 @@ struct Novate32 {
 
     for (place, exposure) in delta.expiries where market.expiries[place].time != front {
       let expiry = market.expiries[place]
-      let tilt = try FineFactor(
-        Real(parameters.basis.add)
-          + Real(parameters.basis.multiple) * Real(milliseconds: expiry.time), "a basis tilt")
+      let tilt = try parameters.basis.factor(time: expiry.time)
       let move = try exposure.magnitude
         .scaled(by: Int128(expiry.forwardVariable.raw), over: Int128(Price.scale), .up)
         .times(tilt, .up)
@@ -175,41 +168,42 @@ struct Novate32 {
 
 /// Deltas of a book in contracts of the underlying, 1e-20.
 struct DeltaBook {
-  /// Of perpetuals and short options, apart by sign.
-  private var long = Worth.zero
-  private var short = Worth.zero
-  /// Of what can only be lost, long options and collateral, apart by sign.
-  private var coverLong = Worth.zero
-  private var coverShort = Worth.zero
+  /// Apart by sign.
+  struct Sides {
+    private var long = Worth.zero
+    private var short = Worth.zero
+
+    mutating func add(_ delta: Worth) throws(MarginFailure) {
+      if delta.isNegative { short = try short - delta } else { long = try long + delta }
+    }
+
+    /// netDelta·|net| + hedgedDelta·hedged, times spot, hedged half of all that is offset: a maximum of
+    /// linear terms while hedgedDelta is at most twice netDelta, so together is never more than apart.
+    func charge(_ minimum: MinimumCharge, spot: Price) throws(MarginFailure) -> Worth {
+      func money(_ contracts: Worth) throws(MarginFailure) -> Worth {
+        try contracts.scaled(by: Int128(spot.raw), over: Int128(Price.scale), .up)
+      }
+      let net = try (long - short).magnitude
+      let hedged = min(long, short)
+      return try money(net).times(minimum.netDelta, .up)
+        + money(hedged).times(minimum.hedgedDelta, .up)
+    }
+  }
+
+  private(set) var all = Sides()
+  /// Of perpetuals and short options alone.
+  private(set) var owed = Sides()
   /// Of options by expiry, in the order of their first leg.
   private(set) var expiries: [(place: Int, delta: Worth)] = []
 
-  mutating func add(owed delta: Worth) throws(MarginFailure) {
-    if delta.isNegative { short = try short - delta } else { long = try long + delta }
-  }
-
-  mutating func add(held delta: Worth) throws(MarginFailure) {
-    if delta.isNegative {
-      coverShort = try coverShort - delta
-    } else {
-      coverLong = try coverLong + delta
-    }
+  mutating func add(_ delta: Worth, isOwed: Bool) throws(MarginFailure) {
+    try all.add(delta)
+    if isOwed { try owed.add(delta) }
   }
 
   mutating func add(_ delta: Worth, ofExpiry place: Int) throws(MarginFailure) {
     if expiries.last?.place != place { expiries.append((place, .zero)) }
     expiries[expiries.count - 1].delta = try expiries[expiries.count - 1].delta + delta
-  }
-
-  /// The net delta of what is owed less what cover takes off it, never turned to the other side, and
-  /// half of all that is offset. Both are maxima of linear terms, so 1.5 and 0.5 of them add up to
-  /// less together than apart.
-  func netAndHedged() throws(MarginFailure) -> (net: Worth, hedged: Worth) {
-    let up = try long - short - coverShort
-    let down = try short - long - coverLong
-    let net = max(up, down, .zero)
-    let offset = try long + short - net
-    return (net, try offset.scaled(by: 1, over: 2, .up))
   }
 }
 

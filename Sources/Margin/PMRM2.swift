@@ -17,6 +17,8 @@ struct BookRisk {
   var least = Worth.zero
   /// Never below zero; added beside the scan.
   var concentration = Worth.zero
+  /// Before what is held is let go.
+  var deltaTerm = Worth.zero
   var deltaMinimum = Worth.zero
   var shortMinimum = Worth.zero
   /// The most a book can lose that owes nothing; nil where it owes.
@@ -91,7 +93,8 @@ struct PMRM2 {
     }
     let up = try holding.value(spot: parameters.basis.spotUp, .same) - mark
     let down = try holding.value(spot: parameters.basis.spotDown, .same) - mark
-    risk.basis = try risk.basis + min(up, down, .zero).times(holding.basisFactor(), .down)
+    risk.basis = try risk.basis + min(up, down, .zero)
+      .times(parameters.basis.factor(time: holding.expiry.time), .down)
 
     var (gross, short) = (Worth.zero, Worth.zero)
     var open: (strike: Price, net: Worth)?
@@ -254,11 +257,19 @@ struct ExpiryHolding {
   func discounted(_ value: Worth) throws(MarginFailure) -> Worth {
     try value.times(value.isNegative ? short : long, .down)
   }
+}
 
-  /// add + multiple·τ.
-  func basisFactor() throws(MarginFailure) -> FineFactor {
-    let years = Real(milliseconds: expiry.time)
-    return try FineFactor(
-      Real(parameters.basis.add) + Real(parameters.basis.multiple) * years, "a basis factor")
+extension BasisShock {
+  /// add + multiple·τ, rounded up.
+  /// - Throws: `.overflow` beyond 100.
+  func factor(time: Int64) throws(MarginFailure) -> FineFactor {
+    guard multiple.raw.magnitude <= 1_000 * UInt64(Ratio.scale), add.raw.magnitude <= 1 << 60
+    else { throw .overflow("a basis factor") }
+    // Below 1e12 · 1e9 · 3.2e11.
+    let grown = (Int128(multiple.raw) * Int128(Ratio.scale) * Int128(time))
+      .divided(by: Int128(Timestamp.millisecondsPerYear), rounding: .up)
+    let raw = Int128(add.raw) * Int128(Ratio.scale) + grown
+    guard raw.magnitude <= FineFactor.bound.magnitude else { throw .overflow("a basis factor") }
+    return FineFactor(raw: raw)
   }
 }

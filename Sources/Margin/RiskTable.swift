@@ -7,18 +7,26 @@ public import Primitives
 /// A unit vector holds, for each scenario, the covered change of value of one contract in price
 /// units (1e-8). It is computed once per instrument and market change; portfolios are sums.
 @safe public struct RiskTable: ~Copyable {
-  private var units: UnsafeMutablePointer<Int64>
+  var units: UnsafeMutablePointer<Int64>
+  /// The same to 16 bits, for `worst(of:)`: unit ≈ brief · 2^exponent.
+  var briefs: UnsafeMutablePointer<Int16>
+  var exponents: [Int8] = []
   private var capacity = 64
-  private var marks: [Price] = []
+  private(set) var marks: [Price] = []
   private var priced: [Bool] = []
   private var times: [Timestamp] = []
 
   public init() {
     unsafe units = .allocate(capacity: capacity * ScenarioSet.count)
     unsafe units.initialize(repeating: 0, count: capacity * ScenarioSet.count)
+    unsafe briefs = .allocate(capacity: capacity * ScenarioSet.count)
+    unsafe briefs.initialize(repeating: 0, count: capacity * ScenarioSet.count)
   }
 
-  deinit { unsafe units.deallocate() }
+  deinit {
+    unsafe units.deallocate()
+    unsafe briefs.deallocate()
+  }
 
   /// Whether the instrument has a mark.
   @inline(__always) public func isPriced(_ instrument: InstrumentID) -> Bool {
@@ -56,6 +64,7 @@ public import Primitives
       priced[place] = false
       times[place] = .zero
       unsafe (units + place * ScenarioSet.count).update(repeating: 0, count: ScenarioSet.count)
+      shorten(place)
       return
     }
     marks[place] = valuation.mark
@@ -64,6 +73,7 @@ public import Primitives
     valuation.writeUnits { scenario, change in
       unsafe units[place * ScenarioSet.count + scenario] = change.raw
     }
+    shorten(place)
   }
 
   private mutating func reserve(_ index: Int) {
@@ -71,6 +81,7 @@ public import Primitives
       marks.append(.zero)
       priced.append(false)
       times.append(.zero)
+      exponents.append(0)
     }
     guard marks.count > capacity else { return }
     let larger = UnsafeMutablePointer<Int64>.allocate(capacity: capacity * 2 * ScenarioSet.count)
@@ -79,6 +90,12 @@ public import Primitives
       repeating: 0, count: capacity * ScenarioSet.count)
     unsafe units.deallocate()
     unsafe units = larger
+    let shorter = UnsafeMutablePointer<Int16>.allocate(capacity: capacity * 2 * ScenarioSet.count)
+    unsafe shorter.update(from: briefs, count: capacity * ScenarioSet.count)
+    unsafe (shorter + capacity * ScenarioSet.count).initialize(
+      repeating: 0, count: capacity * ScenarioSet.count)
+    unsafe briefs.deallocate()
+    unsafe briefs = shorter
     capacity *= 2
   }
 

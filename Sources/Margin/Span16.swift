@@ -99,7 +99,7 @@ public enum Span16 {
 }
 
 /// The method over an account: arrays made by Black-76 a look-ahead later.
-struct Span {
+struct SpanMethod {
   let parameters: MarginParameters
 
   func scenarios(_ market: MarginMarket) -> [SpanScenario] {

@@ -142,9 +142,13 @@ struct Valuation {
     let variable = Int128(terms.forward.raw) - Int128(terms.fixed.raw)
     let up = grid.shock.multiplier(.up, time: terms.time)
     let down = grid.shock.multiplier(.down, time: terms.time)
+    var (last, moved) = (Int128(-1), Int128(0))
     for (place, scenario) in grid.scenarios.enumerated() {
       let factor = Int128(max(0, Ratio.scale + scenario.move.raw))
-      let moved = (variable * factor).divided(by: Int128(Ratio.scale), rounding: .nearestEven)
+      if factor != last {
+        moved = (variable * factor).divided(by: Int128(Ratio.scale), rounding: .nearestEven)
+        last = factor
+      }
       forwards[place] = Price(raw: Int64(clamping: Int128(terms.fixed.raw) + moved))
       switch scenario.volatility {
       case .same: volatilities[place] = .one
@@ -184,8 +188,12 @@ struct Valuation {
       case .option(let values):
         change = Int128(values[place].raw) - Int128(mark.raw)
       }
-      let covered = (change * Int128(scenario.cover.raw))
-        .divided(by: Int128(Ratio.scale), rounding: .down)
+      // Most are covered in full: the division is worth leaving out.
+      let covered =
+        scenario.cover == .one
+        ? change
+        : (change * Int128(scenario.cover.raw))
+          .divided(by: Int128(Ratio.scale), rounding: .down)
       body(place, Price(raw: Int64(clamping: covered)))
     }
   }

@@ -34,11 +34,12 @@ struct Shelf: ~Copyable {
   static let day: Int64 = 86_400_000
   var table = RiskTable()
   var instruments: [Instrument] = []
+  private(set) var market = UnderlyingMarket(index: .zero, time: .zero)
 
   init(seed: UInt64) {
     var generator = Generator(seed: seed)
     let index = Price(raw: generator.within(500...2_000) * Price.scale + 7)
-    var market = UnderlyingMarket(index: index, time: Timestamp(raw: Shelf.now))
+    market = UnderlyingMarket(index: index, time: Timestamp(raw: Shelf.now))
     add(.perpetual, 0, 0, 0)
     for days in [3, 45] as [Int64] {
       let expiry = Timestamp(raw: Shelf.now + days * Shelf.day)
@@ -98,6 +99,14 @@ struct Shelf: ~Copyable {
   }
 
   func mark(_ instrument: InstrumentID) -> Price { table.mark(instrument) }
+
+  /// The volatility an option is marked at.
+  func volatility(_ instrument: Instrument) -> Ratio {
+    guard let slice = market.slice(instrument.expiry) else { return .zero }
+    return slice.surface.volatility(
+      strike: instrument.strike, forward: slice.forward,
+      time: instrument.expiry.raw - slice.time.raw)
+  }
 }
 
 @Suite("The scan") struct ScanTests {
