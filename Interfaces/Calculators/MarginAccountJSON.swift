@@ -18,7 +18,8 @@ struct MarginLine {
     guard let market = line["market"], let account = line["account"] else {
       throw CalculatorFailure(
         "missing_field",
-        "expected keys \"market\" and \"account\", found \(line["market"] == nil ? "no market" : "no account")")
+        "expected keys \"market\" and \"account\", found \(line["market"] == nil ? "no market" : "no account")"
+      )
     }
     if case .array(let entries) = market {
       isList = true
@@ -49,7 +50,8 @@ struct MarginLine {
         "perp_adv",
       ])
     var market = MarginMarket(
-      spot: try f.price("spot"), perpetualPrice: f.has("perp_price") ? try f.price("perp_price") : nil)
+      spot: try f.price("spot"),
+      perpetualPrice: f.has("perp_price") ? try f.price("perp_price") : nil)
     if f.has("stable") { market.stable = try f.price("stable") }
     if f.has("perp_adv") { market.perpetualVolume = try f.quantity("perp_adv") }
     if let confidence = value["confidence"], confidence != .null {
@@ -167,7 +169,8 @@ struct MarginLine {
     guard f.has("underlying") else {
       guard markets.count == 1 else {
         throw CalculatorFailure(
-          "missing_field", "expected key \"underlying\" beside \(markets.count) markets, found none")
+          "missing_field", "expected key \"underlying\" beside \(markets.count) markets, found none"
+        )
       }
       return 0
     }

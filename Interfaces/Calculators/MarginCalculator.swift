@@ -87,12 +87,15 @@ public enum MarginCalculator: Calculator {
       (key: "short_option_minimum", value: owed(result.shortOptionMinimum)),
       (key: "net_option_value", value: owned(result.netOptionValue)),
       (key: "total", value: owed(result.total)),
-      (key: "worst", value: worst.map { place in
-        .object([
-          (key: "scenario", value: .number(String(place))),
-          (key: "pnl", value: owned(-result.losses[place])),
-        ])
-      } ?? .null),
+      (
+        key: "worst",
+        value: worst.map { place in
+          .object([
+            (key: "scenario", value: .number(String(place))),
+            (key: "pnl", value: owned(-result.losses[place])),
+          ])
+        } ?? .null
+      ),
       (key: "losses", value: .array(result.losses.map(owed))),
     ]
   }

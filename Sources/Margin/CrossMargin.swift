@@ -27,7 +27,8 @@ struct CrossMargin {
   func net(_ book: MarginBook, _ market: MarginMarket) throws(MarginFailure) -> Net {
     var net = Net()
     let notional = try Worth(market.perpetualPrice, book.perpetual).magnitude
-    net.staticMaintenance = try net.staticMaintenance
+    net.staticMaintenance =
+      try net.staticMaintenance
       - notional.times(rates.perpetualMaintenance, .up)
     net.staticInitial = try net.staticInitial - notional.times(rates.perpetualInitial, .up)
     let atSpot = try Worth(market.spot, book.perpetual).magnitude
@@ -57,7 +58,8 @@ struct CrossMargin {
       net.collateralMark = try net.collateralMark + value
       let haircut = try value.times(collateral.maintenanceHaircut, .up)
       net.staticMaintenance = try net.staticMaintenance - haircut
-      net.staticInitial = try net.staticInitial - haircut
+      net.staticInitial =
+        try net.staticInitial - haircut
         - value.times(collateral.initialHaircutAdd, .up)
       try doubt(&net, value, min(market.spotConfidence, collateral.confidence))
     }
@@ -140,7 +142,8 @@ struct CrossMargin {
   {
     guard confidence < parameters.confidence.threshold else { return }
     let gap = Ratio(raw: Ratio.scale - confidence.raw)
-    net.doubt = try net.doubt
+    net.doubt =
+      try net.doubt
       - notional.times(gap, .up).times(parameters.confidence.factor, .up)
   }
 }

@@ -114,7 +114,8 @@ extension MarginEngine {
     moved[place] = markets[place].moved(by: factor)
     var changed = account
     // The perpetual's gain is not in cash yet.
-    let gain = try Worth(moved[place].perpetualPrice, account.books[place].perpetual)
+    let gain =
+      try Worth(moved[place].perpetualPrice, account.books[place].perpetual)
       - Worth(markets[place].perpetualPrice, account.books[place].perpetual)
     changed.books[place].unrealised = try account.books[place].unrealised + gain
     return try assess(changed, moved).maintenanceMargin.isNegative

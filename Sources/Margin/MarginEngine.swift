@@ -83,7 +83,8 @@ public struct MarginEngine: Sendable {
     for mark in collaterals {
       report.collateralMarkToMarket = try report.collateralMarkToMarket + mark
     }
-    report.markToMarket = try report.markToMarket + report.optionMarkToMarket
+    report.markToMarket =
+      try report.markToMarket + report.optionMarkToMarket
       + report.collateralMarkToMarket
     return report
   }
@@ -155,7 +156,8 @@ public struct MarginEngine: Sendable {
       initial = try mixed(joint: joint.times(factorMax, .up), apart: initial)
     }
     maintenance = try maintenance - report.staticContingencyMaintenance
-    initial = try initial - report.staticContingencyMaintenance - report.staticContingencyInitial
+    initial =
+      try initial - report.staticContingencyMaintenance - report.staticContingencyInitial
       - report.confidenceContingency
     if !isDerive {
       var scan = Worth.zero
@@ -203,17 +205,20 @@ public struct MarginEngine: Sendable {
     core = try core + crowd - report.basisContingency
     if let cap = try capOfOwedNothing(risks) { core = min(core, cap) }
     let initialCore = try core.times(parameters.initialFactor, .up)
-    let maintenance = try initialCore.times(parameters.maintenanceFactor, .up)
+    let maintenance =
+      try initialCore.times(parameters.maintenanceFactor, .up)
       - report.staticContingencyMaintenance
 
     // The charge for a lost peg is one of entry too.
     for market in markets {
       guard let gap = parameters.depeg.gap(market) else { continue }
-      report.confidenceContingency = try report.confidenceContingency
+      report.confidenceContingency =
+        try report.confidenceContingency
         - initialCore.times(gap, .up).times(parameters.depeg.factor, .up)
       break
     }
-    let initial = try initialCore - report.staticContingencyMaintenance
+    let initial =
+      try initialCore - report.staticContingencyMaintenance
       - report.staticContingencyInitial - report.confidenceContingency
     report.parts = [
       .init(name: "scan", value: try mixed(joint: scanJoint, apart: scanApart)),
@@ -252,7 +257,8 @@ public struct MarginEngine: Sendable {
       report.confidenceContingency = try report.confidenceContingency + net.doubt
       report.staticContingencyMaintenance =
         try report.staticContingencyMaintenance + net.staticMaintenance
-      report.staticContingencyInitial = try report.staticContingencyInitial
+      report.staticContingencyInitial =
+        try report.staticContingencyInitial
         + net.staticInitial - net.staticMaintenance
     }
     try finish(&report, maintenance: maintenance, initial: initial)

@@ -124,7 +124,8 @@ struct Novate32 {
     _ risk: inout BookRisk, _ quantity: Quantity, _ volume: Quantity?, _ market: MarginMarket
   ) throws(MarginFailure) {
     guard let volume else { return }
-    risk.concentration = try risk.concentration
+    risk.concentration =
+      try risk.concentration
       + parameters.concentration.charge(quantity, volume: volume, spot: market.spot)
   }
 
@@ -133,7 +134,8 @@ struct Novate32 {
     _ market: MarginMarket
   ) throws(MarginFailure) {
     risk.collateralMark = try risk.collateralMark + value
-    risk.staticMaintenance = try risk.staticMaintenance
+    risk.staticMaintenance =
+      try risk.staticMaintenance
       - value.times(collateral.maintenanceHaircut, .up)
     risk.staticInitial = try risk.staticInitial - value.times(collateral.initialHaircutAdd, .up)
     try doubt(&risk, value, min(market.spotConfidence, collateral.confidence))
@@ -161,7 +163,8 @@ struct Novate32 {
   {
     let gap = parameters.confidence.threshold.raw - confidence.raw
     guard gap > 0 else { return }
-    risk.confidence = try risk.confidence
+    risk.confidence =
+      try risk.confidence
       - notional.times(Ratio(raw: gap), .up).times(parameters.confidence.factor, .up)
   }
 }

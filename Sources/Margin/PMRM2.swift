@@ -93,7 +93,9 @@ struct PMRM2 {
     }
     let up = try holding.value(spot: parameters.basis.spotUp, .same) - mark
     let down = try holding.value(spot: parameters.basis.spotDown, .same) - mark
-    risk.basis = try risk.basis + min(up, down, .zero)
+    risk.basis =
+      try risk.basis
+      + min(up, down, .zero)
       .times(parameters.basis.factor(time: holding.expiry.time), .down)
 
     var (gross, short) = (Worth.zero, Worth.zero)
@@ -134,7 +136,8 @@ struct PMRM2 {
   {
     guard confidence < parameters.confidence.threshold else { return }
     let gap = Ratio(raw: Ratio.scale - confidence.raw)
-    risk.confidence = try risk.confidence
+    risk.confidence =
+      try risk.confidence
       - notional.times(gap, .up).times(parameters.confidence.factor, .up)
   }
 }

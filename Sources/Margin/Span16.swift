@@ -139,7 +139,8 @@ struct SpanMethod {
       }
       if leg.quantity.isNegative {
         let notional = -(try Worth(market.spot, leg.quantity))
-        risk.shortMinimum = try risk.shortMinimum
+        risk.shortMinimum =
+          try risk.shortMinimum
           + notional.times(parameters.minimum.shortOption, .up)
       }
     }
@@ -148,7 +149,8 @@ struct SpanMethod {
       let collateral = market.collaterals[place]
       let value = try market.value(place, book.collaterals[place])
       risk.collateralMark = try risk.collateralMark + value
-      risk.staticMaintenance = try risk.staticMaintenance
+      risk.staticMaintenance =
+        try risk.staticMaintenance
         - value.times(collateral.maintenanceHaircut, .up)
       risk.staticInitial = try risk.staticInitial - value.times(collateral.initialHaircutAdd, .up)
     }

@@ -202,7 +202,8 @@ struct Valuation {
 extension VolatilityTilt {
   /// The multiplier with its tilts: by log-moneyness in units of σ√τ, held to ±1, and by term. Not below
   /// zero. Without tilts it is the multiplier.
-  func applied(to multiplier: Ratio, _ terms: Valuation.OptionTerms, _ scenario: Scenario) -> Ratio {
+  func applied(to multiplier: Ratio, _ terms: Valuation.OptionTerms, _ scenario: Scenario) -> Ratio
+  {
     guard skew.raw != 0 || term.raw != 0, scenario.move.raw != 0 else { return multiplier }
     // Where spot falls, puts become dearer and the front with them; where it rises, the mirror.
     let sign: Int128 = scenario.move.raw < 0 ? 1 : -1

@@ -89,19 +89,20 @@ enum MarginLines {
             ("quantity", text(lot.decimal(0...3_000, digits: 2))),
           ]))
       }
-      var market: [(key: String, value: JSONValue)] = name + [
-        ("spot", text("\(spot)")),
-        ("stable", text(lot.chance(3) ? lot.decimal(900...1_010, digits: 3) : "1")),
-        ("perp_price", text(lot.decimal(spot * 98...spot * 102, digits: 2))),
-        (
-          "confidence",
-          .object([
-            ("spot", text(lot.decimal(30...100, digits: 2))),
-            ("perp", text(lot.decimal(30...100, digits: 2))),
-          ])
-        ),
-        ("expiries", .array(expiries)), ("collaterals", .array(listed)),
-      ]
+      var market: [(key: String, value: JSONValue)] =
+        name + [
+          ("spot", text("\(spot)")),
+          ("stable", text(lot.chance(3) ? lot.decimal(900...1_010, digits: 3) : "1")),
+          ("perp_price", text(lot.decimal(spot * 98...spot * 102, digits: 2))),
+          (
+            "confidence",
+            .object([
+              ("spot", text(lot.decimal(30...100, digits: 2))),
+              ("perp", text(lot.decimal(30...100, digits: 2))),
+            ])
+          ),
+          ("expiries", .array(expiries)), ("collaterals", .array(listed)),
+        ]
       if lot.chance(2) { market.append(("perp_adv", text(lot.decimal(1...900, digits: 1)))) }
       markets.append(.object(market))
       if !lot.chance(3) {
@@ -234,7 +235,8 @@ enum MarginLines {
         let units = run.method == "novate-32" ? 1e-9 * notional : 0
         let allowance = max(1e-7 * max(abs(b), 1), 4e-6 * Double(max(legs, 1)), units)
         guard abs(a - b) > allowance else { return }
-        Issue.record("\(run.method), seed \(run.seed), line \(line["id"] ?? .null): \(name) \(a), \(b)")
+        Issue.record(
+          "\(run.method), seed \(run.seed), line \(line["id"] ?? .null): \(name) \(a), \(b)")
       }
       for name in [
         "initial_margin", "maintenance_margin", "mark_to_market", "basis_contingency",

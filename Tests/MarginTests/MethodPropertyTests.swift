@@ -24,7 +24,8 @@ struct MethodWorld {
     }
     market.perpetualVolume = Quantity(raw: generator.within(1...50) * Quantity.scale)
     for place in 0..<2 {
-      var collateral = MarginCollateral(price: Price(raw: spot.raw / 100 * generator.within(95...105)))
+      var collateral = MarginCollateral(
+        price: Price(raw: spot.raw / 100 * generator.within(95...105)))
       collateral.isRiskCancelling = place == 0
       collateral.maintenanceHaircut = Ratio(raw: generator.within(0...200_000_000))
       collateral.initialHaircutAdd = Ratio(raw: generator.within(0...100_000_000))
@@ -44,9 +45,11 @@ struct MethodWorld {
       let percent = Int64(60 + 10 * generator.below(9))
       let quantity = generator.within(onlyLong ? 1...2_000_000_000 : -2_000_000_000...2_000_000_000)
       return OptionLeg(
-        expiry: generator.below(market.expiries.count), type: generator.below(2) == 0 ? .call : .put,
+        expiry: generator.below(market.expiries.count),
+        type: generator.below(2) == 0 ? .call : .put,
         strike: Price(raw: market.spot.raw / 100 * percent),
-        volatility: Ratio(raw: 400_000_000 + percent * 3_000_000), quantity: Quantity(raw: quantity))
+        volatility: Ratio(raw: 400_000_000 + percent * 3_000_000), quantity: Quantity(raw: quantity)
+      )
     }
   }
 
@@ -83,7 +86,8 @@ extension MarginReport {
   static let dust: Int128 = 10_000
 
   private func assess(
-    _ parameters: MarginParameters, _ markets: [MarginMarket], _ books: [MarginBook], cash: Int64 = 0
+    _ parameters: MarginParameters, _ markets: [MarginMarket], _ books: [MarginBook],
+    cash: Int64 = 0
   ) throws -> MarginReport {
     var account = MarginAccount(books: books)
     account.cash = Worth(Money(raw: cash))
@@ -159,8 +163,10 @@ extension MarginReport {
       let (cx, cy, crowd) = (
         ra.part("concentration"), rb.part("concentration"), both.part("concentration")
       )
-      let isOneSided = zip(a, b).allSatisfy { $0.options.isEmpty && $1.options.isEmpty
-        && $0.perpetual.raw.signum() * $1.perpetual.raw.signum() >= 0 }
+      let isOneSided = zip(a, b).allSatisfy {
+        $0.options.isEmpty && $1.options.isEmpty
+          && $0.perpetual.raw.signum() * $1.perpetual.raw.signum() >= 0
+      }
       if isOneSided { #expect(crowd >= cx + cy - Self.dust, "seed \(seed)") }
 
       let factor = generator.within(2...9)
@@ -247,7 +253,8 @@ extension MarginReport {
     }
   }
 
-  @Test("8: an account of long options alone never needs more than they are worth", arguments: seeds)
+  @Test(
+    "8: an account of long options alone never needs more than they are worth", arguments: seeds)
   func longOptions(seed: UInt64) throws {
     var generator = Generator(seed: seed)
     for round in 0..<25 {
@@ -287,7 +294,9 @@ extension MarginReport {
     let concentration = MarginParameters.preset(.novate32).concentration
     for _ in 0..<200 {
       let volume = Quantity(raw: generator.within(1...1_000_000_000_000))
-      let (a, b) = (generator.within(0...2_000_000_000_000), generator.within(0...2_000_000_000_000))
+      let (a, b) = (
+        generator.within(0...2_000_000_000_000), generator.within(0...2_000_000_000_000)
+      )
       let spot = Price(raw: generator.within(1...9_000_000_000_000))
       func charge(_ quantity: Int64) throws -> Int128 {
         try concentration.charge(Quantity(raw: quantity), volume: volume, spot: spot).raw
@@ -383,11 +392,12 @@ extension MarginReport {
           OptionLeg(
             expiry: generator.below(4), type: .put, strike: Price(raw: any()),
             volatility: Ratio(raw: any()), quantity: Quantity(raw: any())))
-      case 6: p.scenarios = p.scenarios.map { s in
-        MarginScenario(
-          spot: Ratio(raw: any()), volatility: s.volatility, dampening: Ratio(raw: any()),
-          kind: s.kind)
-      }
+      case 6:
+        p.scenarios = p.scenarios.map { s in
+          MarginScenario(
+            spot: Ratio(raw: any()), volatility: s.volatility, dampening: Ratio(raw: any()),
+            kind: s.kind)
+        }
       case 7: p.maintenanceFactor = Ratio(raw: any())
       case 8: world.market.stable = Price(raw: any())
       default: p.discount.longRateAdd = Ratio(raw: any())

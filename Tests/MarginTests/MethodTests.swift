@@ -70,9 +70,11 @@ private struct Case {
     }
     #expect(all[..<23].allSatisfy { $0.dampening == .one })
     let tails = all[23..<31]
-    #expect(tails.map(\.spot.raw) == [340, 670, 1_500, 2_000, 3_000, 4_000, 5_000, 6_000].map {
-      $0 * 1_000_000
-    })
+    #expect(
+      tails.map(\.spot.raw)
+        == [340, 670, 1_500, 2_000, 3_000, 4_000, 5_000, 6_000].map {
+          $0 * 1_000_000
+        })
     for tail in tails {
       let shock = (tail.spot.raw - Ratio.scale).magnitude
       // d = 0.77 · 0.18 / |shock|.
@@ -155,7 +157,9 @@ private struct Case {
 
   @Test("short options are naked where no option of their strike and expiry covers them")
   func naked() throws {
-    for (call, put, shorts) in [(-3, 1, 2), (-3, -2, 5), (2, -3, 1), (4, -3, 0)] as [(Int64, Int64, Int64)] {
+    for (call, put, shorts) in [(-3, 1, 2), (-3, -2, 5), (2, -3, 1), (4, -3, 0)]
+      as [(Int64, Int64, Int64)]
+    {
       var c = Case()
       c.add(.call, 70_000, call, days: 0, fixed: 60_000)
       c.add(.put, 70_000, put, days: 0, fixed: 60_000)
@@ -357,10 +361,12 @@ private struct Case {
     #expect(try Span16.risk([position(1, Self.call)]).scanRisk == whole(3_990))
     let covered = try Span16.risk([position(1, Self.future), position(-1, Self.call)])
     #expect(covered.scanRisk == whole(6_620) && covered.losses[12] == whole(6_620))
-    #expect(covered.losses.map { (-$0).raw } == [
-      -460, 610, 690, 1_600, -2_060, -990, 1_460, 2_130, -4_130, -3_240, 1_940, 2_360, -6_620,
-      -6_010, 3_870, -5_500,
-    ].map { whole($0).raw })
+    #expect(
+      covered.losses.map { (-$0).raw }
+        == [
+          -460, 610, 690, 1_600, -2_060, -990, 1_460, 2_130, -4_130, -3_240, 1_940, 2_360, -6_620,
+          -6_010, 3_870, -5_500,
+        ].map { whole($0).raw })
     // Offsetting positions have no scan; a short option still needs its minimum, less its value.
     var short = position(-2, Self.call)
     short.optionValue = price(4_000)
