@@ -84,7 +84,7 @@ let package = Package(
 
     // What is said.
     room("Wire", in: "Interfaces", ["Primitives", "Instruments", "Commitments"]),
-    room("Calculators", in: "Interfaces", ["Primitives", "Pricing", "Wire"]),
+    room("Calculators", in: "Interfaces", ["Primitives", "Pricing", "Margin", "Wire"]),
     room("Calibration", in: "Interfaces", ["Primitives", "Pricing"]),
     room("Workloads", in: "Interfaces", ["Primitives", "Commitments", "Wire"]),
 
@@ -110,7 +110,10 @@ let package = Package(
       linkerSettings: [.linkedLibrary("m")]),
     .target(
       name: "Benchmarks",
-      dependencies: ["Primitives", "Pricing", "Wire", "Workloads", "Execution", "CReference"],
+      dependencies: [
+        "Primitives", "Instruments", "Pricing", "Margin", "Wire", "Workloads", "Execution",
+        "CReference",
+      ],
       path: "Tests/Benchmarks", exclude: ["CReference"], swiftSettings: settings),
     .target(
       name: "TestSupport", dependencies: ["Primitives", "Instruments", "Commitments", "Wire"],

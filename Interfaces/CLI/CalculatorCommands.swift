@@ -75,6 +75,42 @@ struct SurfaceCommand: ParsableCommand {
   }
 }
 
+/// `novate margin`: one account a line in, its margin by a method out, by the production engine.
+struct MarginCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "margin",
+    abstract: "What an account needs, by any method: JSON Lines from stdin to stdout, in order.",
+    usage: #"""
+      novate margin [--method NAME] < LINES
+      novate margin --method NAME --show
+      echo '{"id":"1","method":"novate-32","market":{"spot":"60000","expiries":[{"time_ms":"604800000","forward_variable":"60100"}]},"account":{"cash":"5000","options":[{"time_ms":"604800000","strike":"65000","type":"call","vol":"0.55","quantity":"-1"}]}}' | novate margin
+      """#,
+    discussion: """
+      Methods: novate-32 (default), derive-pmrm2, span-16, cross; a line may carry overrides or a whole \
+      parameter object, and what_if legs that are added to the account. Net margins are fine while \
+      they are not below zero. Every number is a decimal string. A bad line gives an error line and the \
+      rest goes on; exit code 1 if any failed. The methods are told in Docs/Margin.md.
+      """)
+
+  @Option(help: ArgumentHelp("The method of lines that name none.", valueName: "name"))
+  var method = "novate-32"
+
+  @Flag(help: "Print the method's declared parameters and read nothing.")
+  var show = false
+
+  func validate() throws {
+    guard MarginCalculator.methodNames.contains(method) else {
+      let known = MarginCalculator.methodNames.joined(separator: ", ")
+      throw ValidationError("--method: expected \(known), found \(method)")
+    }
+  }
+
+  func run() throws {
+    if show, let defaults = MarginCalculator.defaults(of: method) { return Screen.say(defaults) }
+    try CalculatorLoop.run { MarginCalculator.respond(line: $0, method: method) }
+  }
+}
+
 /// A bad line gives an error line, and the rest goes on; exit 1 if any failed.
 enum CalculatorLoop {
   static func run(_ respond: (String) -> CalculatorResponse) throws {

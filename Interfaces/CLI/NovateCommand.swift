@@ -16,8 +16,7 @@ import Primitives
       BookCommand.self, StatusCommand.self, WatchCommand.self, ExportCommand.self,
       VerifyCommand.self, CompareCommand.self, ProveCommand.self, BackupCommand.self,
       RestoreCommand.self, ScrubCommand.self, PriceCommand.self, SurfaceCommand.self,
-      BenchCommand.self,
-      DoctorCommand.self,
+      MarginCommand.self, BenchCommand.self, DoctorCommand.self,
     ])
 
   static func main() {

@@ -25,6 +25,13 @@ public struct CalculatorError: Error, Sendable {
 extension Calculator {
   /// The answer to one line. Errors become `{"id":…,"error":{"code":…,"message":…}}`; nothing traps.
   public static func respond(line: String) -> CalculatorResponse {
+    respond(line: line) { (value) throws(CalculatorError) in try results(value) }
+  }
+
+  static func respond(
+    line: String,
+    _ results: (JSONValue) throws(CalculatorError) -> [(key: String, value: JSONValue)]
+  ) -> CalculatorResponse {
     let parsed: JSONValue
     do throws(JSONFailure) {
       parsed = try JSONValue.parse(line)

@@ -7,18 +7,26 @@ public import Primitives
 /// A unit vector holds, for each scenario, the covered change of value of one contract in price
 /// units (1e-8). It is computed once per instrument and market change; portfolios are sums.
 @safe public struct RiskTable: ~Copyable {
-  private var units: UnsafeMutablePointer<Int64>
+  var units: UnsafeMutablePointer<Int64>
+  /// The same to 16 bits, for `worst(of:)`: unit ≈ brief · 2^exponent.
+  var briefs: UnsafeMutablePointer<Int16>
+  var exponents: [Int8] = []
   private var capacity = 64
-  private var marks: [Price] = []
+  private(set) var marks: [Price] = []
   private var priced: [Bool] = []
   private var times: [Timestamp] = []
 
   public init() {
     unsafe units = .allocate(capacity: capacity * ScenarioSet.count)
     unsafe units.initialize(repeating: 0, count: capacity * ScenarioSet.count)
+    unsafe briefs = .allocate(capacity: capacity * ScenarioSet.count)
+    unsafe briefs.initialize(repeating: 0, count: capacity * ScenarioSet.count)
   }
 
-  deinit { unsafe units.deallocate() }
+  deinit {
+    unsafe units.deallocate()
+    unsafe briefs.deallocate()
+  }
 
   /// Whether the instrument has a mark.
   @inline(__always) public func isPriced(_ instrument: InstrumentID) -> Bool {
@@ -43,15 +51,20 @@ public import Primitives
 
   /// Prices one instrument from its underlying's market; a settled instrument has no mark.
   public mutating func update(_ instrument: Instrument, market: UnderlyingMarket) {
-    reserve(instrument.id.index)
-    let place = instrument.id.index
-    guard instrument.status != .settled,
-      let valuation = Valuation.of(instrument, market: market)
-    else {
+    let isOver = instrument.status == .settled
+    update(instrument.id, isOver ? nil : Valuation.of(instrument, market: market))
+  }
+
+  /// Sets one contract's mark and units; nil takes them away.
+  mutating func update(_ instrument: InstrumentID, _ valuation: Valuation?) {
+    reserve(instrument.index)
+    let place = instrument.index
+    guard let valuation else {
       marks[place] = .zero
       priced[place] = false
       times[place] = .zero
       unsafe (units + place * ScenarioSet.count).update(repeating: 0, count: ScenarioSet.count)
+      shorten(place)
       return
     }
     marks[place] = valuation.mark
@@ -60,6 +73,7 @@ public import Primitives
     valuation.writeUnits { scenario, change in
       unsafe units[place * ScenarioSet.count + scenario] = change.raw
     }
+    shorten(place)
   }
 
   private mutating func reserve(_ index: Int) {
@@ -67,6 +81,7 @@ public import Primitives
       marks.append(.zero)
       priced.append(false)
       times.append(.zero)
+      exponents.append(0)
     }
     guard marks.count > capacity else { return }
     let larger = UnsafeMutablePointer<Int64>.allocate(capacity: capacity * 2 * ScenarioSet.count)
@@ -75,6 +90,12 @@ public import Primitives
       repeating: 0, count: capacity * ScenarioSet.count)
     unsafe units.deallocate()
     unsafe units = larger
+    let shorter = UnsafeMutablePointer<Int16>.allocate(capacity: capacity * 2 * ScenarioSet.count)
+    unsafe shorter.update(from: briefs, count: capacity * ScenarioSet.count)
+    unsafe (shorter + capacity * ScenarioSet.count).initialize(
+      repeating: 0, count: capacity * ScenarioSet.count)
+    unsafe briefs.deallocate()
+    unsafe briefs = shorter
     capacity *= 2
   }
 

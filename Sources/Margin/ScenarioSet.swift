@@ -47,3 +47,59 @@ public enum ScenarioSet {
     return grid
   }()
 }
+
+extension MarginScenario {
+  /// A scenario of the production grid; beyond ±16 % it is of the tail.
+  init(_ scenario: Scenario) {
+    self.init(
+      spot: Ratio(raw: Ratio.scale + scenario.move.raw),
+      volatility: [.down, .same, .up][scenario.volatility.rawValue + 1],
+      dampening: scenario.cover,
+      kind: scenario.move.raw.magnitude > 160_000_000 ? .tail : .regular)
+  }
+}
+
+/// The scenarios and volatility shock by which unit vectors are made: what execution and clearing
+/// run, or another set of the same shape.
+struct UnitGrid: Sendable {
+  let scenarios: [Scenario]
+  let shock: VolatilityShock
+  let tilt: VolatilityTilt
+
+  static let novate32 = UnitGrid(
+    scenarios: ScenarioSet.novate32, shock: .novate32, tilt: VolatilityTilt())
+
+  private init(scenarios: [Scenario], shock: VolatilityShock, tilt: VolatilityTilt) {
+    self.scenarios = scenarios
+    self.shock = shock
+    self.tilt = tilt
+  }
+
+  /// - Throws: `.unsupported` beyond 32 scenarios and for modes that turn the smile. Fewer are filled
+  ///   up with the market standing still, which no sum misses.
+  init(_ parameters: MarginParameters) throws(MarginFailure) {
+    guard parameters.scenarios.count <= ScenarioSet.count else {
+      throw .unsupported("novate-32 takes at most 32 scenarios")
+    }
+    var scenarios: [Scenario] = []
+    for scenario in parameters.scenarios {
+      let move: VolatilityMove
+      switch scenario.volatility {
+      case .up: move = .up
+      case .same: move = .same
+      case .down: move = .down
+      case .linear, .absolute:
+        throw .unsupported("novate-32 takes the volatilities up, none and down")
+      }
+      scenarios.append(
+        Scenario(
+          move: Ratio(raw: scenario.spot.raw - Ratio.scale), volatility: move,
+          cover: scenario.dampening))
+    }
+    while scenarios.count < ScenarioSet.count {
+      scenarios.append(Scenario(move: .zero, volatility: .same, cover: .zero))
+    }
+    self.init(
+      scenarios: scenarios, shock: parameters.volatilityShock, tilt: parameters.tilt)
+  }
+}

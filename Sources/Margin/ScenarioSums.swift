@@ -45,7 +45,8 @@ public import Primitives
   /// Sets a slot's sums to zero.
   public mutating func clear(_ slot: Int) {
     precondition(slot >= 0 && slot < count)
-    unsafe (base + slot * ScenarioSums.wordCount).update(repeating: 0, count: ScenarioSums.wordCount)
+    unsafe (base + slot * ScenarioSums.wordCount).update(
+      repeating: 0, count: ScenarioSums.wordCount)
   }
 
   /// The sum of `scenario` in `slot`; the scenario after the last is the market standing still.

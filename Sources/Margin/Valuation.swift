@@ -36,22 +36,22 @@ public struct UnderlyingMarket: Sendable {
   }
 }
 
-/// The volatility shock of method `novate-32`: relative, larger near expiry.
-enum VolatilityShock {
-  static let up = Ratio(raw: 400_000_000)
-  static let down = Ratio(raw: 220_000_000)
-  static let shortPower = Ratio(raw: 300_000_000)
-  static let longPower = Ratio(raw: 130_000_000)
+extension VolatilityShock {
+  /// Of method `novate-32`, as execution and clearing run it.
+  static let novate32 = VolatilityShock(
+    up: Ratio(raw: 400_000_000), down: Ratio(raw: 220_000_000),
+    shortPower: Ratio(raw: 300_000_000), longPower: Ratio(raw: 130_000_000))
 
   /// What multiplies volatility when it moves, 1e-9; not below zero.
-  static func multiplier(_ move: VolatilityMove, time: Int64) -> Ratio {
-    guard move != .same else { return Ratio(raw: Ratio.scale) }
+  func multiplier(_ move: VolatilityMove, time: Int64) -> Ratio {
+    guard move != .same else { return .one }
     let range = move == .up ? up : down
-    let factor = TenorScaling.factor(time: time, short: shortPower, long: longPower)
+    let factor = TenorScaling.factor(
+      time: time, floor: floor, short: shortPower, long: longPower)
     let shock = (Int128(range.raw) * Int128(factor.raw))
       .divided(by: Int128(Ratio.scale), rounding: .up)
-    let multiplier = Ratio.scale + Int64(move.rawValue) * Int64(truncatingIfNeeded: shock)
-    return Ratio(raw: max(0, multiplier))
+    let multiplier = Int128(Ratio.scale) + Int128(move.rawValue) * shock
+    return Ratio(raw: Int64(clamping: max(0, multiplier)))
   }
 }
 
@@ -61,6 +61,19 @@ struct Valuation {
   private let kind: Kind
   /// Of the oldest word it stands on.
   let time: Timestamp
+  private let grid: UnitGrid
+
+  private init(mark: Price, kind: Kind, time: Timestamp, grid: UnitGrid = .novate32) {
+    self.mark = mark
+    self.kind = kind
+    self.time = time
+    self.grid = grid
+  }
+
+  /// A contract that moves with its own price.
+  static func linear(_ mark: Price, _ grid: UnitGrid, _ time: Timestamp) -> Valuation {
+    Valuation(mark: mark, kind: .linear, time: time, grid: grid)
+  }
 
   private enum Kind {
     /// Moves with its own price: futures and perpetuals.
@@ -100,24 +113,72 @@ struct Valuation {
     let time = max(0, instrument.expiry.raw - slice.time.raw)
     let volatility = slice.surface.volatility(
       strike: instrument.strike, forward: slice.forward, time: time)
+    return option(
+      OptionTerms(
+        type: type, strike: instrument.strike, volatility: volatility, forward: slice.forward,
+        time: time), .novate32, wordTime)
+  }
+
+  /// All that an option's unit vector is made from.
+  struct OptionTerms {
+    let type: OptionType
+    let strike: Price
+    let volatility: Ratio
+    let forward: Price
+    let time: Int64
+    /// The part of the forward that no scenario moves.
+    var fixed = Price.zero
+    var discount = Discount.one
+    /// The earliest expiry of its underlying that is still to come.
+    var isFront = false
+  }
+
+  static func option(_ terms: OptionTerms, _ grid: UnitGrid, _ wordTime: Timestamp) -> Valuation {
     let mark = Black76.price(
-      type, forward: slice.forward, strike: instrument.strike, volatility: volatility, time: time)
-    var forwards = InlineArray<32, Ratio>(repeating: .zero)
+      terms.type, forward: terms.forward, strike: terms.strike, volatility: terms.volatility,
+      time: terms.time, discount: terms.discount)
+    var forwards = InlineArray<32, Price>(repeating: .zero)
     var volatilities = InlineArray<32, Ratio>(repeating: .zero)
-    for (place, scenario) in ScenarioSet.novate32.enumerated() {
-      forwards[place] = Ratio(raw: max(0, Ratio.scale + scenario.move.raw))
-      volatilities[place] = VolatilityShock.multiplier(scenario.volatility, time: time)
+    let variable = Int128(terms.forward.raw) - Int128(terms.fixed.raw)
+    let up = grid.shock.multiplier(.up, time: terms.time)
+    let down = grid.shock.multiplier(.down, time: terms.time)
+    var (last, moved) = (Int128(-1), Int128(0))
+    for (place, scenario) in grid.scenarios.enumerated() {
+      let factor = Int128(max(0, Ratio.scale + scenario.move.raw))
+      if factor != last {
+        moved = (variable * factor).divided(by: Int128(Ratio.scale), rounding: .nearestEven)
+        last = factor
+      }
+      forwards[place] = Price(raw: Int64(clamping: Int128(terms.fixed.raw) + moved))
+      switch scenario.volatility {
+      case .same: volatilities[place] = .one
+      case .up: volatilities[place] = multiplier(up, terms, grid, scenario)
+      case .down: volatilities[place] = multiplier(down, terms, grid, scenario)
+      }
     }
-    let grid = ScenarioGrid(
-      forward: slice.forward, forwardMultipliers: forwards, volatilityMultipliers: volatilities,
-      time: time)
-    let values = grid.prices(type, strike: instrument.strike, volatility: volatility)
-    return Valuation(mark: mark, kind: .option(values), time: wordTime)
+    let prices = ScenarioGrid(
+      forwards: forwards, volatilityMultipliers: volatilities, time: terms.time,
+      discount: terms.discount
+    ).prices(terms.type, strike: terms.strike, volatility: terms.volatility)
+    return Valuation(mark: mark, kind: .option(prices), time: wordTime, grid: grid)
+  }
+
+  /// The shock of volatility with its tilts and its floor.
+  private static func multiplier(
+    _ shock: Ratio, _ terms: OptionTerms, _ grid: UnitGrid, _ scenario: Scenario
+  ) -> Ratio {
+    var result = grid.tilt.applied(to: shock, terms, scenario)
+    if scenario.volatility == .up, grid.shock.leastUp.raw > 0, terms.volatility.raw > 0 {
+      let least = (Int128(grid.shock.leastUp.raw) * Int128(Ratio.scale))
+        .divided(by: Int128(terms.volatility.raw), rounding: .up)
+      result = max(result, Ratio(raw: Int64(clamping: least)))
+    }
+    return result
   }
 
   /// Gives each scenario's covered change of value, rounded down.
   func writeUnits(_ body: (Int, Price) -> Void) {
-    for (place, scenario) in ScenarioSet.novate32.enumerated() {
+    for (place, scenario) in grid.scenarios.enumerated() {
       let change: Int128
       switch kind {
       case .linear:
@@ -127,9 +188,40 @@ struct Valuation {
       case .option(let values):
         change = Int128(values[place].raw) - Int128(mark.raw)
       }
-      let covered = (change * Int128(scenario.cover.raw))
-        .divided(by: Int128(Ratio.scale), rounding: .down)
+      // Most are covered in full: the division is worth leaving out.
+      let covered =
+        scenario.cover == .one
+        ? change
+        : (change * Int128(scenario.cover.raw))
+          .divided(by: Int128(Ratio.scale), rounding: .down)
       body(place, Price(raw: Int64(clamping: covered)))
     }
+  }
+}
+
+extension VolatilityTilt {
+  /// The multiplier with its tilts: by log-moneyness in units of σ√τ, held to ±1, and by term. Not below
+  /// zero. Without tilts it is the multiplier.
+  func applied(to multiplier: Ratio, _ terms: Valuation.OptionTerms, _ scenario: Scenario) -> Ratio
+  {
+    guard skew.raw != 0 || term.raw != 0, scenario.move.raw != 0 else { return multiplier }
+    // Where spot falls, puts become dearer and the front with them; where it rises, the mirror.
+    let sign: Int128 = scenario.move.raw < 0 ? 1 : -1
+    var tilt: Int128 = 0
+    if skew.raw != 0, terms.strike.raw > 0, terms.forward.raw > 0 {
+      let spread = Real(terms.volatility) * Real(milliseconds: terms.time).squareRoot
+      var place = Int128(0)
+      if !spread.isZero {
+        let k = (Real(terms.strike) / Real(terms.forward)).logarithm / spread
+        place = k.scaled(digits: 9) ?? (k.isNegative ? -1 : 1) * Int128(Ratio.scale)
+        place = min(max(place, Int128(-Ratio.scale)), Int128(Ratio.scale))
+      }
+      tilt -= (Int128(skew.raw) * place).divided(by: Int128(Ratio.scale), rounding: .nearestEven)
+    }
+    tilt += terms.isFront ? Int128(term.raw) : -Int128(term.raw)
+    let factor = max(0, Int128(Ratio.scale) + sign * tilt)
+    let product = (Int128(multiplier.raw) * factor)
+      .divided(by: Int128(Ratio.scale), rounding: .nearestEven)
+    return Ratio(raw: Int64(clamping: product))
   }
 }

@@ -172,7 +172,7 @@ extension Real {
 
   /// e^x; 0 below -4 000 and e^4000 above 4 000. Relative error 4e-18 + 2^-62·|x|.
   @inline(__always)
-  var exponential: Real {
+  public var exponential: Real {
     if magnitude == 0 { return .one }
     if exponent <= -59 && exponent > -120 {  // 2^-56 ≤ |x| < 32.
       // To the nearest in Q57: 4e-18 of the result.
@@ -210,7 +210,7 @@ extension Real {
 
   /// ln x for x > 0; absolute error 3e-19 + 2^-62 of the result.
   @inline(__always)
-  var logarithm: Real {
+  public var logarithm: Real {
     let (fold, base, fine) = Kernel.logarithmParts(magnitude)
     let twos = exponent &+ 63 &+ fold
     if Int64(truncatingIfNeeded: twos) | base == 0 { return Real(fine, fractionBits: 71) }
@@ -220,7 +220,7 @@ extension Real {
 
   /// √x for x ≥ 0.
   @inline(__always)
-  var squareRoot: Real {
+  public var squareRoot: Real {
     if magnitude == 0 { return .zero }
     let isOdd = exponent & 1
     let roots = Kernel.roots(of: UInt128(magnitude) &<< (isOdd == 1 ? 63 : 64))

@@ -34,11 +34,12 @@ struct Shelf: ~Copyable {
   static let day: Int64 = 86_400_000
   var table = RiskTable()
   var instruments: [Instrument] = []
+  private(set) var market = UnderlyingMarket(index: .zero, time: .zero)
 
   init(seed: UInt64) {
     var generator = Generator(seed: seed)
     let index = Price(raw: generator.within(500...2_000) * Price.scale + 7)
-    var market = UnderlyingMarket(index: index, time: Timestamp(raw: Shelf.now))
+    market = UnderlyingMarket(index: index, time: Timestamp(raw: Shelf.now))
     add(.perpetual, 0, 0, 0)
     for days in [3, 45] as [Int64] {
       let expiry = Timestamp(raw: Shelf.now + days * Shelf.day)
@@ -71,7 +72,8 @@ struct Shelf: ~Copyable {
   func legs(_ count: Int, _ generator: inout Generator, onlyLongOptions: Bool = false) -> [Leg] {
     let choice = instruments.filter { !onlyLongOptions || $0.isOption }
     return (0..<count).map { _ in
-      let quantity = generator.within(onlyLongOptions ? 1...1_000_000_000 : -1_000_000_000...1_000_000_000)
+      let quantity = generator.within(
+        onlyLongOptions ? 1...1_000_000_000 : -1_000_000_000...1_000_000_000)
       return (choice[generator.below(choice.count)].id, Quantity(raw: quantity))
     }
   }
@@ -98,6 +100,14 @@ struct Shelf: ~Copyable {
   }
 
   func mark(_ instrument: InstrumentID) -> Price { table.mark(instrument) }
+
+  /// The volatility an option is marked at.
+  func volatility(_ instrument: Instrument) -> Ratio {
+    guard let slice = market.slice(instrument.expiry) else { return .zero }
+    return slice.surface.volatility(
+      strike: instrument.strike, forward: slice.forward,
+      time: instrument.expiry.raw - slice.time.raw)
+  }
 }
 
 @Suite("The scan") struct ScanTests {
@@ -193,7 +203,8 @@ struct Shelf: ~Copyable {
     }
   }
 
-  @Test("7: a call less a put less a future of one strike and expiry needs nothing", arguments: seeds)
+  @Test(
+    "7: a call less a put less a future of one strike and expiry needs nothing", arguments: seeds)
   func parity(seed: UInt64) {
     let shelf = Shelf(seed: seed)
     let calls = shelf.instruments.filter { $0.isOption && $0.isCall }
@@ -281,7 +292,8 @@ struct Shelf: ~Copyable {
           quantity: Quantity(raw: quantity), mark: shelf.mark(leg.instrument),
           limit: Price(raw: 1_000 * Price.scale), feeRate: Ratio(raw: 500_000))
       }
-      let filled = generator.within(1...Int64(leg.quantity.raw.magnitude)) * leg.quantity.raw.signum()
+      let filled =
+        generator.within(1...Int64(leg.quantity.raw.magnitude)) * leg.quantity.raw.signum()
       let rest = leg.quantity.raw - filled
       let whole = exposure(leg.quantity.raw)
       shelf.table.add(whole, leg.instrument, to: &one, slots.0)
@@ -388,7 +400,8 @@ struct Shelf: ~Copyable {
   @Test(
     "12: a fee is rounded up, twice, and free is free",
     arguments: [
-      FeeRow(price: 1, quantity: 1, rate: 0, fee: 0), FeeRow(price: 1, quantity: 1, rate: 1, fee: 1),
+      FeeRow(price: 1, quantity: 1, rate: 0, fee: 0),
+      FeeRow(price: 1, quantity: 1, rate: 1, fee: 1),
       FeeRow(price: 1, quantity: -1, rate: 1, fee: 1),
       FeeRow(price: 100_000_000_000, quantity: 100_000_000, rate: 500_000, fee: 500_000),
       FeeRow(price: 100_000_000_001, quantity: 100_000_000, rate: 500_000, fee: 500_001),

@@ -7,7 +7,9 @@ struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench",
     abstract: "Measure on this machine, beside calibrators of the same run.",
-    subcommands: [PipelineCommand.self, BenchPricing.self, BenchMatching.self])
+    subcommands: [
+      PipelineCommand.self, BenchPricing.self, BenchMatching.self, BenchMargin.self,
+    ])
 }
 
 /// `novate bench pipeline`: workload NP-1 through three real processes.

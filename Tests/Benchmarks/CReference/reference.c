@@ -1,6 +1,8 @@
+#define _GNU_SOURCE
 #include "reference.h"
 
 #include <math.h>
+#include <time.h>
 
 static const double inverse_root_two = 0.70710678118654752440;
 static const double inverse_root_two_pi = 0.39894228040143267794;
@@ -74,3 +76,43 @@ double reference_svi(
 }
 
 double reference_exponential(double x) { return exp(x); }
+
+void reference_units(
+  int contracts, const int *is_call, const double *strike, const double *slice, double forward,
+  double time, const double *factor, const double *multiplier, const double *cover, double *units) {
+  for (int c = 0; c < contracts; c++) {
+    double w = reference_svi(
+      slice[0], slice[1], slice[2], slice[3], slice[4], strike[c], forward);
+    double vol = sqrt(w / time);
+    double mark = reference_black_price(is_call[c], forward, strike[c], vol, time);
+    for (int s = 0; s < 32; s++) {
+      double value = reference_black_price(
+        is_call[c], forward * factor[s], strike[c], vol * multiplier[s], time);
+      units[c * 32 + s] = (value - mark) * cover[s];
+    }
+  }
+}
+
+double reference_recheck(
+  int accounts, int held, const int *contract, const double *quantity, const double *units,
+  double *worst) {
+  double sum = 0;
+  for (int a = 0; a < accounts; a++) {
+    double sums[32] = {0};
+    for (int p = a * held; p < (a + 1) * held; p++) {
+      const double *unit = units + contract[p] * 32;
+      for (int s = 0; s < 32; s++) sums[s] += quantity[p] * unit[s];
+    }
+    double least = 0;
+    for (int s = 0; s < 32; s++) least = sums[s] < least ? sums[s] : least;
+    worst[a] = least;
+    sum += least;
+  }
+  return sum;
+}
+
+double reference_thread_seconds(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}

@@ -25,4 +25,18 @@ double reference_svi(
 // e^x.
 double reference_exponential(double x);
 
+// Changes of value of an expiry's options under 32 scenarios, covered in part; the volatility of each
+// is its place on a raw SVI slice (a, b, rho, m, sigma).
+void reference_units(
+  int contracts, const int *is_call, const double *strike, const double *slice, double forward,
+  double time, const double *factor, const double *multiplier, const double *cover, double *units);
+
+// The worst scenario of every account, at most zero, and the sum of them.
+double reference_recheck(
+  int accounts, int held, const int *contract, const double *quantity, const double *units,
+  double *worst);
+
+// Processor time of this thread: neighbours on the machine do not count.
+double reference_thread_seconds(void);
+
 #endif

@@ -1,0 +1,251 @@
+public import Pricing
+public import Primitives
+
+/// What a method is told of one underlying.
+public struct MarginMarket: Sendable {
+  public var spot: Price
+  /// The quote asset in units of account, 1 while it holds its peg.
+  public var stable = Price(raw: Price.scale)
+  public var perpetualPrice: Price
+  public var spotConfidence = Ratio(raw: Ratio.scale)
+  public var perpetualConfidence = Ratio(raw: Ratio.scale)
+  public var expiries: [MarginExpiry] = []
+  public var collaterals: [MarginCollateral] = []
+  /// Contracts of the perpetual traded a day; nil where nobody says.
+  public var perpetualVolume: Quantity?
+
+  public init(spot: Price, perpetualPrice: Price? = nil) {
+    self.spot = spot
+    self.perpetualPrice = perpetualPrice ?? spot
+  }
+}
+
+/// One expiry of an underlying.
+public struct MarginExpiry: Sendable {
+  /// Milliseconds to expiry, 0 once expired.
+  public var time: Int64
+  /// The part of the forward that is already settled: no scenario moves it.
+  public var forwardFixed = Price.zero
+  public var forwardVariable: Price
+  public var rate = Ratio.zero
+  /// In 1e-18; nil stands for exp(−max(rate, 0)·τ).
+  public var discount: Int128?
+  public var forwardConfidence = Ratio(raw: Ratio.scale)
+  public var rateConfidence = Ratio(raw: Ratio.scale)
+  public var volatilityConfidence = Ratio(raw: Ratio.scale)
+  /// Contracts of each of its options traded a day; nil where nobody says.
+  public var optionVolume: Quantity?
+
+  public init(time: Int64, forward: Price) {
+    self.time = time
+    forwardVariable = forward
+  }
+}
+
+/// One collateral asset.
+public struct MarginCollateral: Sendable {
+  /// In units of account.
+  public var price: Price
+  public var confidence = Ratio(raw: Ratio.scale)
+  public var maintenanceHaircut = Ratio.zero
+  /// On top of maintenance.
+  public var initialHaircutAdd = Ratio.zero
+  /// Moves with its market's underlying in every scenario.
+  public var isRiskCancelling = false
+
+  public init(price: Price) { self.price = price }
+}
+
+/// What an account holds in one underlying, beside its market.
+public struct MarginBook: Sendable {
+  public var perpetual = Quantity.zero
+  /// PnL and funding of the perpetual that cash does not hold yet.
+  public var unrealised = Worth.zero
+  /// A quantity for each collateral of the market, in its order.
+  public var collaterals: [Quantity] = []
+  public var options: [OptionLeg] = []
+  static let optionCountMax = 4_096
+
+  public init() {}
+}
+
+/// A number of options of one contract.
+public struct OptionLeg: Sendable, Hashable {
+  /// Place in the market's expiries.
+  public var expiry: Int
+  public var type: OptionType
+  public var strike: Price
+  /// Mark volatility.
+  public var volatility: Ratio
+  public var quantity: Quantity
+
+  public init(
+    expiry: Int, type: OptionType, strike: Price, volatility: Ratio, quantity: Quantity
+  ) {
+    self.expiry = expiry
+    self.type = type
+    self.strike = strike
+    self.volatility = volatility
+    self.quantity = quantity
+  }
+
+  fileprivate func precedes(_ other: OptionLeg) -> Bool {
+    if expiry != other.expiry { return expiry < other.expiry }
+    if strike != other.strike { return strike < other.strike }
+    if type != other.type { return type.rawValue < other.type.rawValue }
+    return volatility < other.volatility
+  }
+
+  func isSameContract(as other: OptionLeg) -> Bool {
+    expiry == other.expiry && strike == other.strike && type == other.type
+  }
+}
+
+/// An account as a method sees it: cash, and a book for every market, in the markets' order.
+public struct MarginAccount: Sendable {
+  public var cash = Worth.zero
+  public var books: [MarginBook]
+
+  public init(books: [MarginBook]) { self.books = books }
+}
+
+// MARK: - Made ready
+
+extension MarginBook {
+  /// The same book with its options in one order, legs of one contract netted, and none of nothing.
+  /// - Throws: `.overflow` where quantities of a contract pass Int64.
+  func canonical() throws(MarginFailure) -> MarginBook {
+    var result = self
+    result.options = []
+    for leg in options.sorted(by: { $0.precedes($1) }) {
+      guard let last = result.options.last, last.isSameContract(as: leg),
+        last.volatility == leg.volatility
+      else {
+        result.options.append(leg)
+        continue
+      }
+      let (sum, overflow) = last.quantity.raw.addingReportingOverflow(leg.quantity.raw)
+      if overflow { throw .overflow("a quantity") }
+      result.options[result.options.count - 1].quantity = Quantity(raw: sum)
+    }
+    result.options.removeAll { $0.quantity.raw == 0 }
+    return result
+  }
+
+  /// Refuses what no formula is made for.
+  func check(_ market: MarginMarket) throws(MarginFailure) {
+    try market.check()
+    guard collaterals.count == market.collaterals.count else { throw .outsideDomain(.market) }
+    for quantity in collaterals where quantity.isNegative {
+      throw .outsideDomain(.collateralQuantity)
+    }
+    guard options.count <= MarginBook.optionCountMax else {
+      throw .unsupported("a book takes at most 4096 options")
+    }
+    for leg in options {
+      guard market.expiries.indices.contains(leg.expiry) else { throw .outsideDomain(.time) }
+      guard leg.strike.raw >= 0 else { throw .outsideDomain(.strike) }
+      guard leg.volatility.raw >= 0, leg.volatility.raw <= 1_000_000_000_000_000 else {
+        throw .outsideDomain(.vol)
+      }
+    }
+  }
+}
+
+extension MarginMarket {
+  /// Spot and peg above zero, nothing else below it, times within ten years, confidences and haircuts
+  /// within 0 and 1.
+  func check() throws(MarginFailure) {
+    guard spot.raw > 0 else { throw .outsideDomain(.spot) }
+    guard stable.raw > 0 else { throw .outsideDomain(.stable) }
+    guard perpetualPrice.raw >= 0 else { throw .outsideDomain(.perpetualPrice) }
+    var confidences = [spotConfidence, perpetualConfidence]
+    for expiry in expiries {
+      guard expiry.time >= 0, expiry.time <= 10 * Timestamp.millisecondsPerYear else {
+        throw .outsideDomain(.time)
+      }
+      guard expiry.forwardFixed.raw >= 0, expiry.forwardVariable.raw >= 0,
+        !expiry.forwardFixed.raw.addingReportingOverflow(expiry.forwardVariable.raw).overflow
+      else { throw .outsideDomain(.forward) }
+      guard expiry.rate.raw.magnitude <= 100_000_000_000 else { throw .outsideDomain(.rate) }
+      if let discount = expiry.discount {
+        guard discount > 0, discount <= 2 * FineFactor.scale else {
+          throw .outsideDomain(.discount)
+        }
+      }
+      confidences += [
+        expiry.forwardConfidence, expiry.rateConfidence, expiry.volatilityConfidence,
+      ]
+    }
+    for collateral in collaterals {
+      guard collateral.price.raw >= 0 else { throw .outsideDomain(.collateralPrice) }
+      confidences.append(collateral.confidence)
+      for haircut in [collateral.maintenanceHaircut, collateral.initialHaircutAdd] {
+        guard haircut.raw >= 0, haircut.raw <= Ratio.scale else { throw .outsideDomain(.haircut) }
+      }
+    }
+    for confidence in confidences {
+      guard confidence.raw >= 0, confidence.raw <= Ratio.scale else {
+        throw .outsideDomain(.confidence)
+      }
+    }
+  }
+
+  /// A collateral's value: quantity × price / stable, rounded down.
+  func value(_ place: Int, _ quantity: Quantity) throws(MarginFailure) -> Worth {
+    try Worth(collaterals[place].price, quantity)
+      .scaled(by: Int128(Price.scale), over: Int128(stable.raw), .down)
+  }
+
+  /// The market with its underlying, all that moves with it, multiplied by `factor`; to nearest.
+  func moved(by factor: Ratio) -> MarginMarket {
+    func moved(_ price: Price) -> Price {
+      Price(
+        raw: Int64(
+          clamping: (Int128(price.raw) * Int128(factor.raw))
+            .divided(by: Int128(Ratio.scale), rounding: .nearestEven)))
+    }
+    var result = self
+    result.spot = max(Price(raw: 1), moved(spot))
+    result.perpetualPrice = moved(perpetualPrice)
+    for place in expiries.indices {
+      result.expiries[place].forwardVariable = moved(expiries[place].forwardVariable)
+    }
+    for place in collaterals.indices where collaterals[place].isRiskCancelling {
+      result.collaterals[place].price = moved(collaterals[place].price)
+    }
+    return result
+  }
+}
+
+extension MarginExpiry {
+  var forward: Price { Price(raw: forwardFixed.raw &+ forwardVariable.raw) }
+
+  /// D: given, or exp(−max(rate, 0)·τ).
+  var fineDiscount: Real {
+    if let discount { return Real(discount, digits: 18) }
+    return (-(Real(max(rate, .zero)) * Real(milliseconds: time))).exponential
+  }
+}
+
+extension MarginParameters {
+  /// Refuses what no formula is made for.
+  func check() throws(MarginFailure) {
+    guard scenarios.count <= MarginParameters.scenarioCountMax else {
+      throw .outsideDomain(.scenarios)
+    }
+    for scenario in scenarios {
+      guard scenario.spot.raw >= 0 else { throw .outsideDomain(.scenarios) }
+      guard scenario.dampening.raw >= 0 else { throw .outsideDomain(.dampening) }
+    }
+    guard lambda.raw >= 0, lambda.raw <= Ratio.scale else { throw .outsideDomain(.lambda) }
+    for power in [volatilityShock.shortPower, volatilityShock.longPower] {
+      guard power.raw >= 0, power.raw <= 10 * Ratio.scale else { throw .outsideDomain(.powers) }
+    }
+    guard concentration.slopes.count <= 3 else {
+      throw .unsupported("concentration takes at most three slopes")
+    }
+    if let price = span.price, price.isNegative { throw .outsideDomain(.scanRange) }
+    guard span.lookahead >= 0 else { throw .outsideDomain(.lookahead) }
+  }
+}
