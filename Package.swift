@@ -80,6 +80,7 @@ let package = Package(
     room("Instruments", in: "Sources", ["Primitives"]),
     room("Pricing", in: "Sources", ["Primitives", "Instruments"]),
     room("Margin", in: "Sources", ["Primitives", "Instruments", "Pricing"]),
+    room("Risk", in: "Sources", ["Primitives"]),
     room("Commitments", in: "Sources", ["Primitives", "CSodium", "CCrypto"]),
 
     // What is said.
@@ -128,6 +129,7 @@ let package = Package(
     tests("CalculatorsTests", ["Primitives", "Pricing", "Wire", "Calculators"]),
     tests("CalibrationTests", ["Primitives", "Pricing", "Calibration"]),
     tests("MarginTests", ["Primitives", "Instruments", "Pricing", "Margin"]),
+    tests("RiskTests", ["Primitives", "Risk"]),
     tests("ClientTests", ["Primitives", "Instruments", "Commitments", "Wire", "Client"]),
     tests("WireTests", ["Primitives", "Instruments", "Commitments", "Wire", "TestSupport"]),
     tests("StorageTests", ["Primitives", "Commitments", "Storage"]),

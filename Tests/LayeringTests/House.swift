@@ -6,7 +6,7 @@ enum House {
     "Primitives": 0,
     "Instruments": 1, "Commitments": 1,
     "Pricing": 2, "Proofs": 2,
-    "Margin": 3,
+    "Margin": 3, "Risk": 3,
     "Wire": 4,
     "Execution": 5, "Clearing": 5, "Calculators": 5, "Calibration": 5, "Workloads": 5,
     "Settlement": 6,
@@ -17,8 +17,8 @@ enum House {
 
   /// Modules that are functions of their inputs.
   static let cores: Set<String> = [
-    "Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Proofs", "Wire", "Execution",
-    "Clearing", "Settlement",
+    "Primitives", "Instruments", "Pricing", "Margin", "Risk", "Commitments", "Proofs", "Wire",
+    "Execution", "Clearing", "Settlement",
   ]
 
   /// A C module and the Swift module that wraps it.
