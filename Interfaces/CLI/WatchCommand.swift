@@ -6,22 +6,32 @@ import Wire
 
 /// What there is to watch.
 enum WatchSubject: String, ExpressibleByArgument, CaseIterable {
-  case fills, risk, batches
+  case fills, risk, batches, market, orders
 }
 
 /// `novate watch fills|risk|batches`: what happens, as it happens.
 struct WatchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "watch",
-    abstract: "Stream fills, risk or batches as JSON Lines.",
+    abstract: "Stream fills, risk, batches, a market or an account's orders as JSON Lines.",
     discussion: """
       fills: every match, from execution's batches. risk: touched accounts, restrictions and \
       directives, from clearing's Clearances. batches: what settlement has replayed. The layers' \
       signatures are checked. Begins with the next batch, or at --from.
+
+      market --instrument NAME: the order book, whole and then what each batch changed, with its \
+      trades; each update's checksum of the whole book is checked. orders --account N: the account's \
+      resting orders, fills, and what became of each action.
       """)
 
-  @Argument(help: "fills, risk or batches.")
+  @Argument(help: "fills, risk, batches, market or orders.")
   var subject: WatchSubject
+
+  @Option(help: "market: the instrument's name.")
+  var instrument: String?
+
+  @Option(help: "orders: the account's number.")
+  var account: UInt32?
 
   @Option(help: "End after this many lines.")
   var count: Int?
@@ -40,13 +50,18 @@ struct WatchCommand: ParsableCommand {
 
   func validate() throws {
     if let count, count < 1 { throw ValidationError("--count: expected 1 or more, found \(count)") }
+    guard (subject == .market) == (instrument != nil), (subject == .orders) == (account != nil)
+    else { throw ValidationError("market takes --instrument, orders takes --account") }
+    if subject == .market || subject == .orders, from != nil {
+      throw ValidationError("--from: \(subject) begins with what is there now")
+    }
   }
 
   func run() throws {
     let (genesis, _) = try network.load()
     let (role, address): (Role, String) =
       switch subject {
-      case .fills: (.execution, LayerAddress.execution)
+      case .fills, .market, .orders: (.execution, LayerAddress.execution)
       case .risk: (.clearing, LayerAddress.clearing)
       case .batches: (.settlement, LayerAddress.settlement)
       }
@@ -69,6 +84,21 @@ struct WatchCommand: ParsableCommand {
       var risk = RiskLines(InstrumentDirectory(genesis))
       try client.follow([FollowMessage(.clearances, from: start)]) { _, bytes in
         say(try risk.lines(try client.clearance(bytes), client))
+      }
+    case .market:
+      let directory = try client.instruments()
+      let id = try MarketLines.instrument(instrument ?? "", directory)
+      try MarketStream(client, id).run { update, _ in
+        say([MarketLines.line(update, instrument ?? "")])
+      }
+    case .orders:
+      var directory = try client.instruments()
+      let stream = AccountStream(client, AccountID(account ?? 0))
+      try stream.run { update in
+        if update.orders.contains(where: { directory[$0.instrument] == nil }) {
+          directory = try LayerClient(to: client.address, role, genesis: genesis).instruments()
+        }
+        return say(MarketLines.lines(update, directory))
       }
     case .batches:
       var batches = BatchLines()
@@ -243,7 +273,7 @@ struct BatchLines {
 
 extension InstrumentDirectory {
   /// The instrument's name, or its number where it has none.
-  fileprivate func label(_ id: InstrumentID) -> String {
+  func label(_ id: InstrumentID) -> String {
     self[id]?.label(underlyings: underlyings) ?? "#\(id)"
   }
 }

@@ -17,6 +17,10 @@ public enum MessageType {
   public static let frozen: UInt16 = 25
   /// Layer → follower that asked for it: everything held of the log has been sent.
   public static let end: UInt16 = 26
+  /// Anyone → execution: an instrument's book and trades, or what happens to an account's orders.
+  public static let followMarket: UInt16 = 27
+  public static let market: UInt16 = 28
+  public static let accountOrders: UInt16 = 29
   public static let query: UInt16 = 30
   public static let answer: UInt16 = 31
   /// Anyone → settlement: a proof.

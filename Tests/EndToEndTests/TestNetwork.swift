@@ -27,12 +27,14 @@ final class TestNetwork {
   }
 
   init(
-    _ name: String, seed: UInt64 = TestNetwork.seed, _ change: (inout Constants) -> Void = { _ in }
+    _ name: String, seed: UInt64 = TestNetwork.seed,
+    build: (inout GenesisBuilder) -> Void = { _ in }, _ change: (inout Constants) -> Void = { _ in }
   ) throws {
     self.seed = seed
     folder = "/tmp/novate-\(name)-\(getpid())-\(UInt32.random(in: 0..<1_000_000))"
     var builder = GenesisBuilder(startTime: Timestamp(raw: 1_770_000_000_000))
     builder.name = "novate-test"
+    build(&builder)
     change(&builder.constants)
     self.builder = builder
     genesis = try builder.genesis(seed: seed)
@@ -121,14 +123,14 @@ final class TestNetwork {
   }
 
   /// Publishers speak and the custodian pays, so that orders can be admitted.
-  func fund(_ connection: BlockingConnection, sequence: UInt64 = 1) throws {
+  func fund(_ connection: BlockingConnection, sequence: UInt64 = 1, dollars: Int64 = 60_000) throws {
     let now = TestNetwork.now
     for (place, publisher) in builder.publishers.enumerated() {
       let answer = try submit(
         bundle(
           [
             .index(
-              underlying: UnderlyingID(0), price: Price(raw: (60_000 + Int64(place)) * Price.scale),
+              underlying: UnderlyingID(0), price: Price(raw: (dollars + Int64(place)) * Price.scale),
               time: now, sequence: sequence),
             .index(
               underlying: UnderlyingID(1), price: Price(raw: 2_000 * Price.scale), time: now,

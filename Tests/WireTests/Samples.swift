@@ -262,7 +262,41 @@ struct Sample: Sendable, CustomTestStringConvertible {
       Sample(name: "end", bytes: EndMessage(.clearances, next: BatchNumber(10)).encoded) {
         try EndMessage(decoding: $0.rawSpan).encoded
       },
+      Sample(
+        name: "follow-market",
+        bytes: FollowMarketMessage(.market(InstrumentID(2)), after: BatchNumber(9)).encoded
+      ) { try FollowMarketMessage(decoding: $0.rawSpan).encoded },
+      Sample(name: "follow-account", bytes: FollowMarketMessage(.account(AccountID(7))).encoded) {
+        try FollowMarketMessage(decoding: $0.rawSpan).encoded
+      },
+      Sample(name: "market", bytes: market.encoded) {
+        try MarketUpdate(decoding: $0.rawSpan).encoded
+      },
+      Sample(name: "account-orders", bytes: accountOrders.encoded) {
+        try AccountUpdate(decoding: $0.rawSpan).encoded
+      },
     ]
+
+  static var market: MarketUpdate {
+    MarketUpdate(
+      InstrumentID(2), isSnapshot: false, batch: BatchNumber(9), previous: BatchNumber(7),
+      time: TestWorld.start, mark: Price(raw: 9_100_000), checksum: 0x0123_4567_89AB_CDEF,
+      levels: [
+        BookLevel(.buy, Price(raw: 9_000_000), Quantity(raw: 5), orders: 2),
+        BookLevel(.sell, Price(raw: 9_200_000), .zero, orders: 0),
+      ], trades: [fill])
+  }
+
+  static var accountOrders: AccountUpdate {
+    AccountUpdate(
+      AccountID(7), isSnapshot: true, batch: BatchNumber(9), previous: BatchNumber(.max),
+      time: TestWorld.start,
+      orders: [
+        RestingOrder(
+          id: OrderID(5), clientID: 99, account: AccountID(7), instrument: InstrumentID(2),
+          side: .sell, price: Price(raw: 9_200_000), quantity: Quantity(raw: 3))
+      ], fills: [fill], acknowledgements: [acknowledgement.leaf])
+  }
 
   static var frozen: SignedFrozen {
     let statement = Frozen(
