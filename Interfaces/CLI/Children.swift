@@ -68,12 +68,12 @@ enum Children {
     for child in left { kill(child, SIGTERM) }
     for _ in 0..<(patienceMilliseconds / 10) where !left.isEmpty {
       // Whoever started it may have waited for it already.
-      left.removeAll { unsafe waitpid($0, nil, WNOHANG) != 0 }
+      left.removeAll { waitpid($0, nil, WNOHANG) != 0 }
       if !left.isEmpty { usleep(10_000) }
     }
     for child in left {
       kill(child, SIGKILL)
-      _ = unsafe waitpid(child, nil, 0)
+      _ = waitpid(child, nil, 0)
     }
     Screen.note("novate: ended by signal \(number); no process is left running")
     _exit(128 + number)
