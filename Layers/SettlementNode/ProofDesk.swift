@@ -35,7 +35,7 @@ final class ProofDesk: @unchecked Sendable {
   private var thread: NamedThread?
   private var keeper: StateKeeper { service.keeper }
   /// Proofs asked for and not answered; both the replay thread's and this one's.
-  let proofs = WaitingRequests(maximum: 64)
+  let waiting = WaitingRequests(maximum: 64)
   /// A line is at most `cosignatureByteCountMax` long.
   private let cosignatures = WaitingRequests(maximum: 4_096)
   static let cosignatureByteCountMax = 4_096
@@ -66,7 +66,7 @@ final class ProofDesk: @unchecked Sendable {
         switch letter {
         case .proof(let question):
           answer(question)
-          proofs.leave()
+          waiting.leave()
         case .cosignature(let bytes, let connection): lines.append((bytes, connection))
         }
       }

@@ -253,7 +253,7 @@ final class ReplayDesk: @unchecked Sendable {
       connection.refuse(
         requestID,
         ErrorMessage(.notFound, "settlement does not know subject \(question.subject)"))
-      service.proofs.proofs.leave()
+      service.proofs.waiting.leave()
       return
     }
     service.proofs.put(

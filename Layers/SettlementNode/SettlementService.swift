@@ -258,7 +258,7 @@ final class SettlementService: ServerHandler, @unchecked Sendable {
         }
       case MessageType.prove:
         let question = try ProveMessage(decoding: frame.body.rawSpan)
-        if proofs.proofs.enter(connection, frame.requestID) {
+        if proofs.waiting.enter(connection, frame.requestID) {
           box.put(.prove(question, connection, requestID: frame.requestID))
         }
       case MessageType.cosignature:

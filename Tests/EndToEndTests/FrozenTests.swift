@@ -178,7 +178,8 @@ struct FrozenTests {
     }
     try network.stopAll()
     // Batch 1 as execution tells it to settlement: another time, and all else in order.
-    var told = try SignedBatch(encoded: batches[1].rawSpan)
+    let second = batches[1]
+    var told = try SignedBatch(encoded: second.rawSpan)
     let original = told.header.id
     told.header.time = Timestamp(raw: told.header.time.raw + 1)
     told.signature = KeyRole.execution.key(seed: TestNetwork.seed).sign(told.header.id)
@@ -198,7 +199,8 @@ struct FrozenTests {
     try network.stop("settlement")
     for server in servers { server.stop() }
     servers = []
-    var made = try SignedClearance(encoded: clearances[1].rawSpan)
+    let cleared = clearances[1]
+    var made = try SignedClearance(encoded: cleared.rawSpan)
     made.header.execution = SHA256.digest([1])
     made.signature = KeyRole.clearing.key(seed: TestNetwork.seed).sign(made.header.id)
     var forged = clearances
