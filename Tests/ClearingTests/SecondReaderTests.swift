@@ -356,7 +356,8 @@ struct Medley: ~Copyable {
       var market = UnderlyingMarket(index: Price(raw: 1), time: .zero)
       market.slices = [slice]
       table.update(instrument, market: market)
-      try #require(table.isPriced(instrument.id))
+      let isPriced = table.isPriced(instrument.id)
+      try #require(isPriced)
       let surface = slice.surface
       var words = [
         instrument.isCall ? 1 : 0, instrument.strike.raw, instrument.expiry.raw, slice.forward.raw,
