@@ -13,6 +13,7 @@ enum Exit {
   static let inputOutput: Int32 = 5
 
   static func with(_ error: any Error) -> Never {
+    Children.yieldToSignal()
     if let code = code(error) {
       Screen.note("novate: \(error)")
       exit(code)

@@ -44,7 +44,9 @@ final class LayerProcess {
     var child: pid_t = 0
     var attributes = CleanSignals.attributes()
     defer { unsafe posix_spawnattr_destroy(&attributes) }
-    let code = unsafe posix_spawn(&child, path, &actions, &attributes, words, environ)
+    let code = Children.start(&child) {
+      unsafe posix_spawn(&$0, path, &actions, &attributes, words, environ)
+    }
     close(pipes[1])
     guard code == 0 else {
       close(pipes[0])
@@ -59,6 +61,7 @@ final class LayerProcess {
       kill(child, SIGKILL)
       var status: Int32 = 0
       _ = unsafe waitpid(child, &status, 0)
+      Children.forget(child)
       throw ProcessFailure.notReady(program: path, log: logPath)
     }
     address = String(line.dropFirst(6))
@@ -83,6 +86,7 @@ final class LayerProcess {
     var status: Int32 = 0
     for _ in 0..<3_000 {
       if unsafe waitpid(pid, &status, WNOHANG) == pid {
+        Children.forget(pid)
         pid = 0
         guard status == 0 else { throw ProcessFailure.exit(program: program, status: status) }
         return
@@ -112,6 +116,7 @@ final class LayerProcess {
       kill(pid, SIGKILL)
       var status: Int32 = 0
       _ = unsafe waitpid(pid, &status, 0)
+      Children.forget(pid)
     }
   }
 }
@@ -157,6 +162,18 @@ struct LayerGroup {
   let execution: LayerProcess
   let clearing: LayerProcess
   let settlement: LayerProcess
+
+  /// A folder that holds the three sockets has a path of so many bytes at most.
+  static let folderByteCountMax = Address.pathByteCountMax - "/settlement.sock".utf8.count
+
+  /// - Throws: `CommandFailure` for a folder whose path is too long for the sockets in it.
+  static func check(_ folder: String) throws {
+    let count = folder.utf8.count
+    guard count > folderByteCountMax else { return }
+    throw CommandFailure(
+      "--data: the layers' sockets lie there, so its path may have \(folderByteCountMax) bytes, "
+        + "and has \(count); name a shorter one")
+  }
 
   /// Starts all three; data folders, sockets and logs are made under `folder`.
   init(programs: String, genesis: String, folder: String, config: String?) throws {

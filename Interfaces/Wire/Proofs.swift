@@ -109,11 +109,12 @@ extension ByteReader {
   }
 }
 
-/// Two objects validly signed by one role for one batch with two ids.
+/// Two objects validly signed by one role for one batch with two ids, or two checkpoints of one size
+/// with two roots.
 public struct EquivocationEvidence: Sendable, Equatable {
-  /// 1 execution headers, 2 clearing headers.
+  /// 1 execution headers, 2 clearing headers, 3 settlement's checkpoints.
   public var layer: UInt16
-  /// header || signature, twice.
+  /// header || signature, or the note with settlement's line alone; twice.
   public var first: [UInt8]
   public var second: [UInt8]
 
@@ -135,7 +136,7 @@ public struct EquivocationEvidence: Sendable, Equatable {
   public init(decoding bytes: RawSpan) throws(DecodingFailure) {
     var reader = ByteReader(bytes)
     layer = try reader.read()
-    guard (1...2).contains(layer) else { throw .invalid(field: "layer of evidence", offset: 0) }
+    guard (1...3).contains(layer) else { throw .invalid(field: "layer of evidence", offset: 0) }
     try reader.zeros(6, field: "evidence reserved")
     first = try reader.array(try reader.count("first object", maximum: 4_096))
     second = try reader.array(try reader.count("second object", maximum: 4_096))

@@ -68,6 +68,7 @@ final class ClearingService: ServerHandler, @unchecked Sendable {
   let pending = PendingObjects()
   /// The next batch wanted from execution.
   let wanted: NextBatch
+  private let queries = WaitingRequests()
 
   init(context: LayerContext, keeper: StateKeeper, machine: consuming ClearingMachine) throws {
     self.context = context
@@ -159,6 +160,7 @@ final class ClearingService: ServerHandler, @unchecked Sendable {
         case .batch(let batch, let encoded): clear(batch, encoded)
         case .query(let query, let connection, let requestID):
           answer(query, connection, requestID)
+          queries.leave()
         case .stop: return
         }
       }
@@ -206,7 +208,9 @@ final class ClearingService: ServerHandler, @unchecked Sendable {
         }
       case MessageType.query:
         let query = try QueryMessage(decoding: frame.body.rawSpan)
-        box.put(.query(query, connection, requestID: frame.requestID))
+        if queries.enter(connection, frame.requestID) {
+          box.put(.query(query, connection, requestID: frame.requestID))
+        }
       case MessageType.frozen:
         try frozen.take(frame, from: connection)
       case SessionMessage.error:

@@ -6,7 +6,9 @@ import Wire
 extension ExecutionMachine {
   /// Books a trade two accounts agreed on: both signatures, both nonces, both margins; the book is
   /// not touched.
-  mutating func trade(_ block: BlockTrade, _ account: AccountID) -> Outcome {
+  ///
+  /// - Parameter isSigned: whether the counterparty signed it, if the caller knows.
+  mutating func trade(_ block: BlockTrade, _ account: AccountID, isSigned: Bool?) -> Outcome {
     let other = block.counterparty
     guard other.account != account else { return .rejected(.selfTrade) }
     guard other.account.index < credits.count else { return .rejected(.unknownAccount) }
@@ -20,7 +22,7 @@ extension ExecutionMachine {
       kindCode: ActionKind.place.rawValue, a: block.side.rawValue, id: block.instrument.raw,
       x: block.price.raw, y: block.quantity.raw)
     if let refusal = termsRefusal(terms) { return refusal }
-    guard block.isSigned(network: network) else { return .rejected(.counterpartySignature) }
+    guard isSigned ?? block.isSigned(network: network) else { return .rejected(.counterpartySignature) }
     var mirrored = terms
     mirrored.a = block.side.opposite.rawValue
     if let refusal = admissionRefusal(terms, account: account) { return refusal }

@@ -7,13 +7,16 @@ extension ExecutionMachine {
   /// Sequences a bundle whose signature has been checked: uses its nonce and carries its actions
   /// out one by one, in order. A refused action changes nothing and the rest go on.
   ///
-  /// - Parameter outcomes: receives one outcome an action.
+  /// - Parameters:
+  ///   - counterparties: for each block trade of the bundle, in order, whether its counterparty
+  ///     signed it, where the caller has looked; what is not said is looked at here.
+  ///   - outcomes: receives one outcome an action.
   /// - Returns: the bundle's place in the batch.
   /// - Throws: `.refused` when the door refuses it; nothing has changed then.
   @discardableResult
-  public mutating func apply(_ bundle: Bundle, into outcomes: inout [Outcome])
-    throws(ExecutionFailure) -> Int
-  {
+  public mutating func apply(
+    _ bundle: Bundle, counterparties: [Bool?] = [], into outcomes: inout [Outcome]
+  ) throws(ExecutionFailure) -> Int {
     precondition(isOpen, "a bundle needs an open batch")
     if let refusal = door(bundle) { throw .refused(refusal) }
     let header = bundle.header
@@ -27,11 +30,19 @@ extension ExecutionMachine {
     bodyByteCount += bundle.bytes.count
     let key = keys[keySlot]
     var index = 0
+    var blocks = 0
     while index < bundle.recordCount {
       let record = bundle.record(index)
       guard let kind = record.kind else { preconditionFailure("a bundle is checked on decoding") }
+      var isCounterpartySigned: Bool?
+      if kind == .block {
+        if blocks < counterparties.count { isCounterpartySigned = counterparties[blocks] }
+        blocks += 1
+      }
       outcomes.append(
-        carryOut(record, kind, of: bundle, at: index, signedBy: key, place: UInt32(place)))
+        carryOut(
+          record, kind, of: bundle, at: index, signedBy: key, place: UInt32(place),
+          isCounterpartySigned))
       index += kind.recordCount
     }
     return place
@@ -39,7 +50,7 @@ extension ExecutionMachine {
 
   private mutating func carryOut(
     _ record: ActionRecord, _ kind: ActionKind, of bundle: Bundle, at index: Int,
-    signedBy key: KeyRecord, place: UInt32
+    signedBy key: KeyRecord, place: UInt32, _ isCounterpartySigned: Bool?
   ) -> Outcome {
     let account = bundle.header.account
     switch kind {
@@ -62,7 +73,8 @@ extension ExecutionMachine {
       guard key.isOwner || key.markets == .all || key.markets == record.instrument else {
         return .rejected(.outOfScope)
       }
-      return trade(BlockTrade(bundle.bytes.rawSpan, at: bundle.offset(ofRecord: index)), account)
+      let block = BlockTrade(bundle.bytes.rawSpan, at: bundle.offset(ofRecord: index))
+      return trade(block, account, isSigned: isCounterpartySigned)
     case .withdraw:
       guard key.isOwner else { return .rejected(.outOfScope) }
       if let refusal = debit(record, account: account) { return refusal }
@@ -248,5 +260,16 @@ extension Bundle {
   /// Byte offset of the record at `index`.
   func offset(ofRecord index: Int) -> Int {
     BundleHeader.byteCount + index * ActionRecord.byteCount
+  }
+
+  /// Its block trades, in order.
+  public var blockTrades: [BlockTrade] {
+    var trades: [BlockTrade] = []
+    var index = 0
+    while index < recordCount, let kind = record(index).kind {
+      if kind == .block { trades.append(BlockTrade(bytes.rawSpan, at: offset(ofRecord: index))) }
+      index += kind.recordCount
+    }
+    return trades
   }
 }

@@ -23,7 +23,7 @@ final class ExecutionRecovery: RecoveringLayer {
   init(context: LayerContext, keeper: StateKeeper) throws {
     self.context = context
     self.keeper = keeper
-    var machine = ExecutionMachine(genesis: context.genesis)
+    var machine = ExecutionMachine(genesis: context.genesis, indexKey: .random(in: 0 ... .max))
     if let head = try keeper.load(&machine) {
       journalIndex = try ExecutionStart.rebuild(&machine, head)
     }

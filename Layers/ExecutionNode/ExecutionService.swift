@@ -27,6 +27,7 @@ final class ExecutionService: ServerHandler, @unchecked Sendable {
   let box = MailBox<Letter>(capacity: 65_536)
   let degraded = DegradedFlag()
   let known = KnownKeys()
+  let queries = WaitingRequests()
   /// Settlement's refusal, if there is one.
   let frozen: FrozenNotice
   let feed: LogFeed
@@ -130,7 +131,9 @@ final class ExecutionService: ServerHandler, @unchecked Sendable {
           try follow(frame, connection)
         case MessageType.query:
           let query = try QueryMessage(decoding: frame.body.rawSpan)
-          box.put(.query(query, connection, requestID: frame.requestID))
+          if queries.enter(connection, frame.requestID) {
+            box.put(.query(query, connection, requestID: frame.requestID))
+          }
         case MessageType.frozen:
           try frozen.take(frame, from: connection)
         case SessionMessage.error:

@@ -20,7 +20,7 @@ struct ExecutionStart: ~Copyable {
   /// Loads pages and deltas, checks the root, then re-applies the journal in the same order under
   /// the same batch numbers.
   static func load(context: LayerContext, keeper: StateKeeper) throws -> ExecutionStart {
-    var machine = ExecutionMachine(genesis: context.genesis)
+    var machine = ExecutionMachine(genesis: context.genesis, indexKey: .random(in: 0 ... .max))
     let head = try keeper.load(&machine)
     var first: UInt64 = 0
     if let head { first = try rebuild(&machine, head) }

@@ -9,6 +9,10 @@ enum JournalEntry {
   case bundle([UInt8])
   case close(batch: BatchNumber)
 
+  /// Bytes of the Clearances one opening adopts, unless the first alone is longer: a group of the
+  /// journal then holds an opening and all bundles of its batch, whatever the segment.
+  static let adoptedByteCountMax = Limits.batchBodyByteCountMax
+
   func write(to out: inout ByteWriter) {
     switch self {
     case .open(let batch, let time, let clearances):

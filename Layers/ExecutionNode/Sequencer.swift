@@ -55,6 +55,9 @@ struct Sequencer: ~Copyable {
   private var closedAt: UInt64 = 0
   /// Newest oracle time seen in a publisher's signed bundle.
   private var oracleTime = Timestamp.zero
+  private let clock: BatchClock
+  /// Keys the open batch revokes: good to its end.
+  private var revoked: [(account: AccountID, key: PublicKey)] = []
   /// Whether the open batch carries directives out.
   private var isDirected = false
   /// Whether the last directives changed nothing, and no bundle has come since.
@@ -70,6 +73,8 @@ struct Sequencer: ~Copyable {
     heartbeat = UInt64(service.context.genesis.constants.heartbeat) * 1_000_000
     openedAt = Clock.monotonicNanoseconds
     closedAt = openedAt
+    clock = BatchClock(
+      time: Clock.now, monotonic: openedAt, margin: service.context.genesis.constants.driftMax)
   }
 
   mutating func run() {
@@ -115,6 +120,7 @@ struct Sequencer: ~Copyable {
       receive(clearance, bytes)
     case .query(let query, let connection, let requestID):
       answer(query, connection, requestID)
+      service.queries.leave()
     case .stored(let batch, let journalIndex):
       state.outcomes.stored(batch)
       group.trimBefore = journalIndex
@@ -127,33 +133,47 @@ struct Sequencer: ~Copyable {
 
   private var batchTime: Timestamp {
     switch service.context.settings.timeSource {
-    case .wall: max(Clock.now, state.machine.time)
+    case .wall:
+      max(
+        clock.time(Clock.now, monotonic: Clock.monotonicNanoseconds), state.machine.time)
     case .oracle: max(oracleTime, state.machine.time)
     }
   }
 
   private mutating func open() {
     let time = batchTime
-    isDirected = isDirecting
+    let adopted = grants.prefix(adoptionCount)
+    isDirected = adopted.contains { !$0.body.directives.isEmpty }
     do {
       try state.machine.openBatch(
-        time: time, adopting: grants.map { (header: $0.header, body: $0.body) })
+        time: time, adopting: adopted.map { (header: $0.header, body: $0.body) })
     } catch {
       service.context.log.critical("cannot open a batch", metadata: ["error": "\(error)"])
       exitAfterFatal()
     }
-    for (_, body, _) in grants {
+    for (_, body, _) in adopted {
       for opened in body.opened { service.known.insert(opened.account, opened.owner) }
     }
     // A group holds at most one opening, at its start.
     if !entries.bytes.isEmpty || group.closed != nil { flush() }
     group.opens = state.machine.batch
     JournalEntry.open(
-      batch: state.machine.batch, time: time, clearances: grants.map(\.bytes)
+      batch: state.machine.batch, time: time, clearances: adopted.map(\.bytes)
     ).write(to: &entries)
-    grants.removeAll(keepingCapacity: true)
+    grants.removeFirst(adopted.count)
     state.noteAdoption()
     openedAt = Clock.monotonicNanoseconds
+  }
+
+  /// Clearances that take effect at the next opening: those whose bytes fit the journal's entry, and
+  /// at least the first. What is left takes effect at the opening after.
+  private var adoptionCount: Int {
+    var byteCount = 0
+    for (place, grant) in grants.enumerated() {
+      byteCount += grant.bytes.count
+      if byteCount > JournalEntry.adoptedByteCountMax { return max(1, place) }
+    }
+    return grants.count
   }
 
   private mutating func close() {
@@ -163,6 +183,8 @@ struct Sequencer: ~Copyable {
     isFutile = isEmpty && (isFutile || isDirected)
     group.closed = closed
     state.acknowledgements.removeAll(keepingCapacity: true)
+    for (account, key) in revoked { service.known.remove(account, key) }
+    revoked.removeAll()
     closedAt = Clock.monotonicNanoseconds
     flush()
   }
@@ -195,7 +217,8 @@ struct Sequencer: ~Copyable {
         open()
         return sequence(checked)
       }
-      if refusal == .nonceUsed || refusal == .nonceTooOld,
+      // Looking an outcome up costs more than a signature: only the signer is told.
+      if refusal == .nonceUsed || refusal == .nonceTooOld, isSigned(checked, bundle),
         let first = state.outcomes.find(checked.id, store: service.keeper.store)
       {
         group.accepted.append((checked.ticket, checked.place, first))
@@ -208,12 +231,13 @@ struct Sequencer: ~Copyable {
     outcomes.reserveCapacity(Int(bundle.header.actionCount))
     let place: Int
     do {
-      place = try state.machine.apply(bundle, into: &outcomes)
+      place = try state.machine.apply(
+        bundle, counterparties: checked.counterparties, into: &outcomes)
     } catch {
       if case .refused(let refusal) = error { return refuse(checked, refusal) }
       return refuse(checked, .malformed)
     }
-    noteKeys(bundle)
+    noteKeys(bundle, outcomes)
     JournalEntry.bundle(bundle.bytes).write(to: &entries)
     let leaf = Acknowledgement(
       account: bundle.header.account, key: bundle.header.key, nonce: bundle.header.nonce,
@@ -244,6 +268,7 @@ struct Sequencer: ~Copyable {
     case .invalid: return false
     case .unchecked:
       guard Ed25519.isValid(bundle.signature, of: checked.id, by: bundle.header.key) else {
+        checked.ticket.connection.charge(badSignatures: 1)
         return false
       }
       service.known.insert(bundle.header.account, bundle.header.key)
@@ -252,24 +277,33 @@ struct Sequencer: ~Copyable {
   }
 
   /// Keys added by the bundle are good from the next batch on; workers may check them already.
-  private func noteKeys(_ bundle: Bundle) {
-    for index in 0..<bundle.recordCount {
+  private mutating func noteKeys(_ bundle: Bundle, _ outcomes: [Outcome]) {
+    let account = bundle.header.account
+    var index = 0
+    for outcome in outcomes {
       let record = bundle.record(index)
-      if record.kindCode == ActionKind.addKey.rawValue {
-        service.known.insert(bundle.header.account, record.tail)
+      guard let kind = record.kind else { return }
+      if outcome.status == .accepted {
+        if kind == .addKey { service.known.insert(account, record.tail) }
+        if kind == .revokeKey { revoked.append((account, record.tail)) }
       }
+      index += kind.recordCount
     }
   }
 
-  /// With the oracle as clock, a publisher's newer time opens a batch of that time.
+  /// With the oracle as clock, a publisher's newer time opens a batch of that time. No single
+  /// publisher moves it further past what a quorum said than a bundle may live.
   private mutating func followOracle(_ checked: CheckedBundle, _ bundle: Bundle) {
     guard service.context.settings.timeSource == .oracle, checked.signature == .valid,
       service.context.genesis.publishers.contains(bundle.header.account)
     else { return }
+    let genesis = service.context.genesis
+    let latest =
+      max(state.machine.oracleTime, genesis.startTime).raw + genesis.constants.bundleLifeMax
     for index in 0..<bundle.recordCount {
       let record = bundle.record(index)
       if record.kindCode == ActionKind.index.rawValue
-        || record.kindCode == ActionKind.surface.rawValue
+        || record.kindCode == ActionKind.surface.rawValue, record.y <= latest
       {
         oracleTime = max(oracleTime, Timestamp(raw: record.y))
       }

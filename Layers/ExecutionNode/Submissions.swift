@@ -1,4 +1,5 @@
 import Commitments
+import Execution
 import Node
 import Primitives
 import Synchronization
@@ -33,6 +34,8 @@ struct CheckedBundle: Sendable {
   let bundle: Bundle?
   let id: Digest
   let signature: SignatureState
+  /// Of each block trade, whether its counterparty signed it; nil under a key not known here.
+  let counterparties: [Bool?]
 
   /// What a worker made of the signature; it checks none of a key it does not know.
   enum SignatureState: Sendable {
@@ -55,30 +58,48 @@ final class KnownKeys: Sendable {
     keys.withLock { _ = $0.insert(Entry(account: account, key: key)) }
   }
 
+  func remove(_ account: AccountID, _ key: PublicKey) {
+    keys.withLock { _ = $0.remove(Entry(account: account, key: key)) }
+  }
+
   func contains(_ account: AccountID, _ key: PublicKey) -> Bool {
     keys.withLock { $0.contains(Entry(account: account, key: key)) }
   }
 }
 
 extension CheckedBundle {
-  /// Decodes and checks the signature; runs on worker threads.
+  /// Decodes and checks the signatures; runs on worker threads. Each bad one is charged to the
+  /// connection, and none is looked at for a connection that has used up its charge.
   init(_ submission: Submission, network: Digest, known: KnownKeys) {
     ticket = submission.ticket
     place = submission.place
+    let connection = submission.ticket.connection
+    var signature = SignatureState.unchecked
+    var counterparties: [Bool?] = []
     do {
       let bundle = try Bundle(submission.bytes)
-      self.bundle = bundle
-      id = bundle.id(network: network)
-      if known.contains(bundle.header.account, bundle.header.key) {
-        signature =
-          Ed25519.isValid(bundle.signature, of: id, by: bundle.header.key) ? .valid : .invalid
-      } else {
-        signature = .unchecked
+      let id = bundle.id(network: network)
+      let (account, key) = (bundle.header.account, bundle.header.key)
+      if connection.isOvercharged {
+        signature = .invalid
+      } else if known.contains(account, key) {
+        signature = Ed25519.isValid(bundle.signature, of: id, by: key) ? .valid : .invalid
+        if signature == .valid {
+          counterparties = bundle.blockTrades.map {
+            known.contains($0.counterparty.account, $0.counterparty.key)
+              ? $0.isSigned(network: network) : nil
+          }
+        }
+        let bad = counterparties.count { $0 == false } + (signature == .invalid ? 1 : 0)
+        if bad > 0 { connection.charge(badSignatures: bad) }
       }
+      self.bundle = bundle
+      self.id = id
     } catch {
       bundle = nil
       id = .zero
-      signature = .unchecked
     }
+    self.signature = signature
+    self.counterparties = counterparties
   }
 }

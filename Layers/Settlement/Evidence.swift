@@ -8,6 +8,8 @@ extension EquivocationEvidence {
     var role: String
     var key: PublicKey
     var batch: BatchNumber
+    /// What there are two of: in a sentence after the role.
+    var objects: String
     var first: Digest
     var second: Digest
   }
@@ -23,6 +25,7 @@ extension EquivocationEvidence {
       return try finding(
         "clearing", genesis.clearing.object, ClearingHeader.self, network
       ) { ($0.network, $0.batch, $0.id) }
+    case 3: return try noteFinding(genesis)
     default: throw .failed("the evidence names no layer", found: "\(layer)")
     }
   }
@@ -59,14 +62,55 @@ extension EquivocationEvidence {
         found: "batches \(batches[0]) and \(batches[1])",
         meaning: "\(role) signed both, and they do not contradict each other.")
     }
-    return Finding(role: role, key: key, batch: batches[0], first: ids[0], second: ids[1])
+    return Finding(
+      role: role, key: key, batch: batches[0], objects: "two headers for batch \(batches[0])",
+      first: ids[0], second: ids[1])
+  }
+
+  /// Two checkpoints of one size and two roots. The log has one root of each size.
+  private func noteFinding(_ genesis: Genesis) throws(Fault) -> Finding {
+    var checkpoints: [Checkpoint] = []
+    for object in [first, second] { checkpoints.append(try checkpoint(object, genesis)) }
+    let (a, b) = (checkpoints[0], checkpoints[1])
+    guard a.size == b.size, a.root != b.root else {
+      throw .failed(
+        "two checkpoints that contradict each other", expected: "one size, two roots",
+        found: "sizes \(a.size) and \(b.size)",
+        meaning: "Settlement signed both, and they do not contradict each other.")
+    }
+    return Finding(
+      role: "settlement", key: genesis.settlementNote.key,
+      batch: BatchNumber(UInt64(a.size - 1)), objects: "two checkpoints of size \(a.size)",
+      first: a.root, second: b.root)
+  }
+
+  private func checkpoint(_ bytes: [UInt8], _ genesis: Genesis) throws(Fault) -> Checkpoint {
+    do {
+      let note = try SignedNote(parsing: bytes)
+      let found = try Checkpoint(parsing: note.text)
+      let log = try NoteVerifier(
+        name: genesis.settlementNote.name, key: genesis.settlementNote.key)
+      guard found.origin == log.name, found.size > 0 else {
+        throw Fault.failed(
+          "a checkpoint of another log", expected: log.name, found: "\(found.origin)")
+      }
+      _ = try note.verified(by: [log])
+      return found
+    } catch let fault as Fault {
+      throw fault
+    } catch {
+      throw .failed(
+        "settlement's checkpoint: \(error)",
+        meaning: "The evidence is forged: settlement did not sign this checkpoint.")
+    }
   }
 }
 
 /// Two bundle files side by side.
 public enum Comparison {
   public enum Outcome: Sendable {
-    /// The same role signed two headers for one batch: the evidence and its file.
+    /// The same role signed two headers for one batch, or settlement two checkpoints of the size
+    /// that ends with it: the file of evidence.
     case equivocation(role: String, batch: BatchNumber, evidence: [UInt8])
     /// Headers of this many batches stand in both files, and agree.
     case none(common: Int)
@@ -84,7 +128,8 @@ public enum Comparison {
     }
   }
 
-  /// Looks for a batch whose headers differ and are validly signed in both files.
+  /// Looks for a batch whose headers differ, and for a size whose checkpoints do, and are validly
+  /// signed in both files.
   public static func compare(_ a: [UInt8], _ b: [UInt8]) -> Outcome {
     let files: [BundleFile]
     do {
@@ -108,10 +153,62 @@ public enum Comparison {
     } catch {
       return .undecided("this build cannot read genesis: \(error)")
     }
-    return compare(files, genesis, network)
+    let headers = compareHeaders(files, genesis, network)
+    if headers.exitCode == 4 { return headers }
+    // A forged header does not hide two checkpoints.
+    let notes = compareNotes(files, genesis, network)
+    return notes?.exitCode == 4 || headers.exitCode != 1 ? notes ?? headers : headers
   }
 
-  private static func compare(_ files: [BundleFile], _ genesis: Genesis, _ network: Digest)
+  /// Nil where no two checkpoints contradict each other.
+  private static func compareNotes(_ files: [BundleFile], _ genesis: Genesis, _ network: Digest)
+    -> Outcome?
+  {
+    var seen: [Int: (root: Digest, note: [UInt8])] = [:]
+    for file in files {
+      guard let section = file[.checkpoints] else { continue }
+      do {
+        let list = try ObjectList(section)
+        for index in 0..<list.count {
+          let note = try SignedNote(parsing: list.object(index))
+          let checkpoint = try Checkpoint(parsing: note.text)
+          let bytes = try settlementsAlone(note, genesis)
+          guard let first = seen[checkpoint.size] else {
+            seen[checkpoint.size] = (checkpoint.root, bytes)
+            continue
+          }
+          guard first.root != checkpoint.root else { continue }
+          let evidence = EquivocationEvidence(layer: 3, first: first.note, second: bytes)
+          do throws(Fault) {
+            let finding = try evidence.finding(genesis: genesis, network: network)
+            return .equivocation(
+              role: finding.role, batch: finding.batch,
+              evidence: BundleFileBuilder.evidence(
+                genesis: genesis, evidence, batch: finding.batch))
+          } catch {
+            return .failed(
+              "checkpoint \(checkpoint.size) differs, and settlement did not sign both")
+          }
+        }
+      } catch {
+        return .failed("a section of checkpoints that does not parse: \(error)")
+      }
+    }
+    return nil
+  }
+
+  /// The note with settlement's line and no other: witnesses are no part of the proof.
+  private static func settlementsAlone(_ note: SignedNote, _ genesis: Genesis) throws -> [UInt8] {
+    let log = try NoteVerifier(name: genesis.settlementNote.name, key: genesis.settlementNote.key)
+    var alone = try SignedNote(text: note.text)
+    for line in note.signatures where line.name == log.name && line.keyID == log.keyID {
+      alone.append(line)
+      break
+    }
+    return Array(alone.serialized.utf8)
+  }
+
+  private static func compareHeaders(_ files: [BundleFile], _ genesis: Genesis, _ network: Digest)
     -> Outcome
   {
     var common: Set<UInt64> = []

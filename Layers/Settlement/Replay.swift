@@ -18,10 +18,12 @@ public struct Replay: ~Copyable {
   /// Client transactions replayed.
   public private(set) var bundleCount: UInt64 = 0
 
-  public init(genesis: Genesis) {
+  /// Both machines at genesis.
+  /// - Parameter indexKey: as `ExecutionMachine` takes it; a service gives a secret one.
+  public init(genesis: Genesis, indexKey: UInt64 = 0x9E37_79B9_7F4A_7C15) {
     self.genesis = genesis
     network = genesis.networkID
-    execution = ExecutionMachine(genesis: genesis)
+    execution = ExecutionMachine(genesis: genesis, indexKey: indexKey)
     clearing = ClearingMachine(genesis: genesis)
   }
 
@@ -199,8 +201,12 @@ extension Replay: PooledState {
     try clearing.visitPools(&visitor)
   }
 
-  /// Clearances replayed and not yet adopted, as they have to be known after loading.
-  public mutating func restore(grants: [(header: ClearingHeader, body: ClearanceBody)]) {
+  /// Clearances replayed and not yet adopted, and transactions replayed, as they have to be known
+  /// after loading.
+  public mutating func restore(
+    grants: [(header: ClearingHeader, body: ClearanceBody)], bundleCount: UInt64
+  ) {
     self.grants = grants
+    self.bundleCount = bundleCount
   }
 }

@@ -194,7 +194,7 @@ extension VerificationRun {
 
   // MARK: - Evidence
 
-  /// Two ids validly signed by one role for one batch.
+  /// Two ids validly signed by one role for one batch, or two roots for one size.
   private mutating func evidence(_ genesis: Genesis) throws(Fault) -> String {
     guard verifier.question == nil else {
       throw .undecided("evidence answers no question about an account or a trade")
@@ -220,10 +220,11 @@ extension VerificationRun {
       }
       sign(finding.role, finding.key, keyID: nil)
       verdict.answer = [
-        "\(finding.role) signed two headers for batch \(finding.batch)", "\(finding.first)",
+        "\(finding.role) signed \(finding.objects)", "\(finding.first)",
         "\(finding.second)",
       ]
-      return "2 signatures by \(finding.role), ids \(finding.first) and \(finding.second)"
+      let name = evidence.layer == 3 ? "roots" : "ids"
+      return "2 signatures by \(finding.role), \(name) \(finding.first) and \(finding.second)"
     } catch let fault as Fault {
       var fault = fault
       fault.offset = fault.offset ?? place

@@ -102,21 +102,28 @@ extension VerificationRun {
 
 /// What is proved, in words.
 enum Answers {
-  static func lines(of fill: Fill, _ genesis: Genesis) -> [String] {
+  /// - Parameter listed: instruments known besides those of genesis.
+  static func lines(of fill: Fill, _ genesis: Genesis, listed: [Instrument] = []) -> [String] {
     [
-      "trade \(fill.trade)", "instrument \(name(fill.instrument, genesis))", "buyer \(fill.buyer)",
+      "trade \(fill.trade)", "instrument \(name(fill.instrument, genesis, listed))",
+      "buyer \(fill.buyer)",
       "seller \(fill.seller)", "price \(fill.price.decimal)",
       "quantity \(fill.quantity.decimal)",
     ]
   }
 
-  /// The name of an instrument of genesis; the number of one listed later.
-  private static func name(_ instrument: InstrumentID, _ genesis: Genesis) -> String {
-    genesis.instrumentName(instrument)?.description ?? "\(instrument)"
+  /// An instrument's name; the number of one listed later, where only a replay knows its terms.
+  private static func name(_ id: InstrumentID, _ genesis: Genesis, _ listed: [Instrument])
+    -> String
+  {
+    genesis.instrumentName(id)?.description
+      ?? listed.first { $0.id == id }?.label(underlyings: genesis.underlyings) ?? "\(id)"
   }
 
   /// Nil when the disclosed lists are not what their tags say.
-  static func lines(of proof: AccountProof, _ genesis: Genesis) -> [String]? {
+  static func lines(of proof: AccountProof, _ genesis: Genesis, listed: [Instrument] = [])
+    -> [String]?
+  {
     guard !proof.fields.isEmpty else { return ["account \(proof.account) does not exist"] }
     let cash = Money(raw: Int64(bitPattern: UInt64(littleEndian: proof.fields[0].words.0)))
     var lines = ["account \(proof.account) exists", "cash \(cash.decimal)"]
@@ -136,7 +143,7 @@ enum Answers {
         var reader = ByteReader(bytes.rawSpan)
         _ = try reader.read(Bytes32.self)
         for _ in 0..<(try reader.read(UInt32.self)) {
-          let instrument = name(InstrumentID(try reader.read(UInt32.self)), genesis)
+          let instrument = name(InstrumentID(try reader.read(UInt32.self)), genesis, listed)
           let quantity = Quantity(raw: try reader.read())
           let cost = Money(raw: try reader.read())
           _ = try reader.span(24)

@@ -1,6 +1,7 @@
 import Clearing
 import Commitments
 import Execution
+import Instruments
 import Primitives
 import Wire
 
@@ -33,7 +34,7 @@ extension VerificationRun {
         pending.append(body.bundles, index)
         _ = try replay.replayClearing(signedBatch, body, signedClearance)
         replay.seal()
-        look(in: body, index, genesis)
+        look(in: body, index, genesis, replay)
       } catch {
         // An earlier forged signature is the first fault.
         try check(&pending, signatures)
@@ -118,15 +119,27 @@ extension VerificationRun {
   // MARK: - Questions to a replayed range
 
   /// Finds the fill of the trade asked for.
-  private mutating func look(in body: BatchBody, _ index: Int, _ genesis: Genesis) {
+  private mutating func look(
+    in body: BatchBody, _ index: Int, _ genesis: Genesis, _ replay: borrowing Replay
+  ) {
     guard case .trade(let trade)? = verifier.question, replayAnswer == nil else { return }
     for event in 0..<body.eventCount where body.eventKind(event) == .fill {
       let fill = body.event(event, as: Fill.self)
       if fill.trade == trade {
         replayAnswer = .success(
-          ["batch \(batches[index].header.batch)"] + Answers.lines(of: fill, genesis))
+          ["batch \(batches[index].header.batch)"]
+            + Answers.lines(of: fill, genesis, listed: VerificationRun.listed(replay)))
       }
     }
+  }
+
+  /// Every instrument the replay knows.
+  private static func listed(_ replay: borrowing Replay) -> [Instrument] {
+    var found: [Instrument] = []
+    for number in 0..<replay.execution.instrumentCount {
+      if let terms = replay.execution.instrument(InstrumentID(UInt32(number))) { found.append(terms) }
+    }
+    return found
   }
 
   private mutating func answer(from replay: inout Replay, _ genesis: Genesis) {
@@ -137,7 +150,8 @@ extension VerificationRun {
         replayAnswer = .failure(.failed("account \(account) is not under the replayed root"))
         return
       }
-      replayAnswer = Answers.lines(of: proof, genesis).map { .success($0) } ?? .failure(
+      let lines = Answers.lines(of: proof, genesis, listed: VerificationRun.listed(replay))
+      replayAnswer = lines.map { .success($0) } ?? .failure(
         .failed("account \(account)'s record"))
     case .trade(let trade)? where replayAnswer == nil:
       replayAnswer = .failure(

@@ -22,6 +22,9 @@ final class ReplayDesk: @unchecked Sendable {
   private var book: SettlementBook
   private var batches: [UInt64: CheckedBatch] = [:]
   private var clearances: [UInt64: CheckedClearance] = [:]
+  /// Until when clearing may show which batch it cleared, where that is not the one we were shown.
+  private var doubtEnd: UInt64?
+  private static let doubtNanoseconds: UInt64 = 5_000_000_000
 
   init(service: SettlementService, book: consuming SettlementBook) {
     self.service = service
@@ -30,15 +33,18 @@ final class ReplayDesk: @unchecked Sendable {
 
   func run() {
     while true {
-      for letter in service.box.takeAll() {
+      let letters = service.box.takeAll(until: doubtEnd)
+      if letters.isEmpty { settle() }
+      for letter in letters {
         switch letter {
         case .batch(let checked): take(checked)
+        case .shown(let batch, let encoded): take(shown: batch, encoded)
         case .clearance(let clearance, let encoded): take(clearance, encoded)
         case .query(let query, let connection, let requestID):
           answer(query, connection, requestID)
+          service.queries.leave()
         case .prove(let question, let connection, let requestID):
           prove(question, connection, requestID)
-        case .cosignature(let bytes): keep(cosignature: bytes)
         case .stop: return
         }
         settle()
@@ -63,10 +69,15 @@ final class ReplayDesk: @unchecked Sendable {
         .execution, number, first.encoded, checked.encoded, refused: checked.batch.header.id)
       return
     }
-    // What came again after a reconnection is dropped.
-    guard number >= book.replay.batch else { return }
+    guard isWanted(number) else { return }
     batches[number.raw] = checked
     if isSigned { service.pending.batches.put(number.raw, checked.encoded) }
+  }
+
+  /// What came again after a reconnection is dropped, and what nobody asked for yet.
+  private func isWanted(_ number: BatchNumber) -> Bool {
+    let next = book.replay.batch.raw
+    return number.raw >= next && number.raw - next < LogWindow.batchCount
   }
 
   /// What execution signed as this number before, if we have seen it.
@@ -126,7 +137,7 @@ final class ReplayDesk: @unchecked Sendable {
       contradict(.clearing, number, first.encoded, encoded, refused: clearance.header.id)
       return
     }
-    guard number >= book.replay.batch else { return }
+    guard isWanted(number) else { return }
     clearances[number.raw] = CheckedClearance(
       clearance: clearance, encoded: encoded, fault: fault)
     if fault == nil { service.pending.clearances.put(number.raw, encoded) }
@@ -137,17 +148,46 @@ final class ReplayDesk: @unchecked Sendable {
       let claim = clearances[book.replay.batch.raw]
     {
       let number = book.replay.batch
+      if isDoubtful(checked, claim) { return }
+      doubtEnd = nil
       batches[number.raw] = nil
       clearances[number.raw] = nil
       do throws(Difference) {
         // Execution's faults come first: what clearing made of a bad batch is no fault of clearing.
         if checked.fault == nil, let fault = claim.fault { throw fault }
         let settled = try book.settle(checked, claim.clearance, claim.encoded)
-        service.wanted.set(number.raw + 1)
+        service.settled(through: number)
         service.commit(settled)
       } catch {
         freeze(error, number, checked, claim)
       }
+    }
+  }
+
+  /// Whether clearing cleared another batch of this number than execution showed us, and may still
+  /// show it. If execution signed both, execution is to blame; if nobody shows one, clearing names
+  /// what was never signed.
+  private func isDoubtful(_ checked: CheckedBatch, _ claim: CheckedClearance) -> Bool {
+    let header = checked.batch.header
+    guard checked.fault == nil, claim.fault == nil, claim.clearance.header.execution != header.id
+    else { return false }
+    if let doubtEnd { return Clock.monotonicNanoseconds < doubtEnd }
+    doubtEnd = Clock.monotonicNanoseconds + ReplayDesk.doubtNanoseconds
+    service.showBatch(header.batch)
+    return true
+  }
+
+  /// Takes a batch execution signed, as clearing was shown it.
+  private func take(shown batch: SignedBatch, _ encoded: [UInt8]) {
+    let number = batch.header.batch
+    guard book.refusal == nil, doubtEnd != nil, number == book.replay.batch,
+      let first = firstBatch(number)
+    else { return }
+    if first.id != batch.header.id {
+      contradict(.execution, number, first.encoded, encoded, refused: batch.header.id)
+    } else {
+      // The same as ours: what the Clearance names is of clearing's making.
+      doubtEnd = 0
     }
   }
 
@@ -169,47 +209,10 @@ final class ReplayDesk: @unchecked Sendable {
     book.refusal = refusal
     batches = [:]
     clearances = [:]
+    doubtEnd = nil
     service.commit(
       SettledBatch(
         durable: refusal.durable, batch: [], clearance: [], checkpoint: [], refusal: refusal))
-  }
-
-  // MARK: - Cosignatures
-
-  /// Keeps a witness's cosignature of a checkpoint we signed: u64 batch, then the line. One line a
-  /// witness; lines of others are dropped.
-  private func keep(cosignature bytes: [UInt8]) {
-    do {
-      var reader = ByteReader(bytes.rawSpan)
-      let batch: UInt64 = try reader.read()
-      let text = try reader.array(reader.remaining)
-      guard let checkpoint = try service.keeper.store.value(.checkpoint, batch),
-        let own = service.keys.note(checkpoint)
-      else { return }
-      let note = try SignedNote(parsing: own + text)
-      let verifiers = try service.context.genesis.witnesses.map {
-        try NoteVerifier(name: $0.name, algorithm: .cosignature, key: $0.key)
-      }
-      let held = try service.keeper.store.value(.cosignature, batch) ?? []
-      let known = try SignedNote(parsing: own + held).signatures
-      var lines = try SignedNote(text: note.text)
-      for witness in try note.verified(by: verifiers) {
-        func isIts(_ line: NoteSignature) -> Bool {
-          line.name == witness.name && line.keyID == witness.keyID
-        }
-        guard !known.contains(where: isIts), let line = note.signatures.first(where: isIts) else {
-          continue
-        }
-        lines.append(line)
-      }
-      guard !lines.signatures.isEmpty else { return }
-      let added = Array(lines.serialized.utf8.dropFirst(note.text.utf8.count + 1))
-      try service.keeper.store.commit { (transaction) throws(StorageFailure) in
-        try transaction.put(.cosignature, batch, held + added)
-      }
-    } catch {
-      service.context.log.warning("refused a cosignature", metadata: ["error": "\(error)"])
-    }
   }
 
   // MARK: - Queries
@@ -244,69 +247,37 @@ final class ReplayDesk: @unchecked Sendable {
 
   // MARK: - Proofs
 
-  /// Makes a small file that proves an account at the last batch, or a trade.
+  /// Takes what a proof needs of the replayed state; the rest is the proof desk's.
   private func prove(_ question: ProveMessage, _ connection: Connection, _ requestID: UInt64) {
-    do {
-      guard let file = try proof(question) else {
-        connection.refuse(
-          requestID,
-          ErrorMessage(.notFound, "settlement does not know subject \(question.subject)"))
-        return
-      }
-      connection.send(
-        type: MessageType.proof, flags: .response, requestID: requestID, body: file)
-    } catch {
-      connection.refuse(requestID, ErrorMessage(.internalError, "\(error)"))
+    guard let (subject, log) = subject(of: question) else {
+      connection.refuse(
+        requestID,
+        ErrorMessage(.notFound, "settlement does not know subject \(question.subject)"))
+      service.proofs.waiting.leave()
+      return
     }
+    service.proofs.put(
+      ProofDesk.Question(connection: connection, requestID: requestID, subject: subject, log: log))
   }
 
-  private func proof(_ question: ProveMessage) throws -> [UInt8]? {
-    guard book.log.count > 0 else { return nil }
-    let last = UInt64(book.log.count - 1)
-    let number: UInt64
+  private func subject(of question: ProveMessage) -> (ProofDesk.Question.Subject, LogProof)? {
+    let size = book.log.count
+    guard size > 0 else { return nil }
+    func place(_ number: Int) -> LogProof {
+      LogProof(
+        index: UInt64(number), size: UInt64(size),
+        path: book.log.inclusionProof(of: number, size: size))
+    }
     switch question.kind {
-    case .account: number = last
+    case .account:
+      let account = AccountID(UInt32(clamping: question.subject))
+      return (.account(book.replay.clearing.accountProof(account)), place(size - 1))
     case .trade:
-      guard let place = book.tradeEnds.firstIndex(where: { $0 > question.subject }),
-        question.subject >= 1
-      else { return nil }
-      number = UInt64(place)
+      guard question.subject >= 1, let number = book.batch(ofTrade: question.subject) else {
+        return nil
+      }
+      return (.trade(TradeID(question.subject)), place(number))
     case .range, .evidence: return nil
     }
-    guard let batchBytes = try stored(.events, number),
-      let clearanceBytes = try stored(.clearance, number),
-      try stored(.checkpoint, last) != nil, let text = try service.note(last)
-    else { return nil }
-    let path = book.log.inclusionProof(of: Int(number), size: book.log.count)
-    let logProof = LogProof(index: number, size: UInt64(book.log.count), path: path)
-    let batch = try SignedBatch(encoded: batchBytes.rawSpan)
-    let clearance = try SignedClearance(encoded: clearanceBytes.rawSpan)
-    let checkpoint = try SignedNote(parsing: text)
-    let genesis = service.context.genesis
-    if question.kind == .account {
-      let proof = book.replay.clearing.accountProof(AccountID(UInt32(clamping: question.subject)))
-      return BundleFileBuilder.account(
-        genesis: genesis, proof: proof, clearance: clearance, log: logProof,
-        checkpoint: checkpoint)
-    }
-    let receipts = try stored(.receipts, number) ?? []
-    guard
-      let proof = TradeProof(
-        of: TradeID(question.subject), in: try BatchBody(batch.body), receipts: receipts)
-    else { return nil }
-    return BundleFileBuilder.trade(
-      genesis: genesis, proof: proof, batch: batch, clearance: clearance, log: logProof,
-      checkpoint: checkpoint)
-  }
-
-  /// A stored value; the newest batches may still be on their way.
-  private func stored(_ kind: RecordKind, _ batch: UInt64) throws -> [UInt8]? {
-    for _ in 0..<200 {
-      if batch < service.published.raw, let value = try service.keeper.store.value(kind, batch) {
-        return value
-      }
-      sleepMilliseconds(5)
-    }
-    return nil
   }
 }

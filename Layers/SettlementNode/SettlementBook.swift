@@ -25,7 +25,7 @@ struct SettlementBook: ~Copyable {
 
   /// The book at its last durable moment.
   static func load(_ context: LayerContext, _ keeper: StateKeeper) throws -> SettlementBook {
-    var replay = Replay(genesis: context.genesis)
+    var replay = Replay(genesis: context.genesis, indexKey: .random(in: 0 ... .max))
     let head = try keeper.load(&replay)
     if let head { try rebuild(&replay, head, keeper.store) }
     var book = SettlementBook(replay, origin: context.genesis.settlementNote.name)
@@ -68,7 +68,19 @@ struct SettlementBook: ~Copyable {
       let clearance = try SignedClearance(encoded: bytes.rawSpan)
       grants.append((clearance.header, try ClearanceBody(encoded: clearance.body.rawSpan)))
     }
-    replay.restore(grants: grants)
+    // Folders of before have no count: theirs begins here.
+    let bundleCount: UInt64 = reader.remaining > 0 ? try reader.read() : 0
+    replay.restore(grants: grants, bundleCount: bundleCount)
+  }
+
+  /// The place of the batch a trade is in.
+  func batch(ofTrade trade: UInt64) -> Int? {
+    var (low, high) = (0, tradeEnds.count)
+    while low < high {
+      let middle = (low + high) / 2
+      if tradeEnds[middle] > trade { high = middle } else { low = middle + 1 }
+    }
+    return low < tradeEnds.count ? low : nil
   }
 
   /// Replays a batch and its Clearance.
@@ -97,6 +109,7 @@ struct SettlementBook: ~Copyable {
     extra.write(checked.batch.header.id)
     extra.write(clearingID)
     replay.clearing.log.encode(into: &extra)
+    extra.write(replay.bundleCount)
     let isCheckpoint = (number.raw + 1) % StateKeeper.checkpointInterval == 0
     let durable = DurableBatch(
       batch: number,

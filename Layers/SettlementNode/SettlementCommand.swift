@@ -60,9 +60,13 @@ import Wire
       }
       return Peer(configuration: configuration, handler: handler, loops: loops[place])
     }
+    let followers = [
+      LogFollower(service: service, log: .batches),
+      LogFollower(service: service, log: .clearances),
+    ]
+    service.follow(by: followers)
     var peers = [
-      peer(0, .execution, LogFollower(service: service, log: .batches)),
-      peer(1, .clearing, LogFollower(service: service, log: .clearances)),
+      peer(0, .execution, followers[0]), peer(1, .clearing, followers[1]),
     ]
     if let witness = service.witness { peers.append(peer(2, .settlement, witness)) }
     for peer in peers { peer.start() }

@@ -52,9 +52,10 @@ final class SettlementService: ServerHandler, @unchecked Sendable {
   enum Letter: Sendable {
     case batch(CheckedBatch)
     case clearance(SignedClearance, encoded: [UInt8])
+    /// A batch of execution as clearing was shown it.
+    case shown(SignedBatch, encoded: [UInt8])
     case query(QueryMessage, Connection, requestID: UInt64)
     case prove(ProveMessage, Connection, requestID: UInt64)
-    case cosignature([UInt8])
     case stop
   }
 
@@ -77,6 +78,10 @@ final class SettlementService: ServerHandler, @unchecked Sendable {
   private let commits: CommitThread<SettledBatch>
   private let verify: OrderedPipeline<(SignedBatch, [UInt8]), Letter>
   private var replayThread: NamedThread?
+  private var proofDesk: ProofDesk?
+  let queries = WaitingRequests()
+  /// Those who follow the two logs for us.
+  private let followers = Mutex<[LogFollower]>([])
 
   init(
     context: LayerContext, keeper: StateKeeper, book: consuming SettlementBook,
@@ -152,8 +157,31 @@ final class SettlementService: ServerHandler, @unchecked Sendable {
     verify = OrderedPipeline(
       "verify", workers: context.workerCount, capacity: 64, chunk: 1, priority: .idle, output: box,
       transform: { .batch(CheckedBatch($0.0, $0.1, genesis: genesis, network: network)) })
+    proofDesk = ProofDesk(service: self)
     let desk = ReplayDesk(service: self, book: book)
     replayThread = NamedThread("replay") { desk.run() }
+  }
+
+  /// Set before the replay thread starts, and for good.
+  var proofs: ProofDesk {
+    guard let proofDesk else { preconditionFailure("the proof desk is set in init") }
+    return proofDesk
+  }
+
+  /// The two that follow execution's and clearing's logs for us.
+  func follow(by more: [LogFollower]) { followers.withLock { $0 = more } }
+
+  /// A batch has been replayed and will be stored: the logs may bring more.
+  func settled(through number: BatchNumber) {
+    wanted.set(number.raw + 1)
+    for follower in followers.withLock({ $0 }) { follower.advance(to: number.raw + 1) }
+  }
+
+  /// Asks clearing to show the batch it cleared under a number.
+  func showBatch(_ number: BatchNumber) {
+    for follower in followers.withLock({ $0 }) where follower.log == .clearances {
+      follower.showBatch(number)
+    }
   }
 
   func commit(_ settled: SettledBatch) {
@@ -165,6 +193,7 @@ final class SettlementService: ServerHandler, @unchecked Sendable {
     verify.close()
     box.put(.stop)
     replayThread?.join()
+    proofDesk?.stop()
     commits.stop()
     batches.stop()
     clearances.stop()
@@ -224,16 +253,21 @@ final class SettlementService: ServerHandler, @unchecked Sendable {
         }
       case MessageType.query:
         let query = try QueryMessage(decoding: frame.body.rawSpan)
-        box.put(.query(query, connection, requestID: frame.requestID))
+        if queries.enter(connection, frame.requestID) {
+          box.put(.query(query, connection, requestID: frame.requestID))
+        }
       case MessageType.prove:
         let question = try ProveMessage(decoding: frame.body.rawSpan)
-        box.put(.prove(question, connection, requestID: frame.requestID))
-      case MessageType.cosignature:
-        guard frame.body.count <= 4_096 else {
-          throw DecodingFailure.tooMany(
-            field: "cosignature", count: frame.body.count, maximum: 4_096)
+        if proofs.waiting.enter(connection, frame.requestID) {
+          box.put(.prove(question, connection, requestID: frame.requestID))
         }
-        box.put(.cosignature(frame.body))
+      case MessageType.cosignature:
+        guard frame.body.count <= ProofDesk.cosignatureByteCountMax else {
+          throw DecodingFailure.tooMany(
+            field: "cosignature", count: frame.body.count,
+            maximum: ProofDesk.cosignatureByteCountMax)
+        }
+        proofs.put(cosignature: frame.body, from: connection)
       case SessionMessage.error:
         break
       default:

@@ -27,6 +27,7 @@ final class Witness: PeerHandler, Sendable {
   private let settlement: NoteVerifier
   private let store: Store
   private let log: Logger
+  private let window = LogWindow(.checkpoints)
 
   init(
     _ context: LayerContext, _ keeper: StateKeeper, key: SharedKey, verifier: NoteVerifier,
@@ -62,12 +63,13 @@ final class Witness: PeerHandler, Sendable {
     } catch {
       log.error("cannot read a cosignature", metadata: ["error": "\(error)"])
     }
-    connection.send(
-      type: MessageType.follow, requestID: 1,
-      body: FollowMessage(.checkpoints, from: BatchNumber(next)).encoded)
+    window.begin(connection, from: next)
   }
 
-  func disconnected(_ connection: Connection) { state.withLock { $0.connection = nil } }
+  func disconnected(_ connection: Connection) {
+    window.end(connection)
+    state.withLock { $0.connection = nil }
+  }
 
   func received(_ frame: Frame, from connection: Connection) {
     guard frame.type == MessageType.checkpoint else { return }
@@ -76,7 +78,11 @@ final class Witness: PeerHandler, Sendable {
       let checkpoint = try Checkpoint(parsing: note.text)
       _ = try note.verified(by: [settlement])
       guard checkpoint.origin == settlement.name, checkpoint.size > 0 else { return }
-      state.withLock { $0.waiting[UInt64(checkpoint.size - 1)] = note }
+      let batch = UInt64(checkpoint.size - 1)
+      state.withLock { state in
+        guard batch >= state.next, batch - state.next < LogWindow.batchCount else { return }
+        state.waiting[batch] = note
+      }
     } catch {
       connection.close(error: ErrorMessage(.malformed, "\(error)"))
       return
@@ -122,6 +128,7 @@ final class Witness: PeerHandler, Sendable {
       try transaction.put(.cosignature, batch, line)
     }
     state.next = batch + 1
+    window.advance(to: batch + 1)
     if let connection = state.connection { send(batch, line, connection) }
   }
 

@@ -18,8 +18,12 @@ public struct ConnectionLimits: Hashable, Sendable {
   /// A frame must be complete so long after its first byte; a long one gets more time, by
   /// `byteRateFloor`.
   public var frameTimeoutMilliseconds = 10_000
-  /// Bytes a second that a frame under way must bring on top of its `frameTimeoutMilliseconds`.
+  /// Bytes a second that a frame under way must bring on top of its `frameTimeoutMilliseconds`, and
+  /// that a reader must take of what waits for it on top of `idleTimeoutMilliseconds`.
   public var byteRateFloor = 65_536
+  /// Bad signatures over a connection's life, beyond which it is closed. Each costs a check that
+  /// nobody pays for; a client that signs has none.
+  public var badSignaturesMax = 1_024
 
   public init() {}
 }
@@ -45,6 +49,8 @@ public final class Connection: Sendable {
 
   private let state: Mutex<State>
   private let pending = Atomic<Int>(0)
+  private let written = Atomic<UInt64>(0)
+  private let badSignatures = Atomic<Int>(0)
   private let channel: any Channel
   private let limits: ConnectionLimits
   /// The first and the longest buffer made before it is known how much will be sent.
@@ -151,6 +157,22 @@ public final class Connection: Sendable {
     if isHeld { schedule() }
   }
 
+  /// Counts signatures that came over it and do not hold; too many end it.
+  public func charge(badSignatures count: Int) {
+    let total = badSignatures.add(count, ordering: .relaxed).newValue
+    guard total > limits.badSignaturesMax else { return }
+    end(
+      .refused(
+        ErrorMessage(
+          .unauthorised, figures: (Int64(total), Int64(limits.badSignaturesMax)),
+          "too many bad signatures")))
+  }
+
+  /// Whether more bad signatures came over it than one connection may bring.
+  public var isOvercharged: Bool {
+    badSignatures.load(ordering: .relaxed) > limits.badSignaturesMax
+  }
+
   /// Ends the connection after what was sent before, and the error if there is one.
   public func close(error: ErrorMessage? = nil) {
     end(error.map { .refused($0) } ?? .closed(by: nil))
@@ -197,6 +219,9 @@ extension Connection {
   /// Whether reading stands still by our own will.
   var isReadHeld: Bool { state.withLock { $0.isReadHeld } }
 
+  /// Bytes the system has taken so far.
+  var writtenByteCount: UInt64 { written.load(ordering: .relaxed) }
+
   /// Counts requests that came in.
   func received(requests count: Int) { state.withLock { $0.inFlight += count } }
 
@@ -214,6 +239,7 @@ extension Connection {
       let byteCount = taken.readableBytes
       channel.writeAndFlush(taken).whenComplete { [self] _ in
         pending.subtract(byteCount, ordering: .relaxed)
+        written.add(UInt64(byteCount), ordering: .relaxed)
         readOn()
       }
     }

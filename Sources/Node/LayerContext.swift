@@ -22,6 +22,9 @@ public struct OperatorSettings: Sendable {
   public var batchIntervalMilliseconds = 20
   /// Threads that check signatures; 0: as many as there are processors.
   public var workers = 0
+  /// A segment holds the longest group: an opening with the Clearances it adopts, and all bundles of
+  /// its batch, each as long as a batch's body at most.
+  public static let journalSegmentByteCountMin = 20 << 20
   public var journalSegmentByteCount = Journal.segmentByteCount
   /// Free space every commit must leave.
   public var reserveByteCount = 64 << 20
@@ -53,7 +56,12 @@ public struct OperatorSettings: Sendable {
       workers = min(max(count, 0), 64)
     }
     if let count = try value.optionalInteger(at: "journal_segment_bytes", as: Int.self) {
-      journalSegmentByteCount = max(count, 20 << 20)
+      guard count >= OperatorSettings.journalSegmentByteCountMin, count % 4_096 == 0 else {
+        throw NodeFailure.configuration(
+          "config: journal_segment_bytes: expected a multiple of 4096 from "
+            + "\(OperatorSettings.journalSegmentByteCountMin) on, found \(count)")
+      }
+      journalSegmentByteCount = count
     }
     if let count = try value.optionalInteger(at: "reserve_bytes", as: Int.self) {
       reserveByteCount = max(count, 0)
@@ -187,7 +195,7 @@ public struct LayerContext: Sendable {
       case .execution: key == genesis.execution.handshake
       case .clearing: key == genesis.clearing.handshake
       case .settlement: key == genesis.settlement.handshake
-      case .witness: true
+      case .witness: genesis.witnesses.contains { $0.key == key }
       }
     }
     return configuration

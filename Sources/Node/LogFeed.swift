@@ -67,6 +67,9 @@ public final class LogFeed: @unchecked Sendable {
         Follower(
           connection: connection, requestID: requestID, next: next,
           through: message.through.raw, log: message.log, wantsEnd: message.wantsEnd))
+      // Following is bounded here, and holds no place among the requests in flight: its frames all
+      // say that more come.
+      connection.finished()
       monitor.signal()
     }
   }

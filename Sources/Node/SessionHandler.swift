@@ -64,6 +64,8 @@ final class SessionHandler: ChannelDuplexHandler {
   private var heardAt: UInt64 = 0
   private var frameBeganAt: UInt64?
   private var isPinged = false
+  /// Bytes the system had taken when it last took some, and when that was.
+  private var taken: (byteCount: UInt64, at: UInt64) = (0, 0)
   private var timer: RepeatedTask?
 
   init(
@@ -309,6 +311,7 @@ extension SessionHandler {
         end(.timeout("a handshake", milliseconds: limit), context)
       }
     case .agreed(let connection):
+      checkReader(connection, now, context)
       // Time we did not read in is not the other side's fault.
       if connection.isReadHeld {
         heardAt = now
@@ -317,6 +320,22 @@ extension SessionHandler {
       }
       checkFrame(now, context)
       checkIdle(connection, now, context)
+    }
+  }
+
+  /// Whoever takes nothing of what waits for him is not waited for.
+  private func checkReader(
+    _ connection: Connection, _ now: UInt64, _ context: ChannelHandlerContext
+  ) {
+    let (waiting, byteCount) = (connection.pendingByteCount, connection.writtenByteCount)
+    guard waiting > 0, byteCount == taken.byteCount else {
+      taken = (byteCount, now)
+      return
+    }
+    let limit =
+      limits.idleTimeoutMilliseconds + waiting / max(1, limits.byteRateFloor / 1000)
+    if elapsed(taken.at, now) > limit {
+      end(.timeout("a reader of what waits for it", milliseconds: limit), context)
     }
   }
 

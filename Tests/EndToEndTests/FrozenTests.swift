@@ -12,12 +12,18 @@ import Wire
 private final class LyingLayer: ServerHandler {
   private let log: FollowMessage.Log
   private let objects: [[UInt8]]
+  /// Batches it shows as clearing does, to whoever asks for one.
+  private let batches: [[UInt8]]
   let heard = Mutex<SignedFrozen?>(nil)
   private let address: Address
   private let network: Digest
 
-  init(_ network: RecoveryNetwork, _ log: FollowMessage.Log, _ objects: [[UInt8]]) throws {
+  init(
+    _ network: RecoveryNetwork, _ log: FollowMessage.Log, _ objects: [[UInt8]],
+    showing batches: [[UInt8]] = []
+  ) throws {
     self.log = log
+    self.batches = batches
     self.objects = objects
     self.network = network.base.network
     address = try Address(network.base.address(log == .batches ? "execution" : "clearing"))
@@ -45,11 +51,11 @@ private final class LyingLayer: ServerHandler {
       heard.withLock { $0 = try? SignedFrozen(encoded: body.rawSpan) }
     }
     guard frame.type == MessageType.follow,
-      let message = try? FollowMessage(decoding: body.rawSpan), message.log == log
+      let message = try? FollowMessage(decoding: body.rawSpan)
     else { return }
-    for object in objects.dropFirst(Int(message.from.raw)) {
+    for object in (message.log == log ? objects : batches).dropFirst(Int(message.from.raw)) {
       connection.send(
-        type: log == .batches ? MessageType.batch : MessageType.clearance,
+        type: message.log == .batches ? MessageType.batch : MessageType.clearance,
         flags: [.response, .more], requestID: frame.requestID, body: object)
     }
   }
@@ -150,6 +156,65 @@ struct FrozenTests {
     try network.start("settlement", data: network.folder + "/lied-to")
     #expect(try network.state("settlement") == "frozen")
     #expect(try signedStatement(network) == statement)
+    try network.stopAll()
+  }
+
+  @Test("of two batches shown to two, execution is to blame; of one nobody shows, clearing")
+  func culprit() throws {
+    let network = try RecoveryNetwork("culprit")
+    try network.startAll()
+    let connection = try network.base.connect("execution")
+    try network.base.fund(connection)
+    try network.trade(12, connection)
+    let last = try #require(network.acknowledged.last).leaf.batch
+    try network.base.settle(through: last)
+    var batches: [[UInt8]] = []
+    try DemoQuery.log(try network.base.connect("execution"), .batches, through: last) {
+      batches.append($0)
+    }
+    var clearances: [[UInt8]] = []
+    try DemoQuery.log(try network.base.connect("clearing"), .clearances, through: last) {
+      clearances.append($0)
+    }
+    try network.stopAll()
+    // Batch 1 as execution tells it to settlement: another time, and all else in order.
+    let second = batches[1]
+    var told = try SignedBatch(encoded: second.rawSpan)
+    let original = told.header.id
+    told.header.time = Timestamp(raw: told.header.time.raw + 1)
+    told.signature = KeyRole.execution.key(seed: TestNetwork.seed).sign(told.header.id)
+    var shown = batches
+    shown[1] = told.encoded
+    let execution = try LyingLayer(network, .batches, shown)
+    let honest = try LyingLayer(network, .clearances, clearances, showing: batches)
+    var servers = [try execution.serve(), try honest.serve()]
+    defer { for server in servers { server.stop() } }
+    try network.start("settlement", data: network.folder + "/lied-to")
+    try network.waitFor("settlement", toBe: "frozen")
+    var statement = try signedStatement(network)
+    #expect(statement.frozen.layer == 1 && statement.frozen.refused == original)
+    let reason = try network.status("settlement").string(at: "reason")
+    #expect(reason.contains("execution claims a second header \(original)"), "\(reason)")
+    // Clearing that names a batch of its own making has none to show.
+    try network.stop("settlement")
+    for server in servers { server.stop() }
+    servers = []
+    let cleared = clearances[1]
+    var made = try SignedClearance(encoded: cleared.rawSpan)
+    made.header.execution = SHA256.digest([1])
+    made.signature = KeyRole.clearing.key(seed: TestNetwork.seed).sign(made.header.id)
+    var forged = clearances
+    forged[1] = made.encoded
+    servers = [
+      try LyingLayer(network, .batches, batches).serve(),
+      try LyingLayer(network, .clearances, forged).serve(),
+    ]
+    try network.start("settlement", data: network.folder + "/lied-to-again")
+    try network.waitFor("settlement", toBe: "frozen")
+    statement = try signedStatement(network)
+    #expect(statement.frozen.layer == 2 && statement.frozen.refused == made.header.id)
+    let frozen = try #require(try network.status("settlement")["frozen"])
+    #expect(try frozen.string(at: "field") == "exec_id")
     try network.stopAll()
   }
 

@@ -249,6 +249,42 @@ struct HostileTests {
     network.killAll()
   }
 
+  @Test("a connection that goes on with bad signatures is closed, and no other")
+  func badSignatures() throws {
+    let network = try TestNetwork("charged")
+    try network.startAll()
+    let connection = try network.connect("execution")
+    try network.fund(connection)
+    let account = network.builder.traders[0]
+    let bundle = network.bundle([TestNetwork.order(.buy, 59_000)], account)
+    let leaf = try #require(try network.submit(bundle, connection).accepted.first).leaf
+    var replayed = bundle.bytes
+    replayed[replayed.count - 1] ^= 1
+    // A used nonce under a bad signature is told nothing of the first outcome.
+    let answer = try network.submit(replayed, connection)
+    #expect(answer.accepted.isEmpty && answer.refused.first?.refusal == .nonceUsed)
+    let hostile = try network.connect("execution")
+    var closed: ErrorCode?
+    for _ in 0..<24 where closed == nil {
+      do {
+        let id = try hostile.send(
+          type: MessageType.submit,
+          body: SubmitMessage(bundles: Array(repeating: replayed, count: 100)).encoded)
+        var refused = 0
+        while refused < 100 {
+          let body = try hostile.response(to: id).body
+          refused += try SubmittedMessage(decoding: body.rawSpan).refused.count
+        }
+      } catch let failure as ClientFailure {
+        guard case .refused(_, let message) = failure else { throw failure }
+        closed = message.code
+      }
+    }
+    #expect(closed == .unauthorised)
+    #expect(try network.submit(bundle, connection).accepted.first?.leaf == leaf)
+    network.killAll()
+  }
+
   // MARK: - Folders and disks
 
   @Test("a folder of another network, role or user is refused by name before anything is signed")

@@ -142,6 +142,86 @@ struct LayerTests {
     try network.stopAll()
   }
 
+  @Test("a settlement far behind catches up, and counts all transactions also after a restart")
+  func farBehind() throws {
+    let network = try TestNetwork("behind")
+    try Files.create(
+      network.folder + "/config.json", Array(#"{"batch_interval_ms": 1}"#.utf8))
+    network.config = network.folder + "/config.json"
+    try network.start("clearing")
+    try network.start("execution")
+    let connection = try network.connect("execution")
+    try network.fund(connection)
+    // Several windows of batches, one bundle in each.
+    var last = BatchNumber(0)
+    var sent = 0
+    while last.raw < 300 {
+      let bundle = network.bundle(
+        [TestNetwork.order(.buy, 59_000)], network.builder.traders[sent % 8])
+      let answer = try network.submit(bundle, connection)
+      let leaf = try #require(answer.accepted.first).leaf
+      last = leaf.batch
+      sent += 1
+    }
+    try network.start("settlement")
+    try network.settle(through: last)
+    let path = network.folder + "/all.nvb"
+    let count = try network.export(through: last, to: path).reduce(0) {
+      $0 + UInt64($1.header.bundleCount)
+    }
+    #expect(count == UInt64(sent + network.builder.publishers.count + 1))
+    for _ in 0..<2 {
+      let status = try DemoQuery.status(try network.connect("settlement"))
+      #expect(try status.integer(at: "bundles", as: UInt64.self) == count)
+      network.kill("settlement")
+      try network.start("settlement")
+      try network.settle(through: last)
+    }
+    #expect(try network.verify(path) == 0)
+    network.killAll()
+  }
+
+  @Test("a demo that is told to end leaves no layer running, and too long a folder is named")
+  func interruptedDemo() throws {
+    let folder = "/tmp/novate-interrupted-\(getpid())"
+    defer { _ = try? Command.run("/bin/sh", ["-c", "rm -rf \(folder) \(folder)-*.out"]) }
+    for number in [SIGTERM, SIGINT] {
+      let output = "\(folder)-\(number).out"
+      let command = "exec \(TestNetwork.programs)/novate demo --data \(folder) >\(output) 2>&1"
+      let arguments = ["/bin/sh", "-c", command]
+      var words = unsafe arguments.map { unsafe strdup($0) }
+      unsafe words.append(nil)
+      defer { unsafe words.forEach { unsafe free($0) } }
+      var child: pid_t = 0
+      var attributes = CleanSignals.attributes()
+      defer { unsafe posix_spawnattr_destroy(&attributes) }
+      let code = unsafe posix_spawn(&child, "/bin/sh", nil, &attributes, words, environ)
+      try #require(code == 0)
+      var pids: [pid_t] = []
+      for _ in 0..<3_000 where pids.count < 3 {
+        usleep(10_000)
+        guard Files.exists(output) else { continue }
+        let text = String(decoding: try Files.read(output, byteCountMax: 1 << 20), as: UTF8.self)
+        pids = text.split(separator: "\n").filter { $0.hasPrefix("process ") }.compactMap { line in
+          line.split(separator: ",").first { $0.hasPrefix(" pid ") }.flatMap {
+            pid_t($0.dropFirst(5))
+          }
+        }
+      }
+      try #require(pids.count == 3)
+      #expect(pids.allSatisfy { kill($0, 0) == 0 })
+      kill(child, number)
+      var status: Int32 = 0
+      _ = unsafe waitpid(child, &status, 0)
+      #expect(status >> 8 & 0xff == 128 + number, "status \(status)")
+      #expect(pids.allSatisfy { kill($0, 0) != 0 && errno == ESRCH })
+    }
+    let long = "/tmp/" + String(repeating: "x", count: LayerGroup.folderByteCountMax)
+    #expect(
+      try Command.run(TestNetwork.programs + "/novate", ["demo", "--data", long]) == 1)
+    #expect(!Files.exists(long))
+  }
+
   @Test("hostile bytes close their own connection and change nothing")
   func hostileBytes() throws {
     let network = try TestNetwork("hostile")

@@ -247,6 +247,40 @@ import Wire
     #expect(try desk.send(0, [.block(Self.block(network))])[0].status == .filled)
   }
 
+  @Test("a block checked by the caller and one checked here end alike, whatever the index key")
+  func checkedElsewhere() throws {
+    var forged = Self.block(TestWorld.genesis(clients: 4).networkID, nonce: 71)
+    forged.reference += 1
+    var headers: [ExecutionHeader] = []
+    var outcomes: [[Outcome]] = []
+    for (isChecked, indexKey) in [(false, 1), (true, 1), (true, 0xFEED_F00D)] as [(Bool, UInt64)] {
+      var desk = try Desk(indexKey: indexKey)
+      let network = desk.genesis.networkID
+      let bundle = desk.maker.bundle(
+        Desk.client(0),
+        [
+          .block(forged), Desk.order(.buy, 99_000, 1, clientID: 7),
+          .block(Self.block(network, nonce: 72)), .block(Self.block(network, nonce: 72)),
+          .cancelClient(instrument: InstrumentID(0), clientID: 7),
+        ], at: desk.machine.time)
+      #expect(bundle.blockTrades.map { $0.isSigned(network: network) } == [false, true, true])
+      var found: [Outcome] = []
+      try desk.machine.apply(
+        bundle,
+        counterparties: isChecked
+          ? bundle.blockTrades.map { $0.isSigned(network: network) } : [nil],
+        into: &found)
+      outcomes.append(found)
+      try desk.turn()
+      headers.append(desk.last.header)
+    }
+    #expect(
+      outcomes[0].map(\.code)
+        == [OutcomeCode.counterpartySignature, .done, .done, .counterpartyNonce, .done].map(\.rawValue))
+    #expect(outcomes[1] == outcomes[0] && outcomes[2] == outcomes[0])
+    #expect(headers[1] == headers[0] && headers[2] == headers[0])
+  }
+
   @Test("a bundle's signature under the block tag, or a block's under the bundle tag, is no good")
   func tagsApart() throws {
     let network = TestWorld.genesis(clients: 4).networkID

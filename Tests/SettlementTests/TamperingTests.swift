@@ -200,6 +200,58 @@ struct TamperingTests {
     #expect(Comparison.compare(file, [1, 2, 3]).exitCode == 1)
   }
 
+  @Test("two checkpoints of one size and two roots are proved from two files, and never forged")
+  func twoCheckpoints() throws {
+    let honest = try world.checkpoint(9)
+    let other = try world.checkpoint(9, witnesses: 2, root: SHA256.digest([9]))
+    let files = [
+      try world.range(checkpoints: [world.checkpoint(12), honest]),
+      try world.range(checkpoints: [other, world.checkpoint(12)]),
+    ]
+    guard case .equivocation("settlement", BatchNumber(8), let evidence) =
+      Comparison.compare(files[0], files[1])
+    else {
+      Issue.record("\(Comparison.compare(files[0], files[1]))")
+      return
+    }
+    let verdict = world.hash.verify(evidence)
+    #expect(verdict.exitCode == 4, "\(verdict.text(name: "evidence"))")
+    #expect(verdict.answer.first == "settlement signed two checkpoints of size 9")
+    #expect(verdict.signers.map(\.key) == [world.genesis.settlementNote.key])
+    // Small proofs are compared as well as ranges.
+    let account = try world.accountFile(AccountID(7))
+    #expect(
+      Comparison.compare(
+        account, try world.range(checkpoints: [world.checkpoint(12, root: .zero)])
+      ).exitCode == 4)
+    // Other sizes do not contradict each other, nor does another text of the same root.
+    #expect(
+      Comparison.compare(files[0], try world.range(checkpoints: [world.checkpoint(8)])).exitCode
+        == 0)
+    // A note that somebody else signed accuses nobody.
+    var forged = Checkpoint(
+      origin: world.genesis.settlementNote.name, size: 9, root: .zero
+    ).note
+    forged.append(honest.signatures[0])
+    let outcome = Comparison.compare(files[0], try world.range(checkpoints: [forged]))
+    #expect(outcome.exitCode == 1, "\(outcome)")
+    func bytes(_ note: SignedNote) -> [UInt8] { Array(note.serialized.utf8) }
+    for (first, second) in [
+      (honest, honest), (honest, forged), (honest, try world.checkpoint(8)), (forged, other),
+    ] {
+      let file = BundleFileBuilder.evidence(
+        genesis: world.genesis,
+        EquivocationEvidence(layer: 3, first: bytes(first), second: bytes(second)),
+        batch: BatchNumber(8))
+      #expect(world.hash.verify(file).exitCode == 1)
+    }
+    let misplaced = BundleFileBuilder.evidence(
+      genesis: world.genesis,
+      EquivocationEvidence(layer: 3, first: bytes(honest), second: bytes(other)),
+      batch: BatchNumber(9))
+    #expect(world.hash.verify(misplaced).exitCode == 1)
+  }
+
   @Test("the witness quorum: met, not met, a bad cosignature, a policy's own")
   func witnesses() throws {
     let world = try World(seed: 3, count: 3, quorum: 2)

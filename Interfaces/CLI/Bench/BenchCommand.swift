@@ -60,6 +60,8 @@ struct PipelineCommand: ParsableCommand {
   }
 
   func run() throws {
+    for size in bundle { try LayerGroup.check("\(data)/bundles-of-\(size)") }
+    Children.endWithSignals()
     try Files.makeFolder(data)
     let calibration = try BenchCalibration(folder: data)
     var report = PipelineReport(calibration)

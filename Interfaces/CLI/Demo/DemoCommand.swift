@@ -49,6 +49,8 @@ struct DemoCommand: ParsableCommand {
 
   private func play() throws -> Bool {
     let start = SystemClock.monotonicNanoseconds
+    try LayerGroup.check(data)
+    Children.endWithSignals()
     let programs = LayerGroup.programsFolder()
     let tape: any MarketTape = try chain.map { try ChainTape($0) } ?? CrashTape()
     try DemoFolder.clear(data)

@@ -238,10 +238,13 @@ enum Command {
     var child: pid_t = 0
     var attributes = CleanSignals.attributes()
     defer { unsafe posix_spawnattr_destroy(&attributes) }
-    let code = unsafe posix_spawn(&child, path, nil, &attributes, words, environ)
+    let code = Children.start(&child) {
+      unsafe posix_spawn(&$0, path, nil, &attributes, words, environ)
+    }
     guard code == 0 else { throw ProcessFailure.spawn(program: path, code: code) }
     var status: Int32 = 0
     _ = unsafe waitpid(child, &status, 0)
+    Children.forget(child)
     return status & 0x7f == 0 ? (status >> 8) & 0xff : 128
   }
 }

@@ -5,7 +5,8 @@ import Primitives
 import Settlement
 import Wire
 
-/// `novate compare A B`: looks for two signed headers of one role for one batch.
+/// `novate compare A B`: looks for two signed headers of one role for one batch, and for two signed
+/// checkpoints of one size.
 struct CompareCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "compare", abstract: "Look for equivocation between two bundle files.",
@@ -40,7 +41,10 @@ struct CompareCommand: ParsableCommand {
     case .undecided(let reason): Screen.say("CANNOT DECIDE: \(reason).")
     case .failed(let reason): Screen.say("FAILED: \(reason).")
     case .equivocation(let role, let batch, let evidence):
-      Screen.say("EQUIVOCATION PROVED: \(role) signed two headers for batch \(batch).")
+      let objects =
+        role == "settlement"
+        ? "two checkpoints of size \(batch.raw + 1)" : "two headers for batch \(batch)"
+      Screen.say("EQUIVOCATION PROVED: \(role) signed \(objects).")
       do {
         try Files.create(out, evidence)
         Screen.say("evidence    \(out)")
