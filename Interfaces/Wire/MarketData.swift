@@ -1,5 +1,4 @@
 import Commitments
-public import Instruments
 public import Primitives
 
 /// FOLLOW_MARKET: an instrument's order book and trades, or an account's orders, fills and

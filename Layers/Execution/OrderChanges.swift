@@ -1,4 +1,3 @@
-public import Instruments
 public import Primitives
 public import Wire
 

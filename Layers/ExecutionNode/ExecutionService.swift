@@ -31,6 +31,8 @@ final class ExecutionService: ServerHandler, @unchecked Sendable {
   /// Settlement's refusal, if there is one.
   let frozen: FrozenNotice
   let feed: LogFeed
+  /// Books and accounts' orders for whoever follows them.
+  let market = MarketFeed()
   private let pipeline: OrderedPipeline<Submission, Letter>
   private let journal: JournalThread
   private let commits: CommitThread<ClosedBatch>
@@ -55,6 +57,7 @@ final class ExecutionService: ServerHandler, @unchecked Sendable {
       "feed", messageType: MessageType.batch, end: first.raw
     ) { batch in ExecutionService.object(batch, store: store, key: key, log: log) }
     let feed = self.feed
+    let market = self.market
     pipeline = OrderedPipeline(
       "verify", workers: context.workerCount, capacity: 65_536, chunk: 32,
       priority: .prompt, output: box,
@@ -67,6 +70,7 @@ final class ExecutionService: ServerHandler, @unchecked Sendable {
         let signed = SignedBatch(
           header: closed.header, signature: key.sign(closed.durable.id), body: closed.body)
         feed.publish(closed.header.batch.raw, signed.encoded)
+        if let news = closed.market { market.publish(news, body: closed.body) }
         box.put(.stored(closed.header.batch, journalIndex: closed.journalIndex))
       })
     journal = JournalThread(
@@ -111,12 +115,16 @@ final class ExecutionService: ServerHandler, @unchecked Sendable {
     journal.stop()
     commits.stop()
     feed.stop()
+    market.stop()
   }
 
   // MARK: - ServerHandler
 
   func connected(_ connection: Connection) {}
-  func disconnected(_ connection: Connection) { feed.forget(connection) }
+  func disconnected(_ connection: Connection) {
+    feed.forget(connection)
+    market.forget(connection)
+  }
 
   func received(_ frame: Frame, from connection: Connection) { received([frame], from: connection) }
 
@@ -129,6 +137,10 @@ final class ExecutionService: ServerHandler, @unchecked Sendable {
           try submissions += self.submissions(frame, connection)
         case MessageType.follow:
           try follow(frame, connection)
+        case MessageType.followMarket:
+          market.follow(
+            try FollowMarketMessage(decoding: frame.body.rawSpan), connection,
+            requestID: frame.requestID)
         case MessageType.query:
           let query = try QueryMessage(decoding: frame.body.rawSpan)
           if queries.enter(connection, frame.requestID) {

@@ -124,9 +124,14 @@ struct ExecutionStart: ~Copyable {
 
 extension ClosedBatch {
   /// Closes the machine's batch and gathers all that must become durable with it.
-  init(closing machine: inout ExecutionMachine, _ acknowledgements: [Acknowledgement]) {
+  /// - Parameter followed: the markets and accounts whose news go with it.
+  init(
+    closing machine: inout ExecutionMachine, _ acknowledgements: [Acknowledgement],
+    followed: FollowedSubjects? = nil
+  ) {
     let (header, body) = machine.closeBatch()
     let delta = machine.delta()
+    market = followed?.taken(from: machine, header, acknowledgements)
     machine.seal()
     var leaves = ByteWriter(capacity: acknowledgements.count * 160)
     for leaf in acknowledgements { leaf.write(to: &leaves) }

@@ -1,5 +1,4 @@
 import Execution
-import Instruments
 import Node
 import Primitives
 import Synchronization

@@ -27,6 +27,8 @@ struct ClosedBatch: Sendable {
   var durable: DurableBatch
   var header: ExecutionHeader
   var body: [UInt8]
+  /// What it did to the markets and accounts that are followed.
+  var market: MarketBatch?
   /// The journal group that opened it.
   var journalIndex: UInt64 = 0
 }

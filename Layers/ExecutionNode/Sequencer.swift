@@ -178,7 +178,8 @@ struct Sequencer: ~Copyable {
 
   private mutating func close() {
     JournalEntry.close(batch: state.machine.batch).write(to: &entries)
-    let closed = ClosedBatch(closing: &state.machine, state.acknowledgements)
+    let closed = ClosedBatch(
+      closing: &state.machine, state.acknowledgements, followed: service.market.followed)
     let isEmpty = closed.header.bundleCount == 0 && closed.header.eventCount == 0
     isFutile = isEmpty && (isFutile || isDirected)
     group.closed = closed
