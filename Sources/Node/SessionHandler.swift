@@ -92,6 +92,7 @@ final class SessionHandler: ChannelDuplexHandler {
   func channelActive(context: ChannelHandlerContext) {
     openedAt = Clock.monotonicNanoseconds
     heardAt = openedAt
+    taken = (0, openedAt)
     startTimer(context)
     if case .connecting = mode {
       let handshake = ConnectingHandshake(offer, nonce: SessionHandler.nonce())
