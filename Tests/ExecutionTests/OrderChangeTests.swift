@@ -21,8 +21,9 @@ import Wire
         let instrument = InstrumentID(UInt32(random.below(2)))
         if random.chance(30) {
           let account = Desk.client(client)
-          guard let order = desk.machine.openOrders(of: account).randomElement(using: &random)
-          else { continue }
+          let open = desk.machine.openOrders(of: account)
+          if open.isEmpty { continue }
+          let order = open[random.below(open.count)]
           try desk.send(client, [.cancel(instrument: order.instrument, order: order.id)])
         } else {
           let middle: Int64 = instrument.raw == 0 ? 100_000 : 10_000
