@@ -1,6 +1,7 @@
 import Clearing
 import Client
 import Execution
+import Instruments
 import Primitives
 import Wire
 import Workloads
