@@ -51,7 +51,7 @@ struct MatchingHouse: ~Copyable {
   static func measured(_ stream: NM1, rounds: Int) throws -> Figures {
     var runs: [Figures] = []
     for _ in 0..<rounds {
-      var house = try MatchingHouse()
+      var house = try MatchingHouse.opened()
       runs.append(try house.run(stream))
     }
     let apply = runs.map(\.applySeconds).sorted()[rounds / 2]
@@ -82,7 +82,8 @@ struct MatchingHouse: ~Copyable {
   private var ids: [UInt64] = [0]
   private var fold = NM1.Fold()
 
-  private init() throws {
+  /// A house with a price and two funded accounts.
+  private static func opened() throws -> MatchingHouse {
     var builder = GenesisBuilder(startTime: Timestamp(raw: 1_700_000_000_000))
     builder.underlyings = ["BTC"]
     builder.listings = [
@@ -93,14 +94,22 @@ struct MatchingHouse: ~Copyable {
     builder.accountCount = 2
     // Two accounts stand for a whole market.
     builder.constants.openOrdersPerAccountMax = 65_536
-    let genesis = try builder.genesis(seed: 1)
+    var house = MatchingHouse(try builder.genesis(seed: 1), traders: builder.traders)
+    try house.fund()
+    return house
+  }
+
+  private init(_ genesis: Genesis, traders: [AccountID]) {
     owners = genesis.accounts
     publishers = genesis.publishers
-    traders = builder.traders
+    self.traders = traders
     nonces = Array(repeating: 0, count: owners.count)
     execution = ExecutionMachine(genesis: genesis)
     clearing = ClearingMachine(genesis: genesis)
     time = genesis.startTime.raw
+  }
+
+  private mutating func fund() throws {
     var bundles = try tick()
     for (place, account) in traders.enumerated() {
       let deposit = Action.deposit(
