@@ -85,12 +85,12 @@ struct RecordedOrdersTests {
     "they leave the book of the plainest engine, sane after every batch",
     .enabled(if: Files.exists(recording)))
   func replay() throws {
-    let network = try TestNetwork("recorded") { builder in
-      builder.listings[0].tick = Price(raw: Price.scale / 100)
-      builder.listings[0].lot = Quantity(raw: 1)
-    } _: { constants in
+    let network = try TestNetwork("recorded") { constants in
       constants.bundlesPerSecondMax = 1_000_000
       constants.openOrdersPerAccountMax = 65_535
+    } build: { builder in
+      builder.listings[0].tick = Price(raw: Price.scale / 100)
+      builder.listings[0].lot = Quantity(raw: 1)
     }
     try network.startAll()
     let connection = try network.connect("execution")

@@ -28,7 +28,8 @@ final class TestNetwork {
 
   init(
     _ name: String, seed: UInt64 = TestNetwork.seed,
-    build: (inout GenesisBuilder) -> Void = { _ in }, _ change: (inout Constants) -> Void = { _ in }
+    _ change: (inout Constants) -> Void = { _ in },
+    build: (inout GenesisBuilder) -> Void = { _ in }
   ) throws {
     self.seed = seed
     folder = "/tmp/novate-\(name)-\(getpid())-\(UInt32.random(in: 0..<1_000_000))"
