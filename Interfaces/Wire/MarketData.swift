@@ -74,7 +74,7 @@ public struct FollowMarketMessage: Sendable, Equatable {
   /// What the level adds to its book's checksum: the first eight bytes of its SHA-256, little-endian;
   /// nothing if it is empty.
   var checksum: UInt64 {
-    quantity.raw == 0 ? 0 : withBytes { SHA256.digest($0) }.withBytes { $0.load(at: 0) }
+    quantity.raw == 0 ? 0 : UInt64(littleEndian: withBytes { SHA256.digest($0) }.words.0)
   }
 }
 

@@ -74,7 +74,7 @@ import Wire
     let book = try Self.book()
     var expected: UInt64 = 0
     for level in book.levels(.sell) + book.levels(.buy) {
-      expected &+= level.withBytes { SHA256.digest($0) }.withBytes { $0.load(at: 0) }
+      expected &+= UInt64(littleEndian: level.withBytes { SHA256.digest($0) }.words.0)
     }
     #expect(book.checksum == expected)
   }
