@@ -27,17 +27,18 @@ import Workloads
   /// `novate bench matching --fuzz`.
   @Test("the book does what sorted arrays do")
   func fuzz() {
-    var levelMax = 0
+    var (trades, selfTrades, levelMax) = (0, 0, 0)
     for seed in 301...308 as ClosedRange<UInt64> {
       var fuzz = BookFuzz(seed: seed)
       let report = fuzz.run(max(300_000, fuzzCount) / 8)
       #expect(report.difference == nil, "seed \(seed): \(report.difference ?? "")")
-      // A fuzz in which nothing trades proves little.
-      #expect(report.trades > 300 && report.selfTrades > 30 && report.rebuilds > 0, "seed \(seed)")
+      #expect(report.rebuilds > 0, "seed \(seed)")
+      trades += report.trades
+      selfTrades += report.selfTrades
       levelMax = max(levelMax, report.levelMax)
     }
-    // Nor does one in which no side outgrows its row.
-    #expect(levelMax > PriceLevels.nearMax)
+    // A fuzz in which nothing trades, or no side outgrows its row, proves little.
+    #expect(trades > 4_000 && selfTrades > 400 && levelMax > PriceLevels.nearMax)
   }
 
   // MARK: - Prices chosen to hurt
