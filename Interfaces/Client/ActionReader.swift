@@ -14,10 +14,27 @@ struct ActionReader: Sendable {
   static let keysOfAction: [(action: String, keys: [String])] = [
     (
       "limit",
-      ["instrument", "side", "price", "quantity", "tif", "post_only", "reduce_only", "client_id"]
+      [
+        "instrument", "side", "price", "quantity", "tif", "good_till_ms", "post_only", "slide",
+        "reduce_only", "display_quantity", "self_trade", "client_id",
+      ]
+    ),
+    (
+      "market",
+      [
+        "instrument", "side", "quantity", "protection_price", "tif", "reduce_only", "self_trade",
+        "client_id",
+      ]
+    ),
+    (
+      "replace",
+      [
+        "instrument", "order", "client_id", "price", "quantity", "post_only", "slide",
+        "self_trade", "new_client_id", "if_left",
+      ]
     ),
     ("cancel", ["instrument", "order", "client_id"]),
-    ("cancel_all", ["instrument"]),
+    ("cancel_all", ["instrument", "underlying", "side"]),
     ("withdraw", ["asset", "amount", "destination"]),
     ("deposit", ["asset", "amount", "owner", "reference"]),
     ("release", ["withdrawal", "reference"]),
@@ -34,6 +51,7 @@ struct ActionReader: Sendable {
       "list",
       [
         "instrument", "tick", "lot", "order_quantity_max", "price_max", "maker_fee", "taker_fee",
+        "price_band",
       ]
     ),
     ("halt", ["instrument", "halted"]),
@@ -45,7 +63,7 @@ struct ActionReader: Sendable {
       ]
     ),
   ]
-  static let booleanKeys: Set<String> = ["post_only", "reduce_only", "halted"]
+  static let booleanKeys: Set<String> = ["post_only", "slide", "reduce_only", "halted"]
   /// Every key there is.
   static let keys: Set<String> = Set(common + ["signed"] + keysOfAction.flatMap(\.keys))
 
@@ -82,7 +100,9 @@ struct ActionReader: Sendable {
     switch name {
     case "limit": return try limit(fields)
     case "cancel": return try cancel(fields)
-    case "cancel_all": return .cancelAll(instrument: try instrumentOrAll(fields))
+    case "market": return try market(fields)
+    case "replace": return try replacement(fields)
+    case "cancel_all": return try cancelAll(fields)
     case "withdraw":
       let (asset, amount) = try amount(fields)
       return .withdraw(asset: asset, amount: amount, destination: try fields.hex("destination"))
@@ -115,36 +135,9 @@ struct ActionReader: Sendable {
   }
 }
 
-// MARK: - Orders
+// MARK: - Blocks
 
 extension ActionReader {
-  private func limit(_ fields: Fields) throws(Reason) -> Action {
-    let timeInForce: TimeInForce
-    switch try fields.optionalString("tif") {
-    case nil, "gtc": timeInForce = .gtc
-    case "ioc": timeInForce = .ioc
-    case "fok": timeInForce = .fok
-    case let found?: throw .value("tif", expected: "gtc, ioc or fok", found: found)
-    }
-    return .place(
-      instrument: try instrument(fields), side: try fields.side(), price: try fields.unit("price"),
-      quantity: try fields.unit("quantity"), timeInForce: timeInForce,
-      postOnly: try fields.flag("post_only"), reduceOnly: try fields.flag("reduce_only"),
-      clientID: try fields.optionalInteger("client_id") ?? 0)
-  }
-
-  private func cancel(_ fields: Fields) throws(Reason) -> Action {
-    let instrument = try instrument(fields)
-    let order: UInt64? = try fields.optionalInteger("order")
-    let client: UInt64? = try fields.optionalInteger("client_id")
-    switch (order, client) {
-    case (let order?, nil): return .cancel(instrument: instrument, order: OrderID(order))
-    case (nil, let client?): return .cancelClient(instrument: instrument, clientID: client)
-    case (nil, nil): throw .json(.missing("order"))
-    case (_?, _?): throw .value("cancel", expected: "order or client_id", found: "both")
-    }
-  }
-
   /// Terms the counterparty has signed; the client's own side is `side`.
   private func block(_ fields: Fields) throws(Reason) -> BlockTrade {
     let terms = ActionRecord(
@@ -197,7 +190,8 @@ extension ActionReader {
       id: InstrumentID(0), underlying: underlying, name: name, tick: try fields.unit("tick"),
       lot: try fields.unit("lot"), orderQuantityMax: try fields.unit("order_quantity_max"),
       priceMax: try fields.unit("price_max"), makerFee: try fields.unit("maker_fee"),
-      takerFee: try fields.unit("taker_fee"))
+      takerFee: try fields.unit("taker_fee"),
+      priceBand: try fields.optionalUnit("price_band") ?? Listing.defaultPriceBand)
     if let fault = terms.fault {
       throw .value("list", expected: "terms that can be listed", found: "\(fault)")
     }
@@ -217,7 +211,7 @@ extension ActionReader {
     }
   }
 
-  private func instrument(_ fields: Fields) throws(Reason) -> InstrumentID {
+  func instrument(_ fields: Fields) throws(Reason) -> InstrumentID {
     let name = try instrumentName(fields)
     guard let id = directory.id(of: name) else {
       throw .value("instrument", expected: "a listed instrument", found: name.description)
@@ -226,12 +220,12 @@ extension ActionReader {
   }
 
   /// `all`, or no instrument at all, stands for every one.
-  private func instrumentOrAll(_ fields: Fields) throws(Reason) -> InstrumentID {
+  func instrumentOrAll(_ fields: Fields) throws(Reason) -> InstrumentID {
     let text = try fields.optionalString("instrument")
     return text == nil || text == "all" ? .all : try instrument(fields)
   }
 
-  private func underlying(_ fields: Fields) throws(Reason) -> UnderlyingID {
+  func underlying(_ fields: Fields) throws(Reason) -> UnderlyingID {
     let name = try fields.string("underlying")
     guard let id = directory.underlying(named: name) else {
       throw .value(

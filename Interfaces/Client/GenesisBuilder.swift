@@ -62,16 +62,19 @@ public struct Listing: Sendable, Hashable {
   public var priceMax: Price
   public var makerFee: Ratio
   public var takerFee: Ratio
+  public var priceBand: Ratio
 
   /// The defaults: tick 0.1, lot 0.001, orders up to 10 000 contracts at up to 10 000 000, together
-  /// a tenth of `Instrument.orderNotionalMax`; fees of 0.01 % and 0.03 %.
+  /// a tenth of `Instrument.orderNotionalMax`; fees of 0.01 % and 0.03 %; a price band of half the
+  /// index.
   public init(
     _ name: InstrumentName, tick: Price = Price(raw: Price.scale / 10),
     lot: Quantity = Quantity(raw: Quantity.scale / 1_000),
     orderQuantityMax: Quantity = Quantity(raw: 10_000 * Quantity.scale),
     priceMax: Price = Price(raw: 10_000_000 * Price.scale),
     makerFee: Ratio = Ratio(raw: Ratio.scale / 10_000),
-    takerFee: Ratio = Ratio(raw: 3 * Ratio.scale / 10_000)
+    takerFee: Ratio = Ratio(raw: 3 * Ratio.scale / 10_000),
+    priceBand: Ratio = Listing.defaultPriceBand
   ) {
     self.name = name
     self.tick = tick
@@ -80,7 +83,11 @@ public struct Listing: Sendable, Hashable {
     self.priceMax = priceMax
     self.makerFee = makerFee
     self.takerFee = takerFee
+    self.priceBand = priceBand
   }
+
+  /// Half the index: wide enough for a crash between two marks, too narrow for a slip of a digit.
+  public static let defaultPriceBand = Ratio(raw: Ratio.scale / 2)
 }
 
 /// What a network starts from, before its keys are known. Its members stand in the order of
@@ -196,7 +203,8 @@ public struct GenesisBuilder: Sendable {
     return Instrument(
       id: id, underlying: UnderlyingID(UInt16(underlying)), name: listing.name,
       tick: listing.tick, lot: listing.lot, orderQuantityMax: listing.orderQuantityMax,
-      priceMax: listing.priceMax, makerFee: listing.makerFee, takerFee: listing.takerFee)
+      priceMax: listing.priceMax, makerFee: listing.makerFee, takerFee: listing.takerFee,
+      priceBand: listing.priceBand)
   }
 
   private var isName: Bool {

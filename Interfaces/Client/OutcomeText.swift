@@ -8,7 +8,7 @@ extension Outcome {
   func done(_ kind: ActionKind?) -> String {
     let (filled, left) = (Quantity(raw: figure1), Quantity(raw: figure2))
     switch kind {
-    case .place: return placed(filled: filled, left: left)
+    case .place, .replace: return placed(filled: filled, left: left)
     case .cancel: return "order \(order) cancelled with \(left.decimal) left"
     case .cancelAll: return figure1 == 1 ? "1 order cancelled" : "\(figure1) orders cancelled"
     case .block: return "traded \(filled.decimal)"
@@ -22,6 +22,9 @@ extension Outcome {
   }
 
   private func placed(filled: Quantity, left: Quantity) -> String {
+    if code == OutcomeCode.selfTrade.rawValue {
+      return "order \(order) filled \(filled.decimal); the rest met the account's own order"
+    }
     if left.raw > 0, filled.raw > 0 {
       return "order \(order) filled \(filled.decimal), \(left.decimal) rests"
     }
@@ -59,7 +62,7 @@ extension OutcomeCode {
     case .unknownOrder: return "expected an open order of the account, found none"
     case .notReducing:
       return "expected at most \(quantity1), which reduces the position, found \(quantity2)"
-    case .duplicateClientID: return "expected a client id without an open order, found one"
+    case .duplicateClientID: return "expected the terms of the open order of that client id, found others"
     case .tooManyPositions: return "expected fewer than \(figure2) positions, found \(figure1)"
     case .noMarketData: return "expected market data of the instrument, found none"
     case .marketDataStale:
@@ -87,6 +90,11 @@ extension OutcomeCode {
         DecimalText.format(figure1, digits: digits), DecimalText.format(figure2, digits: digits)
       )
       return "expected an amount of at least \(least), found \(wanted)"
+    case .priceOutsideBand: return "expected a price within the band, up to \(price2), found \(price1)"
+    case .orderExpired: return "expected an expiry after batch time \(figure2), found \(figure1)"
+    case .displayTooSmall:
+      return "expected to show at least \(quantity2), found \(quantity1)"
+    case .orderChanged: return "expected \(quantity2) left of the order, found \(quantity1)"
     }
   }
 }

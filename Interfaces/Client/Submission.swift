@@ -234,6 +234,11 @@ struct Fields {
     Value(raw: try decimal(key, digits: Value.fractionDigits))
   }
 
+  func optionalUnit<Value: DecimalUnit>(_ key: String) throws(Reason) -> Value?
+  where Value.Raw == Int64 {
+    try optionalString(key) == nil ? nil : try unit(key)
+  }
+
   func hex(_ key: String) throws(Reason) -> Bytes32 {
     let text = try string(key)
     guard let bytes = Bytes32(hex: text) else {

@@ -97,7 +97,7 @@ extension Action {
     case .surface: ActionKind.surface.recordCount
     case .list: ActionKind.list.recordCount
     case .block: ActionKind.block.recordCount
-    case .place, .cancel, .cancelClient, .cancelAll, .addKey, .revokeKey, .withdraw, .deposit,
+    case .order, .replace, .cancel, .cancelClient, .cancelOrders, .addKey, .revokeKey, .withdraw, .deposit,
       .release, .index, .halt:
       1
     }

@@ -108,7 +108,8 @@ public enum RuleSet {
   public static let manifest = """
     novate rule set 1
     protocol 1
-    matching price-time, self-trade cancels resting
+    matching price-time, self-trade by mode, iceberg to the back
+    orders gtc gtt ioc fok, market, post-only, replace, price band
     margin novate-32 scan
     netting proportional cost release
     oracle quorum median

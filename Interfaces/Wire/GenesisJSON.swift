@@ -92,6 +92,7 @@ extension Genesis {
       "price_max": .string(instrument.priceMax.decimal),
       "maker_fee": .string(instrument.makerFee.decimal),
       "taker_fee": .string(instrument.takerFee.decimal),
+      "price_band": .string(instrument.priceBand.decimal),
     ]
   }
 }
@@ -303,6 +304,7 @@ extension JSONReader {
   func instrument(_ id: InstrumentID, underlyings: [String]) throws(GenesisFailure) -> Instrument {
     try allow([
       "name", "tick", "lot", "order_quantity_max", "price_max", "maker_fee", "taker_fee",
+      "price_band",
     ])
     let text = try string("name")
     let name: InstrumentName
@@ -321,7 +323,8 @@ extension JSONReader {
       id: id, underlying: UnderlyingID(UInt16(clamping: underlying)), name: name,
       tick: try decimal("tick"), lot: try decimal("lot"),
       orderQuantityMax: try decimal("order_quantity_max"), priceMax: try decimal("price_max"),
-      makerFee: try decimal("maker_fee"), takerFee: try decimal("taker_fee"))
+      makerFee: try decimal("maker_fee"), takerFee: try decimal("taker_fee"),
+      priceBand: try decimal("price_band"))
   }
 
   func constants() throws(GenesisFailure) -> Constants {
@@ -337,7 +340,8 @@ extension Instrument {
   /// - Precondition: `underlying` is the id of the name's underlying.
   public init(
     id: InstrumentID, underlying: UnderlyingID, name: InstrumentName, tick: Price, lot: Quantity,
-    orderQuantityMax: Quantity, priceMax: Price, makerFee: Ratio = .zero, takerFee: Ratio = .zero
+    orderQuantityMax: Quantity, priceMax: Price, makerFee: Ratio = .zero,
+    takerFee: Ratio = .zero, priceBand: Ratio = .zero
   ) {
     let kind: InstrumentKind
     var (optionTypeCode, strike, expiry) = (UInt8(0), Price.zero, Timestamp.zero)
@@ -350,6 +354,7 @@ extension Instrument {
     self.init(
       id: id, underlying: underlying, kind: kind, optionTypeCode: optionTypeCode, strike: strike,
       expiry: expiry, tick: tick, lot: lot, orderQuantityMax: orderQuantityMax,
-      priceMax: priceMax, makerFee: makerFee, takerFee: takerFee)
+      priceMax: priceMax, makerFee: makerFee, takerFee: takerFee,
+      priceBand: priceBand)
   }
 }

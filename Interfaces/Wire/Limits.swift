@@ -14,6 +14,10 @@ public enum Limits {
   public static let bundlesPerBatchMax = 65_536
   /// Orders resting at once, of all accounts.
   public static let openOrdersMax = 1 << 24
+  /// Orders past their time that the opening of one batch takes out; the rest in the next.
+  public static let orderExpiriesPerBatchMax = 4_096
+  /// An order shows at least one such part of itself.
+  public static let displayParts: Int64 = 64
   /// Accounts.
   public static let accountsMax = 1 << 24
   /// Instruments ever listed.

@@ -25,6 +25,7 @@ public import Primitives
   case unknownOrder = 12
   /// Figures: position, quantity.
   case notReducing = 13
+  /// A resting order of the account has the client id, and other terms.
   case duplicateClientID = 14
   /// Figures: positions, maximum.
   case tooManyPositions = 15
@@ -40,6 +41,8 @@ public import Primitives
   case unknownAsset = 22
   case notAuthorised = 23
   case unknownAccount = 24
+  /// The other side is the account itself. Of an order that was carried out: what is not filled and
+  /// does not rest met an own order.
   case selfTrade = 25
   case counterpartySignature = 26
   case counterpartyNonce = 27
@@ -50,6 +53,14 @@ public import Primitives
   case batchFull = 31
   /// Figures: amount, minimum.
   case amountTooSmall = 32
+  /// Figures: price, the furthest the instrument's band allows.
+  case priceOutsideBand = 33
+  /// Figures: expiry asked for, batch time.
+  case orderExpired = 34
+  /// Figures: quantity to show, minimum.
+  case displayTooSmall = 35
+  /// Figures: quantity left, quantity expected.
+  case orderChanged = 36
 }
 
 /// Whether an action did what it asked for.

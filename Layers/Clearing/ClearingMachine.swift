@@ -217,7 +217,7 @@ public struct ClearingMachine: ~Copyable {
     case .index, .surface:
       record.id < genesis.underlyings.count && genesis.publishers.contains(account)
     case .list, .halt: genesis.governance.contains(account)
-    case .place, .cancel, .cancelAll, .addKey, .revokeKey, .block: false
+    case .place, .cancel, .cancelAll, .addKey, .revokeKey, .block, .replace: false
     }
   }
 

@@ -33,7 +33,7 @@ extension ClearingMachine {
         by: instruction.account)
     case .list, .halt:
       approve(bundle, record, at: index, by: instruction.account)
-    case .place, .cancel, .cancelAll, .addKey, .revokeKey, .block, nil:
+    case .place, .cancel, .cancelAll, .addKey, .revokeKey, .block, .replace, nil:
       preconditionFailure("events are checked before they are booked")
     }
   }

@@ -197,6 +197,26 @@ extension ExecutionMachine {
       let instrument = instruments[slot]
       table.update(instrument, market: markets[instrument.underlying.index])
     }
+    bands.removeAll(keepingCapacity: true)
+    for slot in 0..<instruments.count { bands.append(band(of: instruments[slot])) }
+  }
+
+  /// The furthest prices the band lets an order name: `high` for a buy, above the mark, `low` for a
+  /// sell, below it; on tick and inside the instrument's limits. Without a band, the limits.
+  private func band(of instrument: Instrument) -> (low: Int64, high: Int64) {
+    let (tick, priceMax) = (instrument.tick.raw, instrument.priceMax.raw)
+    guard instrument.priceBand.raw > 0, table.isPriced(instrument.id) else {
+      return (tick, priceMax)
+    }
+    let index = Int128(indices[instrument.underlying.index].price.raw)
+    let width = (index * Int128(instrument.priceBand.raw)).divided(
+      by: Int128(Ratio.scale), rounding: .down)
+    let (mark, step) = (Int128(table.mark(instrument.id).raw), Int128(tick))
+    func edge(_ price: Int128, _ rounding: Rounding) -> Int64 {
+      let onTick = max(0, price).divided(by: step, rounding: rounding) * step
+      return Int64(clamping: max(step, min(onTick, Int128(priceMax))))
+    }
+    return (edge(mark - width, .up), edge(mark + width, .down))
   }
 
   // MARK: - Equity and sums
@@ -216,8 +236,7 @@ extension ExecutionMachine {
       let terms = terms(order.instrument)
       let sums = risk.slot(order.account, terms.underlying)
       table.add(
-        exposure(order.isBuy ? .buy : .sell, quantity: order.remaining, price: order.price, terms),
-        terms.id, to: &risk.sums, sums)
+        wholeExposure(order, terms), terms.id, to: &risk.sums, sums)
     }
     risk.refreshAll()
     for index in 0..<credits.count { risk.equity[index] = grantedEquity(AccountID(UInt32(index))) }
@@ -268,13 +287,13 @@ extension ExecutionMachine {
   mutating func carryOut(_ directive: Directive) {
     switch DirectiveKind(rawValue: directive.kindCode) {
     case .cancelAll:
-      _ = cancelAll(of: directive.account, in: .all)
+      cancelAll(of: directive.account, .instrument(.all))
     case .close:
       guard directive.instrument.index < instruments.count,
         instruments[directive.instrument.index].trades(at: time)
       else { return }
       // What the account still has resting there would close the same position twice.
-      _ = cancelAll(of: directive.account, in: directive.instrument)
+      cancelAll(of: directive.account, .instrument(directive.instrument))
       let side: Side = directive.sideCode == 0 ? .buy : .sell
       // Fills since clearing looked may have closed some of it already.
       let quantity = min(

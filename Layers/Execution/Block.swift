@@ -22,11 +22,16 @@ extension ExecutionMachine {
       kindCode: ActionKind.place.rawValue, a: block.side.rawValue, id: block.instrument.raw,
       x: block.price.raw, y: block.quantity.raw)
     if let refusal = termsRefusal(terms) { return refusal }
+    for side in [block.side, block.side.opposite] {
+      if let refusal = bandRefusal(block.instrument, side, block.price) { return refusal }
+    }
     guard isSigned ?? block.isSigned(network: network) else { return .rejected(.counterpartySignature) }
-    var mirrored = terms
-    mirrored.a = block.side.opposite.rawValue
-    if let refusal = admissionRefusal(terms, account: account) { return refusal }
-    if let refusal = admissionRefusal(mirrored, account: other.account) { return refusal }
+    for (party, side) in [(account, block.side), (other.account, block.side.opposite)] {
+      let order = NewOrder(
+        account: party, instrument: block.instrument, side: side, price: block.price,
+        quantity: block.quantity)
+      if let refusal = admissionRefusal(order, replacing: nil) { return refusal }
+    }
     keys[slot].use(nonce: other.nonce)
     let booked = self.terms(block.instrument)
     let trade = TradeID(status[0].nextTrade)

@@ -23,12 +23,21 @@ public struct ExecutionMachine: ~Copyable {
   var indices = Pool<IndexEntry>()
   var slices = Pool<SliceEntry>()
   var status = Pool<StatusRecord>(capacity: 1)
+  var extras = Pool<OrderExtra>()
 
   /// Resting orders: facts, and what follows from them.
   var books: OrderBooks
 
   // Derived from the facts.
   var freeHoldings = SlotBitmap()
+  /// Slots of extras by order. Nothing iterates it where order matters.
+  var extraSlots: [UInt64: Int] = [:]
+  var freeExtras = SlotBitmap()
+  var expiries = ExpiryQueue()
+  /// Orders that expire.
+  var timedOrders = 0
+  /// How low a sell and how high a buy may be priced, by instrument.
+  var bands: [(low: Int64, high: Int64)] = []
   /// Contracts of the resting orders of each holding, bids and asks.
   var resting: [(bids: Int64, asks: Int64)] = []
   var risk: RiskBook
@@ -66,7 +75,8 @@ public struct ExecutionMachine: ~Copyable {
     for instrument in genesis.instruments { list(instrument) }
     reprice()
     root = trees.rebuiltRoot(
-      keys, credits, holdings, balances, since, books.orders, instruments, indices, slices, status)
+      keys, credits, holdings, balances, since, books.orders, instruments, indices, slices, status,
+      extras)
     seal()
   }
 
@@ -124,6 +134,7 @@ public struct ExecutionMachine: ~Copyable {
       directives += body.directives
     }
     cancelExpired()
+    expireOrders()
     for directive in directives { carryOut(directive) }
   }
 
@@ -160,7 +171,8 @@ public struct ExecutionMachine: ~Copyable {
     header.ruleSet = genesis.ruleSet
     status[0].batch += 1
     root = trees.root(
-      keys, credits, holdings, balances, since, books.orders, instruments, indices, slices, status)
+      keys, credits, holdings, balances, since, books.orders, instruments, indices, slices, status,
+      extras)
     header.postRoot = root
     previousID = header.id
     bundles.removeAll(keepingCapacity: true)

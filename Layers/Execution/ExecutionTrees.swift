@@ -4,7 +4,8 @@ import Primitives
 import Wire
 
 /// The Merkle trees over execution's pools. The exec root is the root of eight: keys with nonce
-/// windows, credit, holdings, fills since the adopted Clearance, order book, market, status, zero.
+/// windows, credit, holdings, fills since the adopted Clearance, order book, market, status, and what only
+/// some orders have, with seven places free.
 struct ExecutionTrees: ~Copyable {
   private var keys = PoolTree(recordsPerPage: 16)
   private var credits = PoolTree(recordsPerPage: 16)
@@ -16,6 +17,7 @@ struct ExecutionTrees: ~Copyable {
   private var indices = PoolTree(recordsPerPage: 1)
   private var slices = PoolTree(recordsPerPage: 1)
   private var status = PoolTree(recordsPerPage: 1)
+  private var extras = PoolTree(recordsPerPage: 16)
 
   /// Hashes what the batch touched and gives the root.
   mutating func root(
@@ -23,7 +25,8 @@ struct ExecutionTrees: ~Copyable {
     _ holdingPool: borrowing Pool<HoldingRecord>, _ balancePool: borrowing Pool<BalanceRecord>,
     _ sincePool: borrowing Pool<SinceRecord>, _ orderPool: borrowing Pool<OrderRecord>,
     _ instrumentPool: borrowing Pool<Instrument>, _ indexPool: borrowing Pool<IndexEntry>,
-    _ slicePool: borrowing Pool<SliceEntry>, _ statusPool: borrowing Pool<StatusRecord>
+    _ slicePool: borrowing Pool<SliceEntry>, _ statusPool: borrowing Pool<StatusRecord>,
+    _ extraPool: borrowing Pool<OrderExtra>
   ) -> Digest {
     keys.refresh(keyPool)
     credits.refresh(creditPool)
@@ -35,6 +38,7 @@ struct ExecutionTrees: ~Copyable {
     indices.refresh(indexPool)
     slices.refresh(slicePool)
     status.refresh(statusPool)
+    extras.refresh(extraPool)
     return combined()
   }
 
@@ -44,7 +48,8 @@ struct ExecutionTrees: ~Copyable {
     _ holdingPool: borrowing Pool<HoldingRecord>, _ balancePool: borrowing Pool<BalanceRecord>,
     _ sincePool: borrowing Pool<SinceRecord>, _ orderPool: borrowing Pool<OrderRecord>,
     _ instrumentPool: borrowing Pool<Instrument>, _ indexPool: borrowing Pool<IndexEntry>,
-    _ slicePool: borrowing Pool<SliceEntry>, _ statusPool: borrowing Pool<StatusRecord>
+    _ slicePool: borrowing Pool<SliceEntry>, _ statusPool: borrowing Pool<StatusRecord>,
+    _ extraPool: borrowing Pool<OrderExtra>
   ) -> Digest {
     keys.rebuild(keyPool)
     credits.rebuild(creditPool)
@@ -56,6 +61,7 @@ struct ExecutionTrees: ~Copyable {
     indices.rebuild(indexPool)
     slices.rebuild(slicePool)
     status.rebuild(statusPool)
+    extras.rebuild(extraPool)
     return combined()
   }
 
@@ -65,7 +71,7 @@ struct ExecutionTrees: ~Copyable {
         keys.root(), SHA256.pair(credits.root(), balances.root()), holdings.root(), since.root(),
         orders.root(),
         Merkle.root(of: [instruments.root(), indices.root(), slices.root()], width: 4),
-        status.root(),
+        status.root(), Merkle.root(of: [extras.root()], width: 8),
       ], width: 8)
   }
 }

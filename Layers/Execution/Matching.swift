@@ -7,220 +7,24 @@ extension ExecutionMachine {
   // Small readers are inlined by force: called out of line from a mutating method they make the
   // compiler copy the whole machine, two kibibytes, to lend it.
 
-  // MARK: - Placing
-
-  /// Admits, matches and rests a limit order.
-  mutating func placeOrder(_ record: ActionRecord, account: AccountID) -> Outcome {
-    if let refusal = termsRefusal(record) { return refusal }
-    if hasNoRoomForTrades { return .rejected(.batchFull) }
-    if record.z != 0, clientOrder(account, record.z) != nil {
-      return .rejected(.duplicateClientID)
-    }
-    let side = record.side
-    if record.isPostOnly, let best = books.best(record.instrument, side.opposite),
-      side == .buy ? best <= record.price : best >= record.price
-    {
-      return .rejected(.wouldCross, record.x, best.raw)
-    }
-    if let refusal = admissionRefusal(record, account: account) { return refusal }
-    if record.timeInForce == .fok {
-      let (available, fills) = quantityAvailable(record, account: account)
-      guard available >= record.y else { return .rejected(.notFillable, record.y, available) }
-      guard hasRoom(forTrades: fills) else { return .rejected(.batchFull) }
-    }
-    let id = OrderID(status[0].nextOrder)
-    status[0].nextOrder += 1
-    let left = match(
-      Taker(
-        account: account, instrument: record.instrument, side: side, price: record.price,
-        order: id, cause: .match), quantity: record.quantity)
-    let filled = record.y - left.raw
-    if left.raw == 0 { return Outcome(.filled, .done, filled, 0, order: id) }
-    if record.timeInForce != .gtc || hasNoRoomForTrades {
-      // A batch without room for another trade may have left the order crossing: it cannot rest.
-      release(account, record.instrument)
-      return Outcome(filled > 0 ? .filled : .accepted, .done, filled, 0, order: id)
-    }
-    rest(
-      OrderRecord(
-        id: id, clientID: record.z, price: record.price, remaining: left, account: account,
-        instrument: record.instrument, side: side.rawValue,
-        isReduceOnly: record.isReduceOnly || isRestricted(account) ? 1 : 0))
-    return Outcome(.accepted, .done, filled, left.raw, order: id)
-  }
-
-  /// The instrument's own rules: listed, trading, on tick and lot, within its limits.
-  @inline(__always)
-  func termsRefusal(_ record: ActionRecord) -> Outcome? {
-    let place = Int(record.id)
-    guard place < instruments.count else { return .rejected(.unknownInstrument) }
-    // Field by field: the whole record is two cache lines.
-    if instruments[place].expires && instruments[place].expiry <= time
-      || instruments[place].status == .settled
-    {
-      return .rejected(.instrumentExpired)
-    }
-    guard instruments[place].status == .active else { return .rejected(.instrumentHalted) }
-    let (tick, lot) = (instruments[place].tick.raw, instruments[place].lot.raw)
-    guard record.x % tick == 0 else { return .rejected(.priceOffTick, record.x, tick) }
-    let priceMax = instruments[place].priceMax.raw
-    guard record.x <= priceMax else { return .rejected(.priceTooHigh, record.x, priceMax) }
-    guard record.y % lot == 0 else { return .rejected(.quantityOffLot, record.y, lot) }
-    let quantityMax = instruments[place].orderQuantityMax.raw
-    guard record.y <= quantityMax else {
-      return .rejected(.quantityTooLarge, record.y, quantityMax)
-    }
-    guard table.isPriced(record.instrument) else { return .rejected(.noMarketData) }
-    return nil
-  }
-
-  /// The credit rule: initial margin holds in every scenario, whichever subset of open orders
-  /// fills. An order that does not lower what is left passes, unless its own price would leave the
-  /// account with less than nothing while the market stands still.
-  mutating func admissionRefusal(_ record: ActionRecord, account: AccountID) -> Outcome? {
-    let openOrders = Int64(credits[account.index].openOrders)
-    guard openOrders < genesis.constants.openOrdersPerAccountMax else {
-      return .rejected(
-        .tooManyOrders, openOrders, genesis.constants.openOrdersPerAccountMax)
-    }
-    guard books.count < Limits.openOrdersMax else {
-      return .rejected(.tooManyOrders, Int64(books.count), Int64(Limits.openOrdersMax))
-    }
-    let holdingCount = Int64(credits[account.index].holdingCount)
-    if holdingCount >= genesis.constants.positionsPerAccountMax,
-      holdingSlot(account, record.instrument) == nil
-    {
-      return .rejected(
-        .tooManyPositions, holdingCount, genesis.constants.positionsPerAccountMax)
-    }
-    if record.isReduceOnly || isRestricted(account) {
-      let reducible = reducibleQuantity(account, record.instrument, side: record.side)
-      guard record.y <= reducible else { return .rejected(.notReducing, reducible, record.y) }
-    }
-    if let largest = positionRefusal(record, account: account) {
-      return .rejected(.quantityTooLarge, record.y, largest)
-    }
-    let terms = terms(record.instrument)
-    let exposure = exposure(record.side, quantity: record.quantity, price: record.price, terms)
-    let slot = risk.slot(account, terms.underlying)
-    let worst = table.worst(with: exposure, record.instrument, in: risk.sums, slot)
-    let before = risk.room(account)
-    let after = risk.room(account, slot, worst: worst)
-    if after >= before {
-      if after >= 0 { return nil }
-      let still = stillRoom(account) + exposure.entry
-      if still >= 0 { return nil }
-      return .rejected(.insufficientMargin, moneyFloor(still), moneyFloor(before))
-    }
-    let age = time.raw - table.time(record.instrument).raw
-    guard age <= genesis.constants.grantAgeMax else {
-      return .rejected(.marketDataStale, age, genesis.constants.grantAgeMax)
-    }
-    guard after >= 0 else {
-      return .rejected(.insufficientMargin, moneyFloor(after), moneyFloor(before))
-    }
-    return nil
-  }
-
-  /// What is left if every resting order filled while the market stood still.
-  private func stillRoom(_ account: AccountID) -> Int128 {
-    var room = risk.equity[account.index]
-    for underlying in genesis.underlyings.indices {
-      room += risk.still(account, UnderlyingID(UInt16(underlying)))
-    }
-    return room
-  }
-
-  /// The largest order that keeps the position within its limit whatever fills, if this one does
-  /// not: position and resting orders of one side never pass `Instrument.positionMax`.
-  @inline(__always)
-  private func positionRefusal(_ record: ActionRecord, account: AccountID) -> Int64? {
-    guard let slot = holdingSlot(account, record.instrument) else { return nil }
-    let limit =
-      instruments[Int(record.id)].orderQuantityMax.raw &* Instrument.positionOrdersMax
-    let side = record.side
-    let open = side == .buy ? resting[slot].bids : resting[slot].asks
-    let size = side.sign * holdings[slot].total.raw + open
-    return size + record.y <= limit ? nil : max(0, limit - size)
-  }
-
-  @inline(__always)
-  private func isRestricted(_ account: AccountID) -> Bool {
-    AccountFlags(rawValue: credits[account.index].flags).contains(.reduceOnly)
-  }
-
-  /// How much the account may still trade on `side` to shrink its position: the position's size
-  /// less its orders already resting that way; zero when the side adds to it.
-  private func reducibleQuantity(_ account: AccountID, _ instrument: InstrumentID, side: Side)
-    -> Int64
-  {
-    guard let slot = holdingSlot(account, instrument) else { return 0 }
-    let open = side == .buy ? resting[slot].bids : resting[slot].asks
-    return max(0, closable(account, instrument, side) - open)
-  }
-
-  /// How many contracts trading on `side` would close: the size of an opposite position.
-  @inline(__always)
-  func closable(_ account: AccountID, _ instrument: InstrumentID, _ side: Side) -> Int64 {
-    guard let slot = holdingSlot(account, instrument) else { return 0 }
-    let position = holdings[slot].total.raw
-    guard position != 0, (position > 0) == (side == .sell) else { return 0 }
-    return Int64(clamping: position.magnitude)
-  }
-
-  /// Contracts a fill-or-kill order would surely find at its price or better, and at most how many
-  /// fills they take: its own orders do not count, nor reduce-only ones, whose owners' positions
-  /// earlier fills may close.
-  private func quantityAvailable(_ record: ActionRecord, account: AccountID)
-    -> (quantity: Int64, fills: Int)
-  {
-    var available: Int64 = 0
-    var fills = 0
-    books.forEachLevel(record.instrument, record.side.opposite) { price, oldest in
-      guard record.side == .buy ? price <= record.price : price >= record.price else {
-        return false
-      }
-      var slot: Int? = oldest
-      while let here = slot {
-        let order = orders[here]
-        if order.account != account {
-          fills += 1
-          if order.isReduceOnly == 0 { available += order.remaining.raw }
-        }
-        if available >= record.y { return false }
-        slot = books.next(atPriceAfter: here)
-      }
-      return true
-    }
-    return (available, fills)
-  }
-
-  /// What booking and reserving need of an instrument: a fifth of its record.
-  struct Terms {
-    let id: InstrumentID
-    let underlying: UnderlyingID
-    let makerFee: Ratio
-    let takerFee: Ratio
-  }
-
-  @inline(__always)
-  func terms(_ instrument: InstrumentID) -> Terms {
-    let place = instrument.index
-    return Terms(
-      id: instrument, underlying: instruments[place].underlying,
-      makerFee: instruments[place].makerFee, takerFee: instruments[place].takerFee)
-  }
-
-  @inline(__always)
-  func exposure(_ side: Side, quantity: Quantity, price: Price, _ terms: Terms)
-    -> OrderExposure
-  {
-    OrderExposure(
-      quantity: Quantity(raw: side.sign * quantity.raw), mark: table.mark(terms.id),
-      limit: price, feeRate: max(terms.takerFee, terms.makerFee))
-  }
-
   // MARK: - Matching
+
+  /// What a match has come to.
+  struct MatchResult {
+    var left: Quantity
+    var filled: Quantity = .zero
+    /// An own order stops it: what is left goes no further, and does not rest.
+    var isStopped = false
+    /// Part of it was lost to an own order.
+    var metItself = false
+
+    init(left: Quantity) { self.left = left }
+
+    mutating func count(_ size: Quantity) {
+      left = Quantity(raw: left.raw &- size.raw)
+      filled = Quantity(raw: filled.raw &+ size.raw)
+    }
+  }
 
   /// Whether the batch's body might pass its limit with another trade: what a bundle may still
   /// instruct clearing to do always has room.
@@ -232,48 +36,127 @@ extension ExecutionMachine {
       <= Limits.batchBodyByteCountMax
   }
 
-  /// Matches against the opposite side, best price first, oldest order first. A maker of the same
-  /// account is cancelled instead of filled, a reduce-only maker fills no more than its owner's
-  /// position and is cancelled when there is none to reduce. Returns what is left.
-  mutating func match(_ taker: Taker, quantity: Quantity) -> Quantity {
-    var left = quantity.raw
+  /// Matches against the opposite side, best price first, oldest order first. A maker whose time is
+  /// over is taken out, one of the same account is dealt with as the taker asks, a reduce-only maker
+  /// fills no more than its owner's position and is cancelled when there is none to reduce.
+  mutating func match(_ taker: Taker, quantity: Quantity) -> MatchResult {
+    var result = MatchResult(left: quantity)
     let terms = terms(taker.instrument)
-    while left > 0, !hasNoRoomForTrades {
+    while result.left.raw > 0, !result.isStopped, !hasNoRoomForTrades {
       let trade = TradeID(status[0].nextTrade)
-      switch books.step(taker, Quantity(raw: left), trade: trade, into: &events) {
+      switch books.step(taker, result.left, trade: trade, into: &events) {
       case .nothing:
-        return Quantity(raw: left)
+        return result
       case .selfTrade(let maker):
-        settleRemoval(maker)
+        settleRemoval(maker, whole: maker.remaining)
       case .fill(let maker, let size):
-        settle(maker, taker, terms, size: size)
-        left -= size.raw
-      case .reduceOnly(let slot, let maker):
-        let closable = closable(maker.account, maker.instrument, maker.isBuy ? .buy : .sell)
-        let size = min(left, maker.remaining.raw, closable)
-        if size == 0 {
-          removeOrder(slot)
-        } else {
-          books.fill(slot, maker, taker, Quantity(raw: size), trade: trade, into: &events)
-          settle(maker, taker, terms, size: Quantity(raw: size))
-          left -= size
-        }
+        settle(maker, whole: maker.remaining, taker, terms, size: size)
+        result.count(size)
+      case .special(let slot, let maker):
+        meet(slot, maker, taker, terms, &result)
       }
     }
-    return Quantity(raw: left)
+    return result
+  }
+
+  /// A maker that the book cannot deal with alone: the taker's own, one whose time is over, one with
+  /// a hidden part, or one that may only shrink its owner's position.
+  private mutating func meet(
+    _ slot: Int, _ maker: OrderRecord, _ taker: Taker, _ terms: Terms, _ result: inout MatchResult
+  ) {
+    if maker.hasExtra, isExpired(maker) {
+      removeOrder(slot)
+      return
+    }
+    if maker.account == taker.account {
+      meetOwn(slot, maker, taker, terms, &result)
+      return
+    }
+    var size = min(result.left.raw, maker.remaining.raw)
+    if maker.isReduceOnly {
+      size = min(size, closable(maker.account, maker.instrument, maker.isBuy ? .buy : .sell))
+      if size == 0 {
+        removeOrder(slot)
+        return
+      }
+    }
+    let whole = left(maker)
+    let trade = TradeID(status[0].nextTrade)
+    books.record(maker, taker, Quantity(raw: size), trade: trade, into: &events)
+    if size == whole.raw {
+      if maker.hasExtra { removeExtra(of: maker) }
+      books.remove(slot)
+    } else if size == maker.remaining.raw {
+      replenish(slot, maker)
+    } else {
+      books.orders[slot].remaining = Quantity(raw: maker.remaining.raw - size)
+    }
+    settle(maker, whole: whole, taker, terms, size: Quantity(raw: size))
+    result.count(Quantity(raw: size))
+  }
+
+  /// An order meets another of its account: nothing trades.
+  private mutating func meetOwn(
+    _ slot: Int, _ maker: OrderRecord, _ taker: Taker, _ terms: Terms, _ result: inout MatchResult
+  ) {
+    switch taker.selfTrade {
+    case .cancelResting: removeOrder(slot)
+    case .cancelTaker: result.isStopped = true
+    case .cancelBoth:
+      removeOrder(slot)
+      result.isStopped = true
+    case .decrementBoth:
+      let size = min(result.left, maker.remaining)
+      decrement(slot, maker, terms, by: size)
+      result.left = Quantity(raw: result.left.raw - size.raw)
+    }
+    result.metItself = taker.selfTrade != .cancelResting
+  }
+
+  /// Takes contracts off what an order shows, without a trade; the order goes when none are left.
+  private mutating func decrement(
+    _ slot: Int, _ order: OrderRecord, _ terms: Terms, by size: Quantity
+  ) {
+    let whole = left(order)
+    guard size < whole else {
+      removeOrder(slot)
+      return
+    }
+    changeReserve(slot, order, terms, to: Quantity(raw: whole.raw - size.raw))
+    if size == order.remaining {
+      replenish(slot, order)
+    } else {
+      books.orders[slot].remaining = Quantity(raw: order.remaining.raw - size.raw)
+    }
+  }
+
+  /// Sets aside what `quantity` of a resting order needs, for what all that is left of it needed.
+  /// The record itself is the caller's to change, after this.
+  mutating func changeReserve(
+    _ slot: Int, _ order: OrderRecord, _ terms: Terms, to quantity: Quantity
+  ) {
+    let side: Side = order.isBuy ? .buy : .sell
+    let sums = risk.slot(order.account, terms.underlying)
+    table.remove(wholeExposure(order, terms), terms.id, from: &risk.sums, sums)
+    let worst = table.add(
+      exposure(side, quantity: quantity, price: order.price, terms), terms.id, to: &risk.sums, sums)
+    risk.set(order.account, sums, worst: worst)
+    if let holding = holdingSlot(order.account, order.instrument) {
+      reserve(holding, side, quantity.raw - left(order).raw)
+    }
   }
 
   /// Books one match that the book has made: both positions, both losses, and what the maker's
   /// order had set aside.
   private mutating func settle(
-    _ maker: OrderRecord, _ taker: Taker, _ terms: Terms, size: Quantity
+    _ maker: OrderRecord, whole: Quantity, _ taker: Taker, _ terms: Terms, size: Quantity
   ) {
     status[0].nextTrade += 1
     let side = taker.side.opposite
-    let before = exposure(side, quantity: maker.remaining, price: maker.price, terms)
+    let before = exposure(side, quantity: whole, price: maker.price, terms)
     let quantity = Quantity(raw: side.sign * size.raw)
     let holding = holding(maker.account, terms.id)
-    let rest = Quantity(raw: maker.remaining.raw - size.raw)
+    let rest = Quantity(raw: whole.raw - size.raw)
     if rest.raw == 0 {
       credits[maker.account.index].openOrders -= 1
       holdings[holding].openOrders -= 1
@@ -340,19 +223,17 @@ extension ExecutionMachine {
 
   // MARK: - Resting orders
 
-  /// Puts what is left of an order into the book.
-  private mutating func rest(_ record: OrderRecord) {
+  /// Puts an order into the book; its extra, if it has one, has been entered.
+  mutating func rest(_ record: OrderRecord) {
     books.enter(record)
     let terms = terms(record.instrument)
     let holding = holding(record.account, record.instrument)
     holdings[holding].openOrders += 1
-    reserve(holding, record.isBuy ? .buy : .sell, record.remaining.raw)
+    reserve(holding, record.isBuy ? .buy : .sell, left(record).raw)
     credits[record.account.index].openOrders += 1
     let sums = risk.slot(record.account, terms.underlying)
     let worst = table.add(
-      exposure(
-        record.isBuy ? .buy : .sell, quantity: record.remaining, price: record.price, terms),
-      terms.id, to: &risk.sums, sums)
+      wholeExposure(record, terms), terms.id, to: &risk.sums, sums)
     risk.set(record.account, sums, worst: worst)
   }
 
@@ -364,22 +245,25 @@ extension ExecutionMachine {
 
   /// Cancels an order: out of the book, its contribution back, its holding released if idle.
   mutating func removeOrder(_ slot: Int) {
-    settleRemoval(books.remove(slot))
+    let record = orders[slot]
+    let whole = left(record)
+    if record.hasExtra { removeExtra(of: record) }
+    books.remove(slot)
+    settleRemoval(record, whole: whole)
   }
 
   /// What the removal of an order, already out of the book, gives back.
-  private mutating func settleRemoval(_ record: OrderRecord) {
+  private mutating func settleRemoval(_ record: OrderRecord, whole: Quantity) {
     credits[record.account.index].openOrders -= 1
     if let holding = holdingSlot(record.account, record.instrument) {
       holdings[holding].openOrders -= 1
-      reserve(holding, record.isBuy ? .buy : .sell, 0 - record.remaining.raw)
+      reserve(holding, record.isBuy ? .buy : .sell, 0 - whole.raw)
       if holdings[holding].isIdle { release(record.account, record.instrument) }
     }
     let terms = terms(record.instrument)
     let sums = risk.slot(record.account, terms.underlying)
     let worst = table.remove(
-      exposure(
-        record.isBuy ? .buy : .sell, quantity: record.remaining, price: record.price, terms),
+      exposure(record.isBuy ? .buy : .sell, quantity: whole, price: record.price, terms),
       terms.id, from: &risk.sums, sums)
     risk.set(record.account, sums, worst: worst)
   }
@@ -387,34 +271,6 @@ extension ExecutionMachine {
   @inline(__always)
   func clientOrder(_ account: AccountID, _ clientID: UInt64) -> Int? {
     books.slot(of: account, clientID: clientID)
-  }
-
-  // MARK: - Cancelling
-
-  mutating func cancel(_ record: ActionRecord, account: AccountID) -> Outcome {
-    let slot =
-      record.a == 0
-      ? books.slot(of: OrderID(record.z))
-      : clientOrder(account, record.z)
-    guard let slot, orders[slot].account == account, orders[slot].instrument == record.instrument
-    else { return .rejected(.unknownOrder) }
-    let order = orders[slot]
-    removeOrder(slot)
-    return Outcome(.accepted, .done, 0, order.remaining.raw, order: order.id)
-  }
-
-  /// Cancels an account's orders, oldest first; figure 1 counts them.
-  mutating func cancelAll(of account: AccountID, in instrument: InstrumentID) -> Outcome {
-    var count: Int64 = 0
-    var slot = books.first(of: account)
-    while let here = slot {
-      slot = books.next(ofAccountAfter: here)
-      if instrument == .all || orders[here].instrument == instrument {
-        removeOrder(here)
-        count += 1
-      }
-    }
-    return Outcome(.accepted, .done, count, 0)
   }
 
   // MARK: - Holdings

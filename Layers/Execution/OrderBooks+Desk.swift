@@ -49,7 +49,7 @@ extension OrderBooks {
       case .fill(_, let size):
         trade += 1
         left -= size.raw
-      case .reduceOnly: preconditionFailure("no order is reduce-only here")
+      case .special: preconditionFailure("orders here are plain")
       }
     }
     if left > 0, !order.isImmediate {
@@ -113,7 +113,7 @@ extension OrderBooks {
     if orders.count > 0 { books.orders.reserve(through: orders.count - 1) }
     for slot in 0..<orders.count { books.orders[slot] = orders[slot] }
     books.orders.seal()
-    books.rebuild(instruments: levels.best.count / 2, accounts: accountCount)
+    books.rebuild(instruments: levels.best.count / 2, accounts: accountCount) { $0.id.raw }
     return books
   }
 

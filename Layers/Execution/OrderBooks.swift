@@ -18,6 +18,7 @@ struct Taker {
   let price: Price
   let order: OrderID
   let cause: FillCause
+  var selfTrade = SelfTradeMode.cancelResting
 }
 
 /// What comes next for a taker.
@@ -28,8 +29,9 @@ enum MatchStep {
   case fill(OrderRecord, Quantity)
   /// The maker is the taker's own and has been taken out of the book.
   case selfTrade(OrderRecord)
-  /// The maker may only shrink its owner's position: whoever knows that says how much.
-  case reduceOnly(slot: Int, OrderRecord)
+  /// The maker has flags, or is the taker's own where that one is not to be cancelled: the machine
+  /// knows what to do with it.
+  case special(slot: Int, OrderRecord)
 }
 
 /// The resting orders of every instrument: price–time priority in flat memory. The orders
@@ -109,11 +111,12 @@ package struct OrderBooks: ~Copyable {
       return .nothing
     }
     let maker = orders[slot]
+    if maker.flags != 0 { return .special(slot: slot, maker) }
     if maker.account == taker.account {
+      guard taker.selfTrade == .cancelResting else { return .special(slot: slot, maker) }
       unlink(slot, maker.id, maker.account, hasClientID: maker.clientID != 0)
       return .selfTrade(maker)
     }
-    if maker.isReduceOnly != 0 { return .reduceOnly(slot: slot, maker) }
     let size = min(left, maker.remaining)
     fill(slot, maker, taker, size, trade: trade, into: &events)
     return .fill(maker, size)
@@ -125,16 +128,25 @@ package struct OrderBooks: ~Copyable {
     _ slot: Int, _ maker: OrderRecord, _ taker: Taker, _ size: Quantity, trade: TradeID,
     into events: inout EventBuffer
   ) {
-    events.append(
-      Fill(
-        cause: taker.cause, takerSide: taker.side, instrument: taker.instrument, trade: trade,
-        maker: maker.account, taker: taker.account, price: maker.price, quantity: size,
-        makerOrder: maker.id, takerOrder: taker.order))
+    record(maker, taker, size, trade: trade, into: &events)
     if size == maker.remaining {
       unlink(slot, maker.id, maker.account, hasClientID: maker.clientID != 0)
     } else {
       orders[slot].remaining = Quantity(raw: maker.remaining.raw &- size.raw)
     }
+  }
+
+  /// The event of a match.
+  @inline(__always)
+  func record(
+    _ maker: OrderRecord, _ taker: Taker, _ size: Quantity, trade: TradeID,
+    into events: inout EventBuffer
+  ) {
+    events.append(
+      Fill(
+        cause: taker.cause, takerSide: taker.side, instrument: taker.instrument, trade: trade,
+        maker: maker.account, taker: taker.account, price: maker.price, quantity: size,
+        makerOrder: maker.id, takerOrder: taker.order))
   }
 
   // MARK: - Resting
@@ -162,13 +174,60 @@ package struct OrderBooks: ~Copyable {
       links.append(OrderLinks())
       clientHashes.append(0)
     }
+    linkInLevel(slot, record)
+    linkInAccount(slot, record)
+  }
+
+  /// Puts an order at the back of its level.
+  @inline(__always)
+  private mutating func linkInLevel(_ slot: Int, _ record: OrderRecord) {
     let place = side(record.instrument, record.isBuy ? .buy : .sell)
     let (level, tail) = levels.append(
       Int32(truncatingIfNeeded: slot), place, PriceLevel.key(record.price, place))
     if tail >= 0 { links[Int(tail)].next = Int32(truncatingIfNeeded: slot) }
+    links[slot].previous = tail
+    links[slot].next = ~level
+  }
+
+  @inline(__always)
+  private mutating func unlinkFromLevel(_ slot: Int) {
+    let link = links[slot]
+    if link.previous >= 0 {
+      links[Int(link.previous)].next = link.next
+      if link.next < 0 { levels.setTail(~link.next, link.previous) }
+    } else if link.next >= 0 {
+      levels.setHead(~link.previous, link.next)
+    } else {
+      levels.remove(~link.previous)
+    }
+    if link.next >= 0 { links[Int(link.next)].previous = link.previous }
+  }
+
+  /// Shows another slice of an order, at the back of its level.
+  mutating func requeue(_ slot: Int, remaining: Quantity) {
+    orders[slot].remaining = remaining
+    unlinkFromLevel(slot)
+    linkInLevel(slot, orders[slot])
+  }
+
+  /// Gives a resting order another client id.
+  mutating func rename(_ slot: Int, _ clientID: UInt64) {
+    let old = orders[slot]
+    if old.clientID != 0 { clients.remove(clientHashes[slot], slot: slot) }
+    orders[slot].clientID = clientID
+    guard clientID != 0 else { return }
+    if clients.isFull { growClients() }
+    let hash = hash(old.account, clientID)
+    clientHashes[slot] = hash
+    clients.insert(hash, slot: slot)
+  }
+
+  /// Enters an order, its account's youngest, into the account's list and the indexes.
+  @inline(__always)
+  private mutating func linkInAccount(_ slot: Int, _ record: OrderRecord) {
     let accountTail = accounts[record.account.index].tail
-    links[slot] = OrderLinks(
-      previous: tail, next: ~level, accountPrevious: accountTail, accountNext: -1)
+    links[slot].accountPrevious = accountTail
+    links[slot].accountNext = -1
     if accountTail >= 0 {
       links[Int(accountTail)].accountNext = Int32(truncatingIfNeeded: slot)
     } else {
@@ -189,16 +248,8 @@ package struct OrderBooks: ~Copyable {
   private mutating func unlink(
     _ slot: Int, _ id: OrderID, _ account: AccountID, hasClientID: Bool
   ) {
+    unlinkFromLevel(slot)
     let link = links[slot]
-    if link.previous >= 0 {
-      links[Int(link.previous)].next = link.next
-      if link.next < 0 { levels.setTail(~link.next, link.previous) }
-    } else if link.next >= 0 {
-      levels.setHead(~link.previous, link.next)
-    } else {
-      levels.remove(~link.previous)
-    }
-    if link.next >= 0 { links[Int(link.next)].previous = link.previous }
     if link.accountPrevious >= 0 {
       links[Int(link.accountPrevious)].accountNext = link.accountNext
     } else {
@@ -285,19 +336,24 @@ package struct OrderBooks: ~Copyable {
   // MARK: - From facts
 
   /// Builds all that follows from the orders anew.
-  mutating func rebuild(instruments: Int, accounts accountCount: Int) {
+  /// - Parameter priority: what decides among the orders of a level.
+  mutating func rebuild(
+    instruments: Int, accounts accountCount: Int, priority: (OrderRecord) -> UInt64
+  ) {
     levels = PriceLevels(key: key)
     for _ in 0..<instruments { levels.addInstrument() }
     links = FlatArray(repeating: OrderLinks(), count: orders.count)
     clientHashes = FlatArray(repeating: 0, count: orders.count)
     accounts = FlatArray(repeating: AccountOrders(), count: accountCount)
     free = SlotBitmap(count: orders.count) { orders[$0].id.raw != 0 }
-    // Time priority is the order of ids, so levels and lists come back as they were.
-    let open = (0..<orders.count).filter { orders[$0].id.raw != 0 }
+    // Lists are in the order of ids, levels in that of priority, so both come back as they were.
+    var open = (0..<orders.count).filter { orders[$0].id.raw != 0 }
       .sorted { orders[$0].id < orders[$1].id }
     ids = SlotTable(capacity: open.count)
     clients = SlotTable(capacity: open.count)
-    for slot in open { link(slot, orders[slot]) }
+    for slot in open { linkInAccount(slot, orders[slot]) }
+    open.sort { priority(orders[$0]) < priority(orders[$1]) }
+    for slot in open { linkInLevel(slot, orders[slot]) }
   }
 
   /// What memory holds orders: records, links and levels; the index by id; the index by client id;
@@ -311,14 +367,14 @@ package struct OrderBooks: ~Copyable {
 
   /// The first thing that must hold between orders and what follows from them and does not; slow,
   /// for tests and `doctor`.
-  package func fault() -> String? {
+  func fault(priority: (OrderRecord) -> UInt64 = { $0.id.raw }) -> String? {
     var seen = 0
     for place in 0..<levels.best.count {
       if let fault = levels.fault(UInt32(place)) { return fault }
       var below = Int64.max
       while let level = levels.next(UInt32(place), below: below) {
         below = level.key
-        if let fault = fault(of: level, &seen) { return fault }
+        if let fault = fault(of: level, &seen, priority) { return fault }
       }
     }
     guard seen == ids.count else { return "levels hold \(seen) orders, the index \(ids.count)" }
@@ -337,17 +393,19 @@ package struct OrderBooks: ~Copyable {
     return seen == 0 ? nil : "accounts' lists lack \(seen) orders"
   }
 
-  private func fault(of level: PriceLevel, _ seen: inout Int) -> String? {
+  private func fault(
+    of level: PriceLevel, _ seen: inout Int, _ priority: (OrderRecord) -> UInt64
+  ) -> String? {
     var last: UInt64 = 0
     var slot: Int? = Int(level.head)
     while let here = slot {
       let order = orders[here]
-      guard order.id.raw > last, order.price == level.price, order.remaining.raw > 0,
+      guard priority(order) > last, order.price == level.price, order.remaining.raw > 0,
         side(order.instrument, order.isBuy ? .buy : .sell) == level.side, free.isUsed(here),
         self.slot(of: order.id) == here,
         order.clientID == 0 || self.slot(of: order.account, clientID: order.clientID) != nil
       else { return "order \(order.id) in slot \(here)" }
-      last = order.id.raw
+      last = priority(order)
       seen += 1
       if links[here].next < 0 && here != Int(level.tail) { return "end of level \(level.price)" }
       slot = next(atPriceAfter: here)

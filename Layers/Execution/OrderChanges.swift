@@ -38,6 +38,19 @@ extension ExecutionMachine {
   }
 }
 
+extension ExecutionMachine {
+  /// An account's resting orders as the world sees them, oldest first: of an iceberg what it shows.
+  public func restingOrders(of account: AccountID) -> [RestingOrder] {
+    var found: [RestingOrder] = []
+    var slot = books.first(of: account)
+    while let here = slot {
+      if let order = books.orders[here].resting { found.append(order) }
+      slot = books.next(ofAccountAfter: here)
+    }
+    return found
+  }
+}
+
 extension OrderRecord {
   /// The order of the slot, as the world sees it; nil for an empty one.
   var resting: RestingOrder? {

@@ -94,18 +94,23 @@ struct OrderRecord: FlatRecord {
   var id = OrderID(0)
   var clientID: UInt64 = 0
   var price: Price = .zero
+  /// What the book shows of it.
   var remaining: Quantity = .zero
   var account = AccountID(0)
   var instrument = InstrumentID(0)
   var side: UInt8 = 0
-  /// 1: it may only shrink its owner's position.
-  var isReduceOnly: UInt8 = 0
-  var reserved1: UInt16 = 0
-  var reserved2: UInt32 = 0
+  /// Bit 0: it may only shrink its owner's position. Bit 1: an `OrderExtra` says more.
+  var flags: UInt8 = 0
+  var reserved: UInt16 = 0
+  /// Of the action that gave it its terms, where it has a client id; else zero.
+  var fingerprint: UInt32 = 0
 
   static let empty = OrderRecord()
+  static let reduceOnly: UInt8 = 1
+  static let extra: UInt8 = 2
+  var isReduceOnly: Bool { flags & OrderRecord.reduceOnly != 0 }
+  var hasExtra: Bool { flags & OrderRecord.extra != 0 }
   var isBuy: Bool { side == 0 }
-  var signedRemaining: Quantity { Quantity(raw: isBuy ? remaining.raw : 0 &- remaining.raw) }
 }
 
 /// A fill or an outflow that no adopted Clearance holds yet: 48 bytes.

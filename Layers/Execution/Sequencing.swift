@@ -59,10 +59,15 @@ extension ExecutionMachine {
         return .rejected(.outOfScope)
       }
       return placeOrder(record, account: account)
+    case .replace:
+      guard key.isOwner || key.markets == .all || key.markets == record.instrument else {
+        return .rejected(.outOfScope)
+      }
+      return replaceOrder(record, account: account)
     case .cancel:
       return cancel(record, account: account)
     case .cancelAll:
-      return cancelAll(of: account, in: record.instrument)
+      return cancelAll(record, account: account)
     case .addKey:
       guard key.isOwner else { return .rejected(.outOfScope) }
       return addKey(record, account: account)

@@ -19,6 +19,7 @@ extension ExecutionMachine: PooledState {
     try visitor.visit(&indices)
     try visitor.visit(&slices)
     try visitor.visit(&status)
+    try visitor.visit(&extras)
   }
 
   /// Rebuilds all derived state after the pools were loaded, and checks the root.
@@ -29,23 +30,45 @@ extension ExecutionMachine: PooledState {
     if let fault = structureFault() { throw .state("stored state is out of shape: \(fault)") }
     previousID = previous
     root = trees.rebuiltRoot(
-      keys, credits, holdings, balances, since, books.orders, instruments, indices, slices, status)
+      keys, credits, holdings, balances, since, books.orders, instruments, indices, slices, status,
+      extras)
     guard root == expected else {
       throw .state("stored state has root \(root), expected \(expected)")
     }
-    books.rebuild(instruments: instruments.count, accounts: credits.count)
     freeHoldings = SlotBitmap(count: holdings.count) { _ in true }
     for slot in 0..<holdings.count where holdings[slot].isUsed == 0 { freeHoldings.free(slot) }
     resting = Array(repeating: (0, 0), count: holdings.count)
-    for slot in 0..<orders.count where orders[slot].id.raw != 0 {
-      let order = orders[slot]
-      if let holding = holdingSlot(order.account, order.instrument) {
-        reserve(holding, order.isBuy ? .buy : .sell, order.remaining.raw)
-      }
-    }
+    rebuildOrders()
     risk = RiskBook(underlyingCount: genesis.underlyings.count)
     reprice()
     rebuildRisk()
+  }
+
+  private mutating func rebuildOrders() {
+    extraSlots = [:]
+    expiries = ExpiryQueue()
+    timedOrders = 0
+    freeExtras = SlotBitmap(count: extras.count) { extras[$0].order.raw != 0 }
+    for slot in 0..<extras.count where extras[slot].order.raw != 0 { link(extras[slot], slot) }
+    for slot in 0..<orders.count where orders[slot].id.raw != 0 {
+      let order = orders[slot]
+      if let holding = holdingSlot(order.account, order.instrument) {
+        reserve(holding, order.isBuy ? .buy : .sell, left(order).raw)
+      }
+    }
+    let moved = movedPriorities
+    books.rebuild(instruments: instruments.count, accounts: credits.count) {
+      moved[$0.id.raw] ?? $0.id.raw
+    }
+  }
+
+  /// Priorities that are not the order's id, by id.
+  private var movedPriorities: [UInt64: UInt64] {
+    var moved: [UInt64: UInt64] = [:]
+    for slot in 0..<extras.count where extras[slot].priority != 0 {
+      moved[extras[slot].order.raw] = extras[slot].priority
+    }
+    return moved
   }
 
   // MARK: - Views
@@ -91,6 +114,11 @@ extension ExecutionMachine: PooledState {
     return (orders.book + orders.ids + orders.clients, risk.byteCount, accounts + risk.byteCount)
   }
 
+  /// Bytes held for what only some orders have.
+  public var extraByteCount: Int {
+    extras.count * MemoryLayout<OrderExtra>.stride + extraSlots.capacity * 17 + expiries.count * 16
+  }
+
   /// The most orders that ever rested at once: the lowest free slot is given first.
   public var restingOrderMax: Int { orders.count }
 
@@ -109,9 +137,9 @@ extension ExecutionMachine: PooledState {
         return "order \(order.id) has no holding"
       }
       if order.isBuy {
-        open[holding].bids += order.remaining.raw
+        open[holding].bids += left(order).raw
       } else {
-        open[holding].asks += order.remaining.raw
+        open[holding].asks += left(order).raw
       }
     }
     for slot in resting.indices where slot < open.count && resting[slot] != open[slot] {
@@ -123,7 +151,8 @@ extension ExecutionMachine: PooledState {
         return "book \(index) is crossed: \(bid.raw) against \(ask.raw)"
       }
     }
-    return books.fault()
+    let moved = movedPriorities
+    return books.fault { moved[$0.id.raw] ?? $0.id.raw }
   }
 }
 
@@ -177,7 +206,7 @@ extension ExecutionMachine {
       found.append(
         OpenOrder(
           id: record.id, clientID: record.clientID, instrument: record.instrument,
-          side: record.isBuy ? .buy : .sell, price: record.price, quantity: record.remaining))
+          side: record.isBuy ? .buy : .sell, price: record.price, quantity: left(record)))
       slot = books.next(ofAccountAfter: here)
     }
     return found

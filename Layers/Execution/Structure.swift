@@ -128,17 +128,33 @@ extension ExecutionMachine {
     var openOrders = [UInt32](repeating: 0, count: credits.count)
     var heldOrders = [UInt32](repeating: 0, count: holdings.count)
     var heldContracts = [Int128](repeating: 0, count: holdings.count)
+    var extraOf: [UInt64: Int] = [:]
+    for slot in 0..<extras.count {
+      guard isModest(extras[slot]), extraOf[extras[slot].order.raw] == nil else {
+        return "extra in slot \(slot)"
+      }
+      if extras[slot].order.raw != 0 { extraOf[extras[slot].order.raw] = slot }
+    }
     for slot in 0..<orders.count where orders[slot].id.raw != 0 {
       let order = orders[slot]
       guard order.id.raw < status[0].nextOrder, order.account.index < credits.count,
-        order.instrument.index < instruments.count, order.side <= 1, order.isReduceOnly <= 1,
+        order.instrument.index < instruments.count, order.side <= 1, order.flags <= 3,
         isOnTerms(order.instrument, order.price, order.remaining.raw),
         let holding = holdingSlot(order.account, order.instrument)
       else { return "order in slot \(slot)" }
       openOrders[order.account.index] += 1
       heldOrders[holding] += 1
       heldContracts[holding] += Int128(order.remaining.raw)
+      if order.hasExtra {
+        guard let extra = extraOf[order.id.raw],
+          order.remaining.raw + extras[extra].hidden.raw
+            <= instruments[order.instrument.index].orderQuantityMax.raw
+        else { return "extra of the order in slot \(slot)" }
+        heldContracts[holding] += Int128(extras[extra].hidden.raw)
+        extraOf[order.id.raw] = nil
+      }
     }
+    guard extraOf.isEmpty else { return "an extra of no order" }
     for account in 0..<credits.count where openOrders[account] != credits[account].openOrders {
       return "open orders of account \(account)"
     }
@@ -151,6 +167,14 @@ extension ExecutionMachine {
       }
     }
     return sinceFault()
+  }
+
+  /// Whether an extra's figures can stand together.
+  private func isModest(_ extra: OrderExtra) -> Bool {
+    let limit = Instrument.orderQuantityLimit.raw
+    return extra.expiry.raw >= 0 && (0...limit).contains(extra.display.raw)
+      && (0...limit).contains(extra.hidden.raw)
+      && (extra.hidden.raw == 0 || extra.display.raw > 0) && extra.priority < status[0].nextOrder
   }
 
   private func isOnTerms(_ instrument: InstrumentID, _ price: Price, _ quantity: Int64) -> Bool {

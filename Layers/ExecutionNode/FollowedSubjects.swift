@@ -93,10 +93,6 @@ final class FollowedSubjects: Sendable {
     -> [RestingOrder]?
   {
     guard id.index < machine.accountCount else { return nil }
-    return machine.openOrders(of: id).map {
-      RestingOrder(
-        id: $0.id, clientID: $0.clientID, account: id, instrument: $0.instrument, side: $0.side,
-        price: $0.price, quantity: $0.quantity)
-    }
+    return machine.restingOrders(of: id)
   }
 }

@@ -54,7 +54,9 @@ public import Primitives
   /// Cumulative funding, money per contract at 1e-18; the seam of the clearing issue, zero today.
   private var fundingIndexLow: UInt64 = 0
   private var fundingIndexHigh: Int64 = 0
-  private var reserved3: UInt64 = 0
+  /// How far from the mark an order may buy above it or sell below it, as a share of the index;
+  /// zero for no limit.
+  public var priceBand: Ratio = .zero
   private var reserved4: UInt64 = 0
 
   public static let empty = Instrument()
@@ -82,7 +84,8 @@ public import Primitives
   public init(
     id: InstrumentID, underlying: UnderlyingID, kind: InstrumentKind, optionTypeCode: UInt8 = 0,
     strike: Price = .zero, expiry: Timestamp = .zero, tick: Price, lot: Quantity,
-    orderQuantityMax: Quantity, priceMax: Price, makerFee: Ratio = .zero, takerFee: Ratio = .zero
+    orderQuantityMax: Quantity, priceMax: Price, makerFee: Ratio = .zero,
+    takerFee: Ratio = .zero, priceBand: Ratio = .zero
   ) {
     self.init()
     self.id = id
@@ -97,6 +100,7 @@ public import Primitives
     self.priceMax = priceMax
     self.makerFee = makerFee
     self.takerFee = takerFee
+    self.priceBand = priceBand
     statusCode = InstrumentStatus.active.rawValue
   }
 }
@@ -113,12 +117,14 @@ public enum InstrumentFailure: Error, Hashable, Sendable {
   case notional
   /// A fee outside 0…5 %.
   case fee
+  /// A price band outside 0…1.
+  case band
 }
 
 extension Instrument {
   /// Whether every reserved field is zero.
   public var isCanonical: Bool {
-    reserved0 == 0 && reserved1 == 0 && reserved2 == 0 && reserved3 == 0 && reserved4 == 0
+    reserved0 == 0 && reserved1 == 0 && reserved2 == 0 && reserved4 == 0
       && fundingIndexLow == 0 && fundingIndexHigh == 0
   }
 
@@ -188,6 +194,7 @@ extension Instrument {
     guard (0...50_000_000).contains(makerFee.raw), (0...50_000_000).contains(takerFee.raw) else {
       return .fee
     }
+    guard (0...Ratio.scale).contains(priceBand.raw) else { return .band }
     return nil
   }
 

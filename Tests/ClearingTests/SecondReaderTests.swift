@@ -50,13 +50,14 @@ struct Medley: ~Copyable {
   private var sequence: UInt64 = 0
   private var price: Int64 = 1_000
   private var outgoing: [Wire.Bundle] = []
+  private var placed: OrderTerms?
 
   static let clients = 6
   static let sessionKeys = 4
 
   init(seed: UInt64) {
     genesis = TestWorld.genesis(
-      clients: Medley.clients, instruments: TestWorld.instruments(expiry: 60_000))
+      clients: Medley.clients, instruments: TestWorld.instruments(expiry: 60_000, priceBand: 8_000_000))
     execution = ExecutionMachine(genesis: genesis)
     clearing = ClearingMachine(genesis: genesis)
     generator = Generator(seed: seed)
@@ -203,15 +204,22 @@ struct Medley: ~Copyable {
 
   private mutating func action(_ number: Int) -> Action {
     let instrument = InstrumentID(UInt32(generator.below(execution.instrumentCount + 1)))
-    let orders = execution.openOrders(of: client(generator.below(Medley.clients)))
+    let orders = execution.openOrders(
+      of: client(generator.chance(60) ? number : generator.below(Medley.clients)))
     switch generator.below(100) {
-    case 0..<62: return place(instrument)
+    case 0..<55: return place(instrument)
+    case 55..<62: return replace(orders)
     case 62..<68:
       guard let order = orders.first else { return .cancelAll(instrument: instrument) }
       return .cancel(instrument: order.instrument, order: order.id)
     case 68..<72:
       return .cancelClient(instrument: instrument, clientID: UInt64(generator.below(6)))
-    case 72..<75: return .cancelAll(instrument: generator.chance(50) ? .all : instrument)
+    case 72..<75:
+      return .cancelOrders(
+        generator.chance(40)
+          ? .underlying(UnderlyingID(UInt16(generator.below(3))))
+          : .instrument(generator.chance(50) ? .all : instrument),
+        side: generator.chance(50) ? nil : generator.chance(50) ? .buy : .sell)
     case 75..<82: return block(number, instrument)
     case 82..<88:
       return .addKey(
@@ -236,13 +244,43 @@ struct Medley: ~Copyable {
   }
 
   private mutating func place(_ instrument: InstrumentID) -> Action {
-    let tif: TimeInForce = generator.chance(70) ? .gtc : generator.chance(50) ? .ioc : .fok
-    return .place(
+    if generator.chance(4), let placed { return .order(placed) }
+    let tif: TimeInForce =
+      generator.chance(50) ? .gtc : generator.chance(40) ? .gtt : generator.chance(50) ? .ioc : .fok
+    let rests = tif == .gtc || tif == .gtt
+    let quantity = generator.within(1...500)
+    var terms = OrderTerms(
       instrument: instrument, side: generator.chance(50) ? .buy : .sell,
-      price: limit(instrument),
-      quantity: Quantity(raw: TestWorld.lot * generator.within(1...500)), timeInForce: tif,
-      postOnly: tif == .gtc && generator.chance(20), reduceOnly: generator.chance(15),
-      clientID: generator.chance(40) ? UInt64(generator.below(6)) : 0)
+      price: limit(instrument), quantity: Quantity(raw: TestWorld.lot * quantity),
+      timeInForce: tif,
+      postOnly: rests && generator.chance(25) ? (generator.chance(50) ? .reject : .slide) : .no,
+      isReduceOnly: generator.chance(15), isMarket: !rests && generator.chance(30),
+      clientID: generator.chance(40) ? UInt64(generator.below(6)) : 0,
+      selfTrade: SelfTradeMode(rawValue: UInt8(generator.below(tif == .fok ? 3 : 4)))
+        ?? .cancelResting)
+    if tif == .gtt { terms.expiry = Timestamp(raw: time.raw + generator.within(0...8_000)) }
+    if terms.isMarket, generator.chance(50) { terms.price = .zero }
+    if rests, quantity > 4, generator.chance(30) {
+      terms.display = Quantity(raw: TestWorld.lot * generator.within(quantity / 70...quantity / 3))
+    }
+    placed = terms
+    return .order(terms)
+  }
+
+  private mutating func replace(_ orders: [OpenOrder]) -> Action {
+    guard !orders.isEmpty else { return .cancelAll(instrument: .all) }
+    let old = generator.pick(orders)
+    let quantity = old.quantity.raw + TestWorld.lot * generator.within(-40...15)
+    return .replace(
+      OrderReplacement(
+        instrument: old.instrument,
+        name: old.clientID != 0 && generator.chance(50) ? .client(old.clientID) : .order(old.id),
+        price: generator.chance(50) ? old.price : limit(old.instrument),
+        quantity: Quantity(raw: max(TestWorld.lot, quantity)),
+        postOnly: generator.chance(70) ? .no : .slide,
+        selfTrade: SelfTradeMode(rawValue: UInt8(generator.below(4))) ?? .cancelResting,
+        newClientID: UInt64(generator.below(8)),
+        expectedLeft: generator.chance(80) ? .zero : old.quantity))
   }
 
   private mutating func block(_ number: Int, _ instrument: InstrumentID) -> Action {

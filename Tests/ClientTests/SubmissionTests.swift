@@ -48,6 +48,46 @@ import Wire
         quantity: Quantity(raw: 300_000_000), timeInForce: .ioc, postOnly: false,
         reduceOnly: true, clientID: .max)),
     Row(
+      #""action":"limit","instrument":"BTC-PERP","side":"buy","price":"1","quantity":"2","good_till_ms":"99","post_only":true,"slide":true,"display_quantity":"0.5","self_trade":"decrement_both""#,
+      .order(
+        OrderTerms(
+          instrument: perpetual, side: .buy, price: Price(raw: 100_000_000),
+          quantity: Quantity(raw: 200_000_000), timeInForce: .gtt, postOnly: .slide,
+          expiry: Timestamp(raw: 99), display: Quantity(raw: 50_000_000),
+          selfTrade: .decrementBoth))),
+    Row(
+      #""action":"market","instrument":"BTC-PERP","side":"sell","quantity":"2""#,
+      .order(
+        OrderTerms(
+          instrument: perpetual, side: .sell, price: .zero, quantity: Quantity(raw: 200_000_000),
+          timeInForce: .ioc, isMarket: true))),
+    Row(
+      #""action":"market","instrument":"BTC-PERP","side":"sell","quantity":"2","protection_price":"3","tif":"fok","reduce_only":true,"client_id":4,"self_trade":"cancel_both""#,
+      .order(
+        OrderTerms(
+          instrument: perpetual, side: .sell, price: Price(raw: 300_000_000),
+          quantity: Quantity(raw: 200_000_000), timeInForce: .fok, isReduceOnly: true,
+          isMarket: true, clientID: 4, selfTrade: .cancelBoth))),
+    Row(
+      #""action":"replace","instrument":"BTC-PERP","order":"17","price":"1","quantity":"2""#,
+      .replace(
+        OrderReplacement(
+          instrument: perpetual, name: .order(OrderID(17)), price: Price(raw: 100_000_000),
+          quantity: Quantity(raw: 200_000_000)))),
+    Row(
+      #""action":"replace","instrument":"BTC-PERP","client_id":"17","price":"1","quantity":"2","post_only":true,"self_trade":"cancel_taker","new_client_id":"18","if_left":"0.25""#,
+      .replace(
+        OrderReplacement(
+          instrument: perpetual, name: .client(17), price: Price(raw: 100_000_000),
+          quantity: Quantity(raw: 200_000_000), postOnly: .reject, selfTrade: .cancelTaker,
+          newClientID: 18, expectedLeft: Quantity(raw: 25_000_000)))),
+    Row(
+      #""action":"cancel_all","underlying":"ETH","side":"sell""#,
+      .cancelOrders(.underlying(UnderlyingID(1)), side: .sell)),
+    Row(
+      #""action":"cancel_all","instrument":"BTC-PERP","side":"buy""#,
+      .cancelOrders(.instrument(perpetual), side: .buy)),
+    Row(
       #""action":"cancel","instrument":"BTC-PERP","order":"17""#,
       .cancel(instrument: perpetual, order: OrderID(17))),
     Row(
@@ -98,7 +138,16 @@ import Wire
           id: InstrumentID(0), underlying: UnderlyingID(1), kind: .future,
           expiry: Timestamp(raw: 1_774_598_400_000), tick: Price(raw: 50_000_000),
           lot: Quantity(raw: 1_000_000), orderQuantityMax: Quantity(raw: 10_000_000_000),
-          priceMax: Price(raw: 5_000_000_000_000), takerFee: Ratio(raw: 500_000)))),
+          priceMax: Price(raw: 5_000_000_000_000), takerFee: Ratio(raw: 500_000),
+          priceBand: Listing.defaultPriceBand))),
+    Row(
+      #""action":"list","instrument":"ETH-27MAR26","tick":"0.5","lot":"0.01","order_quantity_max":"100","price_max":"50000","maker_fee":"0","taker_fee":"0","price_band":"0""#,
+      .list(
+        Instrument(
+          id: InstrumentID(0), underlying: UnderlyingID(1), kind: .future,
+          expiry: Timestamp(raw: 1_774_598_400_000), tick: Price(raw: 50_000_000),
+          lot: Quantity(raw: 1_000_000), orderQuantityMax: Quantity(raw: 10_000_000_000),
+          priceMax: Price(raw: 5_000_000_000_000)))),
   ]
 
   @Test("a line is the action it spells, and one that a bundle may hold", arguments: rows)
@@ -181,7 +230,7 @@ import Wire
     Fault(limit("account", nil), #"expected key "account", found none"#),
     Fault(limit("account", #""-1""#), #""account": the number does not fit its unit"#),
     Fault(limit("account", #""x""#), #""account": expected an integer, found "x""#),
-    Fault(limit("action", #""buy""#), #""action": expected one of limit, cancel,"#),
+    Fault(limit("action", #""buy""#), #""action": expected one of limit, market, replace, cancel,"#),
     Fault(limit("side", #""long""#), #""side": expected buy or sell, found "long""#),
     Fault(limit("price", "1"), #""price": expected a string, found a number"#),
     Fault(limit("price", #""0""#), "price at offset 0 is outside its domain"),
@@ -194,7 +243,7 @@ import Wire
     Fault(
       limit("instrument", #""BTC-27MAR26""#),
       #""instrument": expected a listed instrument, found "BTC-27MAR26""#),
-    Fault(limit("tif", #""day""#), #""tif": expected gtc, ioc or fok, found "day""#),
+    Fault(limit("tif", #""day""#), #""tif": expected gtc, gtt, ioc or fok, found "day""#),
     Fault(limit("post_only", #""true""#), #""post_only": expected a boolean, found a string"#),
     Fault(limit("order", #""1""#), #"found unknown key "order""#),
     Fault(limit("signed", #""00""#), #"found unknown key "account""#),
@@ -204,6 +253,21 @@ import Wire
     Fault(
       #"{"id":"x","account":"7","action":"limit","instrument":"BTC-PERP","side":"buy","price":"1","quantity":"1","tif":"ioc","post_only":true}"#,
       "post-only with ioc or fok"),
+    Fault(
+      #"{"id":"x","account":"7","action":"limit","instrument":"BTC-PERP","side":"buy","price":"1","quantity":"1","slide":true}"#,
+      "expected post_only beside it"),
+    Fault(
+      #"{"id":"x","account":"7","action":"limit","instrument":"BTC-PERP","side":"buy","price":"1","quantity":"1","tif":"ioc","good_till_ms":"5"}"#,
+      "order expiry"),
+    Fault(
+      #"{"id":"x","account":"7","action":"market","instrument":"BTC-PERP","side":"buy","quantity":"1","tif":"gtc"}"#,
+      "expected ioc or fok"),
+    Fault(
+      #"{"id":"x","account":"7","action":"limit","instrument":"BTC-PERP","side":"buy","price":"1","quantity":"1","self_trade":"none"}"#,
+      "expected cancel_resting, cancel_taker, cancel_both or decrement_both"),
+    Fault(
+      #"{"id":"x","account":"7","action":"cancel_all","underlying":"BTC","instrument":"BTC-PERP"}"#,
+      "expected none beside underlying"),
     Fault(
       #"{"id":"x","account":"7","action":"cancel","instrument":"BTC-PERP"}"#,
       #"expected key "order", found none"#),
@@ -272,7 +336,7 @@ import Wire
       "b ""two"", x",8,cancel_all,,,,,,,,
       c,8,cancel_all,,,,,,,
       d,8,limit,BTC-PERP,buy,1,1,,yes,,
-      e,8,cancel_all,,buy,,,,,,
+      e,8,cancel_all,,,1,,,,,
       f,8,cancel_all,"BTC-PERP,,,,,,,
       g,8,cancel_all,BTC"-PERP,,,,,,,
       """
@@ -299,7 +363,7 @@ import Wire
       failures == [
         "line 5: expected 11 cells, found 10",
         "line 6: \"post_only\": expected a boolean, found a string",
-        "line 7: found unknown key \"side\"",
+        "line 7: found unknown key \"price\"",
         "line 8: cell 4: found a stray or open quotation mark",
         "line 9: cell 4: found a stray or open quotation mark",
       ])

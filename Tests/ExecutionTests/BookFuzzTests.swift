@@ -22,6 +22,8 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
     var generator: Generator
     var pending: [(header: ClearingHeader, body: ClearanceBody)] = []
     var clientID: UInt64 = 0
+    /// The last order sent, to send it again.
+    var placed: OrderTerms?
     var eventsSeen = 0
     var tradesSeen = 0
     var price: [Int64] = [1_000, 100]
@@ -31,7 +33,7 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
     var bundles: [Bundle] = []
 
     init(seed: UInt64, isFunded: Bool) {
-      genesis = TestWorld.genesis(clients: 8, instruments: TestWorld.instruments(expiry: 40_000))
+      genesis = TestWorld.genesis(clients: 8, instruments: TestWorld.instruments(expiry: 40_000, priceBand: 30_000_000))
       machine = ExecutionMachine(genesis: genesis)
       twin = BookTwin(genesis: genesis)
       clearing = FakeClearing(genesis: genesis)
@@ -146,20 +148,30 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
         let price = max(tick, (around + generator.within(-40...40) * max(tick, around / 1_000 / tick * tick)) / tick * tick)
         let flavour = generator.below(10)
         clientID += 1
-        return .place(
+        var terms = OrderTerms(
           instrument: instrument, side: side, price: Price(raw: price),
           quantity: Quantity(raw: TestWorld.lot * generator.within(1...(isFunded ? 400 : 250))),
           timeInForce: flavour == 0 ? .fok : flavour < 3 ? .ioc : .gtc,
-          postOnly: flavour == 4 || flavour == 5, reduceOnly: flavour == 6 || flavour == 1,
+          postOnly: flavour == 4 ? .reject : flavour == 5 ? .slide : .no,
+          isReduceOnly: flavour == 6 || flavour == 1,
           clientID: generator.chance(20) ? 0 : generator.chance(5) ? (clientID > 30 ? clientID - 30 : 1) : clientID)
-      case 70..<84:
+        if generator.chance(40) { season(&terms) }
+        if generator.chance(5), let placed { return .order(placed) }
+        placed = terms
+        return .order(terms)
+      case 70..<76: return replacement(instrument)
+      case 76..<84:
         let known = twin.orders.isEmpty ? 0 : generator.pick(twin.orders).id
         return .cancel(instrument: instrument, order: OrderID(generator.chance(10) ? 0 : known))
       case 84..<95:
         let known = twin.orders.isEmpty ? 0 : generator.pick(twin.orders).clientID
         return .cancelClient(instrument: instrument, clientID: known)
       case 95..<97:
-        return .cancelAll(instrument: generator.chance(20) ? .all : instrument)
+        return .cancelOrders(
+          generator.chance(30)
+            ? .underlying(UnderlyingID(UInt16(generator.below(3))))
+            : .instrument(generator.chance(20) ? .all : instrument),
+          side: generator.chance(50) ? nil : generator.chance(50) ? .buy : .sell)
       case 97..<99:
         return .withdraw(
           asset: .quote, amount: Amount(raw: generator.within(1...400_000_000)),
@@ -176,6 +188,55 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
       }
     }
 
+    /// The terms that few orders have.
+    private mutating func season(_ terms: inout OrderTerms) {
+      terms.selfTrade = SelfTradeMode(rawValue: UInt8(generator.below(4))) ?? .cancelResting
+      let rests = terms.timeInForce == .gtc
+      if !rests {
+        if terms.timeInForce == .fok, terms.selfTrade == .decrementBoth {
+          terms.selfTrade = .cancelBoth
+        }
+        terms.isMarket = generator.chance(60)
+        if terms.isMarket, generator.chance(50) { terms.price = .zero }
+        return
+      }
+      if generator.chance(40) {
+        terms.timeInForce = .gtt
+        terms.expiry = Timestamp(raw: twin.time + generator.within(0...6_000))
+      }
+      if generator.chance(50), terms.quantity.raw > TestWorld.lot {
+        let lots = terms.quantity.raw / TestWorld.lot
+        terms.display = Quantity(
+          raw: TestWorld.lot * generator.within(max(1, lots / 80)...max(1, lots / 3)))
+        if terms.display >= terms.quantity { terms.display = .zero }
+      }
+    }
+
+    private mutating func replacement(_ instrument: InstrumentID) -> Action {
+      guard !twin.orders.isEmpty, generator.chance(95) else {
+        return .replace(
+          OrderReplacement(
+            instrument: instrument, name: .client(clientID), price: Price(raw: TestWorld.tick),
+            quantity: Quantity(raw: TestWorld.lot)))
+      }
+      let old = generator.pick(twin.orders)
+      let step = TestWorld.tick * generator.within(-50...50)
+      clientID += 1
+      return .replace(
+        OrderReplacement(
+          instrument: InstrumentID(UInt32(old.instrument)),
+          name: old.clientID != 0 && generator.chance(50)
+            ? .client(old.clientID) : .order(OrderID(old.id)),
+          price: Price(raw: max(TestWorld.tick, old.price + (generator.chance(50) ? 0 : step))),
+          quantity: Quantity(
+            raw: max(TestWorld.lot, old.left + TestWorld.lot * generator.within(-20...10))),
+          postOnly: generator.chance(70) ? .no : generator.chance(50) ? .slide : .reject,
+          selfTrade: SelfTradeMode(rawValue: UInt8(generator.below(4))) ?? .cancelResting,
+          newClientID: generator.chance(70) ? 0 : clientID,
+          expectedLeft: generator.chance(70)
+            ? .zero : Quantity(raw: old.left + (generator.chance(80) ? 0 : 1))))
+    }
+
     private func base(_ instrument: Int) -> Int64 {
       switch instrument {
       case 4: price[1] * Price.scale
@@ -189,9 +250,7 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
       let actions = (0..<count).map { _ in action() }
       var account = generator.pick(clients)
       // A cancel by its owner is worth more than one by a stranger.
-      if case .cancel(_, let order) = actions[0],
-        let owner = twin.orders.first(where: { $0.id == order.raw })?.account, generator.chance(90)
-      {
+      if let owner = owner(actions[0]), generator.chance(90) {
         account = AccountID(UInt32(owner))
       }
       let bundle = maker.bundle(account, actions, at: Timestamp(raw: twin.time))
@@ -204,6 +263,19 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
         return "outcomes of \(actions): \(outcomes) against the twin's \(expected)"
       }
       return fillsDiffer() ?? roomDiffers(account)
+    }
+
+    /// Whose order a cancel or a replace is about.
+    private func owner(_ action: Action) -> Int? {
+      switch action {
+      case .cancel(_, let order): return twin.orders.first { $0.id == order.raw }?.account
+      case .replace(let new):
+        switch new.name {
+        case .order(let order): return twin.orders.first { $0.id == order.raw }?.account
+        case .client(let id): return twin.orders.first { $0.clientID == id }?.account
+        }
+      default: return nil
+      }
     }
 
     private mutating func fillsDiffer() -> String? {
@@ -237,15 +309,18 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
       var resting: [BookTwin.Order] = []
       for slot in 0..<machine.orders.count where machine.orders[slot].id.raw != 0 {
         let order = machine.orders[slot]
+        let extra = machine.extraSlot(order).map { machine.extras[$0] } ?? .empty
         resting.append(
           BookTwin.Order(
             id: order.id.raw, clientID: order.clientID, account: order.account.index,
             instrument: order.instrument.index, side: order.isBuy ? .buy : .sell,
             price: order.price.raw, remaining: order.remaining.raw,
-            isReduceOnly: order.isReduceOnly != 0))
+            isReduceOnly: order.isReduceOnly, expiry: extra.expiry.raw, display: extra.display.raw,
+            hidden: extra.hidden.raw, fingerprint: order.fingerprint))
       }
       resting.sort { $0.id < $1.id }
-      return resting == twin.orders ? nil : "resting \(resting), twin \(twin.orders)"
+      let expected = twin.orders.sorted { $0.id < $1.id }
+      return resting == expected ? nil : "resting \(resting), twin \(twin.orders)"
     }
   }
 
@@ -411,9 +486,9 @@ extension BookTwin {
       for (place, order) in open.enumerated() where subset >> place & 1 == 1 {
         let terms = instruments[order.instrument]
         book(
-          order.instrument, order.side.sign * order.remaining, order.price,
+          order.instrument, order.side.sign * order.left, order.price,
           Fees.fee(
-            Price(raw: order.price), Quantity(raw: order.remaining),
+            Price(raw: order.price), Quantity(raw: order.left),
             rate: max(terms.makerFee, terms.takerFee)).raw)
       }
       // Fills already made may have lost a unit each to roundings the room does not know yet.

@@ -19,6 +19,12 @@ struct BookTwin: ~Copyable {
     var price: Int64
     var remaining: Int64
     var isReduceOnly: Bool
+    var expiry: Int64 = 0
+    var display: Int64 = 0
+    var hidden: Int64 = 0
+    var fingerprint: UInt32 = 0
+    /// Shown and hidden.
+    var left: Int64 { remaining + hidden }
   }
 
   struct Trade: Equatable {
@@ -47,7 +53,7 @@ struct BookTwin: ~Copyable {
   let constants: Constants
   var instruments: [Instrument]
   var accounts: [Account]
-  /// In order of arrival.
+  /// In order of arrival, where a replenished order arrives anew.
   var orders: [Order] = []
   /// Trades no adopted Clearance holds.
   var since: [Trade] = []
@@ -115,18 +121,18 @@ struct BookTwin: ~Copyable {
   /// fee, and three money units for roundings.
   func entry(_ order: Order) -> Int128 {
     let instrument = instruments[order.instrument]
-    let quantity = Int128(order.side.sign) * Int128(order.remaining)
+    let quantity = Int128(order.side.sign) * Int128(order.left)
     let gap = quantity * Int128(mark(order.instrument) - order.price)
     let rate = Int128(max(instrument.makerFee.raw, instrument.takerFee.raw))
-    let notional = Int128(order.remaining) * Int128(order.price)
+    let notional = Int128(order.left) * Int128(order.price)
     let fee = (notional * rate + 999_999_999) / 1_000_000_000
     return min(0, gap) - fee - 3 * Notional.perMoney
   }
 
   /// Equity and the worst of each underlying, over 32 scenarios and the market standing still.
-  func room(_ account: Int, with extra: Order? = nil) -> Int128 {
+  func room(_ account: Int, with extra: Order? = nil, without old: UInt64? = nil) -> Int128 {
     var total = equity(account)
-    var open = orders.filter { $0.account == account }
+    var open = orders.filter { $0.account == account && $0.id != old }
     if let extra { open.append(extra) }
     for underlying in market.indices {
       let mine = instruments.indices.filter {
@@ -140,7 +146,7 @@ struct BookTwin: ~Copyable {
         var sum: Int128 = 0
         for (instrument, quantity) in held { sum += Int128(quantity) * unit(instrument, scenario) }
         for (order, entry) in entries {
-          let quantity = Int128(order.side.sign) * Int128(order.remaining)
+          let quantity = Int128(order.side.sign) * Int128(order.left)
           sum += min(0, quantity * unit(order.instrument, scenario) + entry)
         }
         worst = min(worst, sum)
@@ -161,42 +167,170 @@ struct BookTwin: ~Copyable {
   // MARK: - Orders
 
   mutating func place(_ record: ActionRecord, _ account: Int) -> Outcome {
+    if record.z != 0,
+      let known = orders.first(where: { $0.account == account && $0.clientID == record.z })
+    {
+      guard known.fingerprint == record.fingerprint else { return .rejected(.duplicateClientID) }
+      return Outcome(
+        .accepted, .done, max(0, record.y - known.left), known.left, order: OrderID(known.id))
+    }
     if let refusal = terms(record) { return refusal }
     let instrument = Int(record.id)
-    if record.z != 0, orders.contains(where: { $0.account == account && $0.clientID == record.z }) {
+    var price = record.x
+    let (low, high) = band(instrument)
+    if record.isMarket {
+      let asked = price == 0 ? (record.side == .buy ? Int64.max : 0) : price
+      price = record.side == .buy ? min(asked, high) : max(asked, low)
+    } else if record.side == .buy ? price > high : price < low {
+      return .rejected(.priceOutsideBand, price, record.side == .buy ? high : low)
+    }
+    if record.timeInForce == .gtt, record.orderExpiry.raw <= time {
+      return .rejected(.orderExpired, record.orderExpiry.raw, time)
+    }
+    if let refusal = slice(instrument, record.display.raw, record.y) { return refusal }
+    if let refusal = slide(record, record.side, &price) { return refusal }
+    return enter(
+      Order(
+        id: 0, clientID: record.z, account: account, instrument: instrument, side: record.side,
+        price: price, remaining: record.y, isReduceOnly: record.isReduceOnly,
+        expiry: record.orderExpiry.raw, display: record.display.raw,
+        fingerprint: record.z == 0 ? 0 : record.fingerprint),
+      record.timeInForce, record.selfTrade, replacing: nil)
+  }
+
+  /// High and low edge: prices past them are for nobody.
+  private func band(_ instrument: Int) -> (low: Int64, high: Int64) {
+    let terms = instruments[instrument]
+    let (tick, most) = (terms.tick.raw, terms.priceMax.raw)
+    if terms.priceBand.raw == 0 { return (tick, most) }
+    let index = market[terms.underlying.index].index.raw
+    let width = Int64(Int128(index) * Int128(terms.priceBand.raw) / 1_000_000_000)
+    let lowest = max(0, mark(instrument) - width)
+    let low = (lowest + tick - 1) / tick * tick
+    let high = (mark(instrument) + width) / tick * tick
+    return (min(most, max(tick, low)), min(most, max(tick, high)))
+  }
+
+  private func slice(_ instrument: Int, _ display: Int64, _ quantity: Int64) -> Outcome? {
+    let lot = instruments[instrument].lot.raw
+    if display % lot != 0 { return .rejected(.quantityOffLot, display, lot) }
+    if display != 0, display * 64 < quantity {
+      return .rejected(.displayTooSmall, display, (quantity + 63) / 64)
+    }
+    return nil
+  }
+
+  private func slide(_ record: ActionRecord, _ side: Side, _ price: inout Int64) -> Outcome? {
+    guard record.isPostOnly, let best = best(Int(record.id), against: side),
+      crosses(best.price, side, price)
+    else { return nil }
+    let terms = instruments[Int(record.id)]
+    let slid = best.price - side.sign * terms.tick.raw
+    if !record.isSliding || slid <= 0 || slid > terms.priceMax.raw {
+      return .rejected(.wouldCross, price, best.price)
+    }
+    price = slid
+    return nil
+  }
+
+  private mutating func enter(
+    _ new: Order, _ force: TimeInForce, _ mode: SelfTradeMode, replacing old: UInt64?
+  ) -> Outcome {
+    if let refusal = credit(new, replacing: old) { return refusal }
+    if force == .fok {
+      let available = available(new, mode)
+      if available < new.remaining {
+        return .rejected(.notFillable, new.remaining, available)
+      }
+    }
+    if let old { orders.removeAll { $0.id == old } }
+    var order = new
+    order.id = nextOrder
+    nextOrder += 1
+    order.isReduceOnly = new.isReduceOnly || accounts[new.account].isRestricted
+    let result = match(
+      new.account, new.instrument, new.side, new.price, new.remaining, order: order.id, mode)
+    let code: OutcomeCode = result.met ? .selfTrade : .done
+    if result.left == 0 || result.stopped || force == .ioc || force == .fok {
+      return Outcome(
+        result.filled > 0 ? .filled : .accepted, code, result.filled, 0, order: OrderID(order.id))
+    }
+    order.remaining = new.display == 0 ? result.left : min(new.display, result.left)
+    order.hidden = result.left - order.remaining
+    if order.hidden == 0 { order.display = 0 }
+    orders.append(order)
+    return Outcome(.accepted, code, result.filled, result.left, order: OrderID(order.id))
+  }
+
+  /// What a fill-or-kill order would surely find: level by level, what is shown, then what hides.
+  private func available(_ new: Order, _ mode: SelfTradeMode) -> Int64 {
+    var sum: Int64 = 0
+    let opposite = orders.filter {
+      $0.instrument == new.instrument && $0.side != new.side && !isOver($0)
+        && crosses($0.price, new.side, new.price)
+    }
+    let prices = Set(opposite.map(\.price)).sorted { new.side == .buy ? $0 < $1 : $0 > $1 }
+    for price in prices {
+      let level = opposite.filter { $0.price == price }
+      for order in level {
+        if order.account == new.account {
+          if mode == .cancelTaker || mode == .cancelBoth { return sum }
+          continue
+        }
+        if !order.isReduceOnly { sum += order.remaining }
+        if sum >= new.remaining { return sum }
+      }
+      for order in level where order.account != new.account && !order.isReduceOnly {
+        sum += order.hidden
+      }
+      if sum >= new.remaining { return sum }
+    }
+    return sum
+  }
+
+  private func isOver(_ order: Order) -> Bool { order.expiry != 0 && order.expiry <= time }
+
+  mutating func replace(_ record: ActionRecord, _ account: Int) -> Outcome {
+    guard let place = named(record, account), !isOver(orders[place]) else {
+      return .rejected(.unknownOrder)
+    }
+    let old = orders[place]
+    if record.expectedLeft != 0, record.expectedLeft != old.left {
+      return .rejected(.orderChanged, old.left, record.expectedLeft)
+    }
+    if let refusal = terms(record) { return refusal }
+    let clientID = record.newClientID == 0 ? old.clientID : record.newClientID
+    if clientID != old.clientID,
+      orders.contains(where: { $0.account == account && $0.clientID == clientID })
+    {
       return .rejected(.duplicateClientID)
     }
-    if record.isPostOnly, let best = best(instrument, against: record.side),
-      crosses(best.price, record.side, record.x)
-    {
-      return .rejected(.wouldCross, record.x, best.price)
+    let fingerprint = clientID == 0 ? 0 : record.fingerprint
+    if record.x == old.price, record.y <= old.left {
+      orders[place].remaining = min(old.remaining, record.y)
+      orders[place].hidden = record.y - orders[place].remaining
+      orders[place].clientID = clientID
+      orders[place].fingerprint = fingerprint
+      return Outcome(.accepted, .done, 0, record.y, order: OrderID(old.id))
     }
-    if let refusal = credit(record, account) { return refusal }
-    if record.timeInForce == .fok {
-      var available: Int64 = 0
-      for order in orders
-      where order.instrument == instrument && order.side != record.side
-        && order.account != account && !order.isReduceOnly
-        && crosses(order.price, record.side, record.x)
-      { available += order.remaining }
-      // The first orders that suffice are all execution counts.
-      if available < record.y { return .rejected(.notFillable, record.y, available) }
+    let (low, high) = band(old.instrument)
+    if old.side == .buy ? record.x > high : record.x < low {
+      return .rejected(.priceOutsideBand, record.x, old.side == .buy ? high : low)
     }
-    let id = nextOrder
-    nextOrder += 1
-    let isReduceOnly = record.isReduceOnly || accounts[account].isRestricted
-    let left = match(
-      account, instrument, record.side, record.x, record.y, order: id)
-    let filled = record.y - left
-    if left == 0 { return Outcome(.filled, .done, filled, 0, order: OrderID(id)) }
-    if record.timeInForce != .gtc {
-      return Outcome(filled > 0 ? .filled : .accepted, .done, filled, 0, order: OrderID(id))
+    if let refusal = slice(old.instrument, old.display, record.y) { return refusal }
+    var price = record.x
+    if let refusal = slide(record, old.side, &price) { return refusal }
+    var new = old
+    (new.price, new.remaining, new.hidden) = (price, record.y, 0)
+    (new.clientID, new.fingerprint) = (clientID, fingerprint)
+    return enter(new, old.expiry == 0 ? .gtc : .gtt, record.selfTrade, replacing: old.id)
+  }
+
+  private func named(_ record: ActionRecord, _ account: Int) -> Int? {
+    orders.firstIndex {
+      $0.account == account && $0.instrument == Int(record.id)
+        && (record.a == 0 ? $0.id == record.z : $0.clientID == record.z && record.z != 0)
     }
-    orders.append(
-      Order(
-        id: id, clientID: record.z, account: account, instrument: instrument, side: record.side,
-        price: record.x, remaining: left, isReduceOnly: isReduceOnly))
-    return Outcome(.accepted, .done, filled, left, order: OrderID(id))
   }
 
   func terms(_ record: ActionRecord) -> Outcome? {
@@ -222,41 +356,32 @@ struct BookTwin: ~Copyable {
     return nil
   }
 
-  func credit(_ record: ActionRecord, _ account: Int) -> Outcome? {
-    let instrument = Int(record.id)
+  func credit(_ order: Order, replacing old: UInt64?) -> Outcome? {
+    let (account, instrument) = (order.account, order.instrument)
+    let others = orders.filter { $0.account == account && $0.id != old }
     let open = Int64(orders.count { $0.account == account })
-    if open >= constants.openOrdersPerAccountMax {
+    if Int64(others.count) >= constants.openOrdersPerAccountMax {
       return .rejected(.tooManyOrders, open, constants.openOrdersPerAccountMax)
     }
-    if record.isReduceOnly || accounts[account].isRestricted {
-      let held = position(account, instrument)
+    let sameSide = others.filter { $0.instrument == instrument && $0.side == order.side }
+      .reduce(Int64(0)) { $0 + $1.left }
+    let held = position(account, instrument)
+    if order.isReduceOnly || accounts[account].isRestricted {
       var reducible: Int64 = 0
-      if held != 0, (held > 0) == (record.side == .sell) {
-        reducible = Int64(held.magnitude)
-        for order in orders
-        where order.account == account && order.instrument == instrument
-          && order.side == record.side
-        { reducible -= order.remaining }
+      if held != 0, (held > 0) == (order.side == .sell) {
+        reducible = max(0, Int64(held.magnitude) - sameSide)
       }
-      reducible = max(0, reducible)
-      if record.y > reducible { return .rejected(.notReducing, reducible, record.y) }
+      if order.remaining > reducible { return .rejected(.notReducing, reducible, order.remaining) }
     }
-    let size =
-      orders.filter {
-        $0.account == account && $0.instrument == instrument && $0.side == record.side
-      }.reduce(Int64(record.side.sign) * position(account, instrument)) { $0 + $1.remaining }
+    let size = order.side.sign * held + sameSide
     let limit = instruments[instrument].orderQuantityMax.raw * 64
-    if size + record.y > limit {
-      return .rejected(.quantityTooLarge, record.y, max(0, limit - size))
+    if size + order.remaining > limit {
+      return .rejected(.quantityTooLarge, order.remaining, max(0, limit - size))
     }
-    let order = Order(
-      id: 0, clientID: 0, account: account, instrument: instrument, side: record.side,
-      price: record.x, remaining: record.y, isReduceOnly: false)
     let before = room(account)
-    let after = room(account, with: order)
+    let after = room(account, with: order, without: old)
     if after >= before {
-      let still = orders.filter { $0.account == account }
-        .reduce(equity(account) + entry(order)) { $0 + entry($1) }
+      let still = others.reduce(equity(account) + entry(order)) { $0 + entry($1) }
       if after >= 0 || still >= 0 { return nil }
       return .rejected(.insufficientMargin, money(still), money(before))
     }
@@ -287,13 +412,29 @@ struct BookTwin: ~Copyable {
 
   private mutating func match(
     _ account: Int, _ instrument: Int, _ side: Side, _ limit: Int64, _ quantity: Int64,
-    order: UInt64
-  ) -> Int64 {
-    var left = quantity
-    while left > 0, let maker = best(instrument, against: side), crosses(maker.price, side, limit) {
-      guard let place = orders.firstIndex(of: maker) else { return left }
-      if maker.account == account {
+    order: UInt64, _ mode: SelfTradeMode = .cancelResting
+  ) -> (left: Int64, filled: Int64, stopped: Bool, met: Bool) {
+    var (left, filled, met) = (quantity, Int64(0), false)
+    while left > 0, let maker = best(instrument, against: side), crosses(maker.price, side, limit),
+      let place = orders.firstIndex(of: maker)
+    {
+      if isOver(maker) {
         orders.remove(at: place)
+        continue
+      }
+      if maker.account == account {
+        met = mode != .cancelResting
+        switch mode {
+        case .cancelResting: orders.remove(at: place)
+        case .cancelTaker: return (left, filled, true, true)
+        case .cancelBoth:
+          orders.remove(at: place)
+          return (left, filled, true, true)
+        case .decrementBoth:
+          let size = min(left, maker.remaining)
+          left -= size
+          take(size, at: place)
+        }
         continue
       }
       var size = min(left, maker.remaining)
@@ -316,28 +457,47 @@ struct BookTwin: ~Copyable {
       trades.append(trade)
       since.append(trade)
       left -= size
-      orders[place].remaining -= size
-      if orders[place].remaining == 0 { orders.remove(at: place) }
+      filled += size
+      take(size, at: place)
     }
-    return left
+    return (left, filled, false, met)
+  }
+
+  /// Takes contracts off an order; the next slice goes to the back of everything.
+  private mutating func take(_ size: Int64, at place: Int) {
+    orders[place].remaining -= size
+    guard orders[place].remaining == 0 else { return }
+    var order = orders.remove(at: place)
+    guard order.hidden > 0 else { return }
+    order.remaining = min(order.display, order.hidden)
+    order.hidden -= order.remaining
+    nextOrder += 1
+    orders.append(order)
   }
 
   mutating func cancel(_ record: ActionRecord, _ account: Int) -> Outcome {
-    let place = orders.firstIndex {
-      $0.account == account && $0.instrument == Int(record.id)
-        && (record.a == 0 ? $0.id == record.z : $0.clientID == record.z && record.z != 0)
-    }
-    guard let place else { return .rejected(.unknownOrder) }
+    guard let place = named(record, account) else { return .rejected(.unknownOrder) }
     let order = orders.remove(at: place)
-    return Outcome(.accepted, .done, 0, order.remaining, order: OrderID(order.id))
+    return Outcome(.accepted, .done, 0, order.left, order: OrderID(order.id))
   }
 
-  mutating func cancelAll(_ account: Int, _ instrument: InstrumentID) -> Outcome {
+  mutating func cancelAll(_ record: ActionRecord, _ account: Int) -> Outcome {
     let count = orders.count
+    orders.removeAll {
+      let isMeant =
+        record.b == 1
+        ? instruments[$0.instrument].underlying.raw == UInt16(record.id)
+        : record.instrument == .all || $0.instrument == Int(record.id)
+      let isSide = record.a == 0 || ($0.side == .buy) == (record.a == 1)
+      return $0.account == account && isMeant && isSide
+    }
+    return Outcome(.accepted, .done, Int64(count - orders.count), 0)
+  }
+
+  private mutating func cancelAll(_ account: Int, _ instrument: InstrumentID) {
     orders.removeAll {
       $0.account == account && (instrument == .all || $0.instrument == instrument.index)
     }
-    return Outcome(.accepted, .done, Int64(count - orders.count), 0)
   }
 
   /// Cash less outflows, less what fills since may have taken of it.
@@ -390,7 +550,8 @@ struct BookTwin: ~Copyable {
     switch record.kind {
     case .place: place(record, account)
     case .cancel: cancel(record, account)
-    case .cancelAll: cancelAll(account, record.instrument)
+    case .replace: replace(record, account)
+    case .cancelAll: cancelAll(record, account)
     case .withdraw: withdraw(record, account)
     default: preconditionFailure("the twin knows orders and withdrawals")
     }
@@ -434,6 +595,8 @@ struct BookTwin: ~Copyable {
     orders.removeAll {
       instruments[$0.instrument].expires && instruments[$0.instrument].expiry.raw <= time
     }
+    let now = time
+    orders.removeAll { $0.expiry != 0 && $0.expiry <= now }
     for (_, body) in bodies {
       for directive in body.directives { carryOut(directive) }
     }
@@ -442,12 +605,12 @@ struct BookTwin: ~Copyable {
   private mutating func carryOut(_ directive: Directive) {
     let account = directive.account.index
     guard directive.kindCode == DirectiveKind.close.rawValue else {
-      _ = cancelAll(account, .all)
+      cancelAll(account, .all)
       return
     }
     let instrument = directive.instrument.index
     guard instruments[instrument].trades(at: Timestamp(raw: time)) else { return }
-    _ = cancelAll(account, directive.instrument)
+    cancelAll(account, directive.instrument)
     let side: Side = directive.sideCode == 0 ? .buy : .sell
     let held = position(account, instrument)
     let closable = (held > 0) == (side == .sell) ? Int64(held.magnitude) : 0

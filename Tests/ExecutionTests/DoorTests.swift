@@ -18,10 +18,11 @@ struct Desk: ~Copyable {
 
   init(
     clients: Int = 4, cash: Int64 = 1_000_000_000, constants: Constants = Constants(),
-    fees: Bool = true, indexKey: UInt64 = 1
+    fees: Bool = true, priceBand: Int64 = 0, indexKey: UInt64 = 1
   ) throws {
     let genesis = TestWorld.genesis(
-      clients: clients, instruments: TestWorld.instruments(fees: fees), constants: constants)
+      clients: clients, instruments: TestWorld.instruments(fees: fees, priceBand: priceBand),
+      constants: constants)
     var machine = ExecutionMachine(genesis: genesis, indexKey: indexKey)
     var clearing = FakeClearing(genesis: genesis)
     try machine.openBatch(time: TestWorld.start, adopting: [])

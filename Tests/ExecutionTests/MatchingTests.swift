@@ -19,6 +19,7 @@ import Wire
     check(HoldingRecord.self, 48)
     check(BalanceRecord.self, 32)
     check(OrderRecord.self, 48)
+    check(OrderExtra.self, 48)
     check(SinceRecord.self, 48)
     check(StatusRecord.self, 128)
   }
@@ -100,7 +101,7 @@ import Wire
   func clientIDs() throws {
     var desk = try Desk()
     let first = try desk.place(0, .buy, 90_000, 1, clientID: 9)
-    #expect(try desk.place(0, .buy, 90_000, 1, clientID: 9) == .rejected(.duplicateClientID))
+    #expect(try desk.place(0, .buy, 90_000, 2, clientID: 9) == .rejected(.duplicateClientID))
     #expect(try desk.place(1, .buy, 90_000, 1, clientID: 9).status == .accepted)
     let cancel = Action.cancelClient(instrument: InstrumentID(0), clientID: 9)
     #expect(try desk.send(2, [cancel])[0] == .rejected(.unknownOrder))

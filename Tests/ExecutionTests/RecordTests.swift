@@ -94,12 +94,23 @@ import Wire
         "order",
         OrderRecord(
           id: OrderID(1), clientID: 2, price: Price(raw: 3), remaining: Quantity(raw: 4),
-          account: AccountID(5), instrument: InstrumentID(6), side: 1, isReduceOnly: 1)
+          account: AccountID(5), instrument: InstrumentID(6), side: 1, flags: 3,
+          fingerprint: 7)
       ) {
         for word in [1, 2, 3, 4] as [UInt64] { $0.write(word) }
         for word in [5, 6] as [UInt32] { $0.write(word) }
-        $0.write([1, 1])
-        $0.pad(6)
+        $0.write([1, 3])
+        $0.pad(2)
+        $0.write(UInt32(7))
+      },
+      Row(
+        "extra",
+        OrderExtra(
+          order: OrderID(1), expiry: Timestamp(raw: 2), display: Quantity(raw: 3),
+          hidden: Quantity(raw: 4), priority: 5)
+      ) {
+        for word in [1, 2, 3, 4, 5] as [UInt64] { $0.write(word) }
+        $0.pad(8)
       },
       Row(
         "status",

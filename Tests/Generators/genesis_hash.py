@@ -47,7 +47,7 @@ def instrument(place, item, underlyings):
         units(item["order_quantity_max"], 8), units(item["price_max"], 8),
         units(item["maker_fee"], 9), units(item["taker_fee"], 9))
     # Active; settlement price, listing batch and funding are zero.
-    return (head + body + b"\1").ljust(128, b"\0")
+    return (head + body + b"\1").ljust(112, b"\0") + struct.pack("<q8x", units(item["price_band"], 9))
 
 
 def encoded(genesis):

@@ -1,5 +1,6 @@
 """Section 8 of Docs/Protocol.md: execution."""
 
+import heapq
 import struct
 
 from pricing import MONEY, ONE, WORDS, signed, up
@@ -14,12 +15,13 @@ class Execution(Market):
         self.keys, self.credits, self.holdings, self.balances, self.since, self.orders = [], [], [], [], [], []
         self.pools = {name: Pool(size, page) for name, size, page in (
             ("keys", 96, 16), ("credits", 48, 16), ("holdings", 48, 16), ("balances", 32, 16), ("since", 48, 16),
-            ("orders", 48, 16), ("instruments", 128, 1), ("indices", 24, 1), ("slices", 72, 1), ("status", 128, 1))}
+            ("orders", 48, 16), ("extras", 48, 16), ("instruments", 128, 1), ("indices", 24, 1), ("slices", 72, 1), ("status", 128, 1))}
         self.dirty = {name: set() for name in self.pools}
         self.slice_order = []
         self.batch, self.time, self.next_order, self.next_trade = 0, genesis.start, 1, 1
         self.credit_batch, self.credit_id, self.oracle_time, self.since_count = NONE, ZERO, 0, 0
-        self.order_slots, self.holding_slots = Slots(), Slots()
+        self.order_slots, self.holding_slots, self.extra_slots = Slots(), Slots(), Slots()
+        self.extras, self.expiring = [], []
         self.by_id, self.by_client = {}, {}
         self.accounts, self.books = [], []
         for owner in genesis.accounts:
@@ -55,7 +57,12 @@ class Execution(Market):
         if name == "orders":
             o = self.orders[slot]
             return bytes(48) if o is None else struct.pack(
-                "<QQqqIIBB6x", o.id, o.client, o.price, o.left, o.account, o.instrument, o.side, o.reduce)
+                "<QQqqIIBB2xI", o.id, o.client, o.price, o.shown, o.account, o.instrument, o.side,
+                o.reduce | (2 if o.extra is not None else 0), o.print)
+        if name == "extras":
+            o = self.extras[slot]
+            return bytes(48) if o is None else struct.pack(
+                "<QqqqQ8x", o.id, o.expiry, o.display, o.left - o.shown, o.priority)
         if name == "instruments":
             return self.instruments[slot].bytes()
         if name == "indices":
@@ -74,7 +81,7 @@ class Execution(Market):
         root = {name: pool.root() for name, pool in self.pools.items()}
         return merkle(8, [root["keys"], sha(root["credits"], root["balances"]), root["holdings"], root["since"],
                           root["orders"], merkle(4, [root["instruments"], root["indices"], root["slices"]]),
-                          root["status"]])
+                          root["status"], merkle(8, [root["extras"]])])
 
     # 8.1
 
@@ -198,6 +205,12 @@ class Execution(Market):
                 for side in (0, 1):
                     while best := self.best(instrument.id, side):
                         self.remove(best)
+        for _ in range(4096):
+            while self.expiring and self.expiring[0][1] not in self.by_id:
+                heapq.heappop(self.expiring)
+            if not self.expiring or self.expiring[0][0] > time:
+                break
+            self.remove(self.by_id[heapq.heappop(self.expiring)[1]])
         self.events = []
         self.bundle_bytes = 0
         for kind, side, account, number, quantity, price in directives:
@@ -301,6 +314,24 @@ class Execution(Market):
         price = max(levels) if side == 0 else min(levels)
         return next(iter(levels[price].values()))
 
+    def is_over(self, o):
+        """Its time has passed, though no opening has taken it out yet."""
+        return 0 < o.expiry <= self.time
+
+    def show(self, o, shown):
+        o.shown = shown
+        self.dirty["orders"].add(o.slot)
+        if o.extra is not None:
+            self.dirty["extras"].add(o.extra)
+
+    def replenish(self, o):
+        """The next slice, at the back of its level."""
+        o.priority, self.next_order = self.next_order, self.next_order + 1
+        level = self.books[o.instrument][o.side][o.price]
+        del level[o.id]
+        level[o.id] = o
+        self.show(o, min(o.display, o.left))
+
     def unlink(self, o):
         level = self.books[o.instrument][o.side][o.price]
         del level[o.id]
@@ -310,6 +341,10 @@ class Execution(Market):
         del self.by_id[o.id]
         if o.client:
             del self.by_client[o.account, o.client]
+        if o.extra is not None:
+            self.extras[o.extra] = None
+            self.extra_slots.free.add(o.extra)
+            self.dirty["extras"].add(o.extra)
         self.orders[o.slot] = None
         self.order_slots.free.add(o.slot)
         self.dirty["orders"].add(o.slot)
@@ -322,9 +357,10 @@ class Execution(Market):
         self.unlink(o)
         self.release(o.account, o.instrument)
 
-    def cancel_all(self, account, instrument):
+    def cancel_all(self, account, number, side=0, underlying=False):
         for o in list(self.accounts[account].orders.values()):
-            if instrument in (ALL, o.instrument):
+            meant = self.instruments[o.instrument].underlying == number if underlying else number in (ALL, o.instrument)
+            if meant and side in (0, o.side + 1):
                 self.remove(o)
 
     def has_room(self, trades):
@@ -341,16 +377,28 @@ class Execution(Market):
         q = self.holdings[slot].granted + self.holdings[slot].since
         return abs(q) if q and (q > 0) == (side == 1) else 0
 
-    def match(self, account, instrument, side, limit, order, cause, left):
+    def match(self, account, instrument, side, limit, order, cause, left, mode=0):
+        """What is left, and whether it may go on."""
         terms = self.instruments[instrument]
         while left > 0:
             maker = self.best(instrument, 1 - side)
             if maker is None or (maker.price > limit if side == 0 else maker.price < limit) or self.is_full:
                 break
-            if maker.account == account:
+            if self.is_over(maker):
                 self.remove(maker)
                 continue
-            size = min(left, maker.left)
+            if maker.account == account:
+                if mode == 3:
+                    size = min(left, maker.shown)
+                    left -= size
+                    self.lower(maker, size)
+                    continue
+                if mode in (0, 2):
+                    self.remove(maker)
+                if mode in (1, 2):
+                    return left, False
+                continue
+            size = min(left, maker.shown)
             if maker.reduce:
                 size = min(size, self.closable(maker.account, instrument, maker.side))
                 if size == 0:
@@ -362,13 +410,30 @@ class Execution(Market):
             maker.left -= size
             if maker.left:
                 self.add_order(sums, maker, maker.left, 1)
-                self.dirty["orders"].add(maker.slot)
+                if size == maker.shown:
+                    self.replenish(maker)
+                else:
+                    self.show(maker, maker.shown - size)
             else:
                 self.unlink(maker)
             self.book(maker.account, instrument, size if maker.side == 0 else -size, maker.price, False)
             self.book(account, instrument, size if side == 0 else -size, maker.price, True)
             left -= size
-        return left
+        return left, True
+
+    def lower(self, o, size):
+        """Takes contracts off without a trade."""
+        if size == o.left:
+            return self.remove(o)
+        sums = self.sums(o.account, self.instruments[o.instrument].underlying)
+        self.add_order(sums, o, o.left, -1)
+        o.left -= size
+        self.add_order(sums, o, o.left, 1)
+        if size == o.shown:
+            self.replenish(o)
+        else:
+            self.show(o, o.shown - size)
+        return None
 
     def fill(self, instrument, cause, side, maker, taker, price, quantity, maker_order, taker_order):
         self.events.append(struct.pack("<BBBxIQIIqqQQ8x", 1, cause, side, instrument, self.next_trade, maker, taker,
@@ -438,10 +503,12 @@ class Execution(Market):
         if r.kind == 1:
             return scope and self.place(account, r)
         if r.kind == 2:
-            o = self.by_id.get(r.z) if r.a == 0 else self.by_client.get((account, r.z))
-            return o and o.account == account and o.instrument == r.id and self.remove(o)
+            o = self.named(account, r)
+            return o and self.remove(o)
         if r.kind == 3:
-            return self.cancel_all(account, r.id)
+            return self.cancel_all(account, r.id, r.a, r.b == 1)
+        if r.kind == 14:
+            return scope and self.replace(account, r)
         if r.kind == 11:
             return scope and self.block(account, r)
         if not k.owner:
@@ -523,15 +590,44 @@ class Execution(Market):
         return (i.trades(self.time) and price % i.tick == 0 and price <= i.price_max and quantity % i.lot == 0
                 and quantity <= i.size_max and self.values[instrument] is not None)
 
-    def admits(self, account, instrument, side, price, quantity, reduce):
+    def band(self, instrument):
+        i = self.instruments[instrument]
+        if not i.band:
+            return i.tick, i.price_max
+        mark, width = self.mark(instrument), self.indices[i.underlying][0] * i.band // ONE
+        low, high = -(-max(0, mark - width) // i.tick) * i.tick, (mark + width) // i.tick * i.tick
+        return max(i.tick, min(low, i.price_max)), max(i.tick, min(high, i.price_max))
+
+    def is_in_band(self, instrument, side, price):
+        low, high = self.band(instrument)
+        return price <= high if side == 0 else price >= low
+
+    def named(self, account, r):
+        o = self.by_id.get(r.z) if r.a == 0 else self.by_client.get((account, r.z))
+        return o if o and o.account == account and o.instrument == r.id else None
+
+    def is_shown_enough(self, instrument, display, quantity):
+        return not display or display % self.instruments[instrument].lot == 0 and display * 64 >= quantity
+
+    def slide(self, r, side, price):
+        """A post-only order's price, None where it would take."""
+        best = self.best(r.id, 1 - side)
+        if not r.c & 1 or not best or (best.price > price if side == 0 else best.price < price):
+            return price
+        i = self.instruments[r.id]
+        price = best.price - i.tick if side == 0 else best.price + i.tick
+        return price if r.c & 4 and 0 < price <= i.price_max else None
+
+    def admits(self, account, instrument, side, price, quantity, reduce, old=None):
         credit, a = self.credits[account], self.accounts[account]
-        if credit.orders >= self.constant["open_orders_per_account_max"]:
+        freed = 1 if old else 0
+        if credit.orders - freed >= self.constant["open_orders_per_account_max"]:
             return False
-        if len(self.by_id) >= 1 << 24:
+        if len(self.by_id) - freed >= 1 << 24:
             return False
         if instrument not in a.holdings and credit.holdings >= self.constant["positions_per_account_max"]:
             return False
-        resting = sum(o.left for o in a.orders.values() if o.instrument == instrument and o.side == side)
+        resting = sum(o.left for o in a.orders.values() if o.instrument == instrument and o.side == side and o is not old)
         if reduce or credit.flags & 1:
             if quantity > max(0, self.closable(account, instrument, side) - resting):
                 return False
@@ -541,60 +637,133 @@ class Execution(Market):
             if position + resting + quantity > 64 * self.instruments[instrument].size_max:
                 return False
         o = Row(instrument=instrument, side=side, price=price, left=quantity)
-        before, after = self.room(account), self.room(account, o)
+        before = self.room(account)
+        sums = self.sums(account, self.instruments[instrument].underlying)
+        if old:
+            self.add_order(sums, old, old.left, -1)
+        after = self.room(account, o)
+        still = self.equity(account) + sum(self.sums(account, u)[32] for u in range(len(self.indices)))
+        if old:
+            self.add_order(sums, old, old.left, 1)
         if after >= before:
-            still = self.equity(account) + sum(self.sums(account, u)[32] for u in range(len(self.indices)))
             return after >= 0 or still + self.entry(o, quantity)[1] >= 0
         return self.time - self.mark_time(instrument) <= self.constant["grant_age_max_ms"] and after >= 0
 
-    def available(self, account, r):
+    def available(self, account, instrument, side, limit, quantity, mode):
         """What a fill-or-kill order would surely find, and at most how many fills that takes."""
-        levels, there, fills = self.books[r.id][1 - r.a], 0, 0
-        for price in sorted(levels, reverse=r.a == 1):
-            if price > r.x if r.a == 0 else price < r.x:
+        levels, there, fills = self.books[instrument][1 - side], 0, 0
+        for price in sorted(levels, reverse=side == 1):
+            if price > limit if side == 0 else price < limit:
                 break
-            for o in levels[price].values():
-                if o.account != account:
-                    fills, there = fills + 1, there + (0 if o.reduce else o.left)
-                if there >= r.y:
+            alive = [o for o in levels[price].values() if not self.is_over(o)]
+            for o in alive:
+                if o.account == account:
+                    if mode in (1, 2):
+                        return there, fills
+                    continue
+                fills, there = fills + 1, there + (0 if o.reduce else o.shown)
+                if there >= quantity:
                     return there, fills
+            for o in alive:
+                if o.account != account and o.left > o.shown:
+                    fills += -(-(o.left - o.shown) // o.display)
+                    there += 0 if o.reduce else o.left - o.shown
+            if there >= quantity:
+                break
         return there, fills
 
+    @staticmethod
+    def fingerprint(r):
+        value = 0
+        for word in struct.unpack("<8Q", r.data[:64]):
+            value = (value ^ word) * 0x9E3779B97F4A7C15 % WORDS
+            value ^= value >> 32
+        return value % (1 << 32)
+
     def place(self, account, r):
-        if not self.has_terms(r.id, r.x, r.y) or self.is_full or (r.z and (account, r.z) in self.by_client):
+        if r.z and (account, r.z) in self.by_client:
             return
-        best = self.best(r.id, 1 - r.a)
-        if r.c & 1 and best and (best.price <= r.x if r.a == 0 else best.price >= r.x):
+        if not self.has_terms(r.id, r.x, r.y):
             return
-        if not self.admits(account, r.id, r.a, r.x, r.y, r.c & 2):
+        expiry, display = struct.unpack_from("<qq", r.tail)
+        price, (low, high) = r.x, self.band(r.id)
+        if r.c & 8:
+            price = max(price, low) if r.a else min(price or high, high)
+        elif not self.is_in_band(r.id, r.a, price):
             return
-        if r.b == 2:
-            there, fills = self.available(account, r)
+        if r.b == 3 and expiry <= self.time or not self.is_shown_enough(r.id, display, r.y) or self.is_full:
+            return
+        price = self.slide(r, r.a, price)
+        if price is not None:
+            self.enter(account, r, r.a, price, r.b, r.c & 2, r.z, expiry, display)
+
+    def enter(self, account, r, side, price, force, reduce, client, expiry, display, old=None):
+        mode = r.tail[24]
+        if not self.admits(account, r.id, side, price, r.y, reduce, old):
+            return
+        if force == 2:
+            there, fills = self.available(account, r.id, side, price, r.y, mode)
             if there < r.y or not self.has_room(fills):
                 return
+        if old:
+            self.remove(old)
         order, self.next_order = self.next_order, self.next_order + 1
-        left = self.match(account, r.id, r.a, r.x, order, 0, r.y)
-        if left == 0:
-            return
-        if r.b or self.is_full:
+        left, goes_on = self.match(account, r.id, side, price, order, 0, r.y, mode)
+        if not left or force in (1, 2) or not goes_on or self.is_full:
             self.release(account, r.id)
             return
         slot = self.order_slots.take()
         while len(self.orders) <= slot:
             self.orders.append(None)
-        o = Row(id=order, client=r.z, price=r.x, left=left, account=account, instrument=r.id, side=r.a,
-                reduce=int(bool(r.c & 2 or self.credits[account].flags & 1)), slot=slot)
+        shown = min(display, left) if display else left
+        o = Row(id=order, client=client, price=price, left=left, shown=shown, account=account, instrument=r.id,
+                side=side, reduce=int(bool(reduce or self.credits[account].flags & 1)), slot=slot,
+                print=self.fingerprint(r) if client else 0, expiry=expiry, display=display if shown < left else 0,
+                priority=0, extra=None)
+        if force == 3 or shown < left:
+            o.extra = self.extra_slots.take()
+            while len(self.extras) <= o.extra:
+                self.extras.append(None)
+            self.extras[o.extra] = o
+            self.dirty["extras"].add(o.extra)
+        if expiry:
+            heapq.heappush(self.expiring, (expiry, order))
         sums = self.sums(account, self.instruments[r.id].underlying)
         self.orders[slot] = o
-        self.books[r.id][r.a].setdefault(r.x, {})[order] = o
+        self.books[r.id][side].setdefault(price, {})[order] = o
         self.accounts[account].orders[order] = o
         self.by_id[order] = o
-        if r.z:
-            self.by_client[account, r.z] = o
+        if client:
+            self.by_client[account, client] = o
         self.add_order(sums, o, left, 1)
         self.holding(account, r.id).orders += 1
         self.credits[account].orders += 1
         self.dirty["orders"].add(slot)
+
+    def replace(self, account, r):
+        o = self.named(account, r)
+        client, expected = struct.unpack_from("<Qq", r.tail)
+        if not o or self.is_over(o) or expected not in (0, o.left) or not self.has_terms(r.id, r.x, r.y):
+            return
+        client = client or o.client
+        if client != o.client and (account, client) in self.by_client:
+            return
+        if r.x == o.price and r.y <= o.left:
+            sums = self.sums(account, self.instruments[r.id].underlying)
+            self.add_order(sums, o, o.left, -1)
+            o.left = r.y
+            self.add_order(sums, o, o.left, 1)
+            if client != o.client:
+                self.by_client.pop((account, o.client), None)
+                self.by_client[account, client] = o
+            o.client, o.print = client, self.fingerprint(r) if client else 0
+            self.show(o, min(o.shown, o.left))
+            return
+        if not self.is_in_band(r.id, o.side, r.x) or not self.is_shown_enough(r.id, o.display, r.y) or self.is_full:
+            return
+        price = self.slide(r, o.side, r.x)
+        if price is not None:
+            self.enter(account, r, o.side, price, 3 if o.expiry else 0, o.reduce, client, o.expiry, o.display, o)
 
     # 8.9
 
@@ -607,7 +776,7 @@ class Execution(Market):
             return
         if not self.time <= expiry <= self.time + self.constant["bundle_life_max_ms"] or not self.is_free(k, nonce):
             return
-        if not self.has_terms(r.id, r.x, r.y):
+        if not self.has_terms(r.id, r.x, r.y) or not all(self.is_in_band(r.id, side, r.x) for side in (0, 1)):
             return
         if sha(r.data[:64]) != digest or flags or count != 1 or records != 1:
             return

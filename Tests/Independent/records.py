@@ -20,14 +20,14 @@ class Row:
 class Instrument:
     def __init__(self, data):
         (self.id, self.underlying, self.kind, option, self.strike, self.expiry, self.tick, self.lot, self.size_max,
-         self.price_max, self.maker, self.taker, self.status, self.settled, self.listed) = struct.unpack(
-             "<IHBB8qB7xqQ", data[:96])
+         self.price_max, self.maker, self.taker, self.status, self.settled, self.listed, self.band) = struct.unpack(
+             "<IHBB8qB7xqQ16xq", data[:120])
         self.option, self.call, self.expires = option, option == 1, self.kind != 3
 
     def bytes(self):
-        return struct.pack("<IHBB8qB7xqQ32x", self.id, self.underlying, self.kind, self.option, self.strike, self.expiry,
+        return struct.pack("<IHBB8qB7xqQ16xq8x", self.id, self.underlying, self.kind, self.option, self.strike, self.expiry,
                            self.tick, self.lot, self.size_max, self.price_max, self.maker, self.taker, self.status,
-                           self.settled, self.listed)
+                           self.settled, self.listed, self.band)
 
     def fee(self, price, quantity, taker):
         rate = self.taker if taker else self.maker
@@ -54,7 +54,8 @@ class Instrument:
                 and min(self.tick, self.lot, self.size_max, self.price_max) > 0
                 and self.size_max % self.lot == 0 and self.price_max % self.tick == 0
                 and self.size_max <= 1 << 55 and self.price_max * self.size_max <= 10 ** 27
-                and 0 <= self.maker <= 5 * 10 ** 7 and 0 <= self.taker <= 5 * 10 ** 7)
+                and 0 <= self.maker <= 5 * 10 ** 7 and 0 <= self.taker <= 5 * 10 ** 7
+                and 0 <= self.band <= ONE)
 
 
 class Tree:

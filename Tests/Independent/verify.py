@@ -182,7 +182,7 @@ def instrument(number, item, underlyings):
                        scaled(item["tick"], 8), scaled(item["lot"], 8),
                        scaled(item["order_quantity_max"], 8), scaled(item["price_max"], 8),
                        scaled(item["maker_fee"], 9), scaled(item["taker_fee"], 9))
-    return head + b"\1" + bytes(55)
+    return head + b"\1" + bytes(39) + struct.pack("<q8x", scaled(item["price_band"], 9))
 
 
 def genesis_bytes(text):
@@ -250,7 +250,7 @@ class Genesis:
         none = pool([])
         market = merkle(4, [pool(self.instruments), pool(self.indices()), none])
         return merkle(8, [pool(keys, 16), sha(pool(credits, 16), none), none, none, none, market,
-                          pool([status])])
+                          pool([status]), merkle(8, [none])])
 
     def indices(self):
         return [struct.pack("<HHIqq", n, 0, 0, 0, 0) for n in range(len(self.underlyings))]
@@ -288,7 +288,7 @@ def bundle(reader):
     need(sha(body) == header[56:88], "actions hash")
     place = 0
     for _ in range(actions):
-        need(place < records and 1 <= body[64 * place] <= 13, "action kind")
+        need(place < records and 1 <= body[64 * place] <= 14, "action kind")
         place += RECORDS.get(body[64 * place], 1)
     need(place == records, "records of actions")
     reader.take(64)

@@ -57,7 +57,9 @@ public enum TestWorld {
   public static let lot: Int64 = 1_000_000
 
   /// - Parameter expiry: of the future and the options, after the start.
-  public static func instruments(expiry: Int64 = 10 * day, fees: Bool = true) -> [Instrument] {
+  public static func instruments(
+    expiry: Int64 = 10 * day, fees: Bool = true, priceBand: Int64 = 0
+  ) -> [Instrument] {
     func make(
       _ id: UInt32, _ underlying: UInt16, _ kind: InstrumentKind, _ type: UInt8 = 0,
       strike: Int64 = 0
@@ -69,7 +71,8 @@ public enum TestWorld {
         tick: Price(raw: tick), lot: Quantity(raw: lot),
         orderQuantityMax: Quantity(raw: 1_000 * Quantity.scale),
         priceMax: Price(raw: 100_000 * Price.scale),
-        makerFee: Ratio(raw: fees ? 100_000 : 0), takerFee: Ratio(raw: fees ? 500_000 : 0))
+        makerFee: Ratio(raw: fees ? 100_000 : 0), takerFee: Ratio(raw: fees ? 500_000 : 0),
+        priceBand: Ratio(raw: priceBand))
     }
     return [
       make(0, 0, .perpetual), make(1, 0, .future), make(2, 0, .option, 1, strike: 1_000),

@@ -21,7 +21,8 @@ import Wire
         id: InstrumentID(id), underlying: UnderlyingID(0), name: try InstrumentName(name),
         tick: try Price(decimal: tick), lot: try Quantity(decimal: "0.001"),
         orderQuantityMax: try Quantity(decimal: "1000"), priceMax: try Price(decimal: "10000000"),
-        makerFee: try Ratio(decimal: "0.0001"), takerFee: try Ratio(decimal: "0.0003"))
+        makerFee: try Ratio(decimal: "0.0001"), takerFee: try Ratio(decimal: "0.0003"),
+        priceBand: try Ratio(decimal: "0.25"))
     }
     return Genesis(
       name: "golden", startTime: Timestamp(raw: 1_767_225_600_000), execution: try roleKeys(1),
@@ -44,7 +45,7 @@ import Wire
 
   static let golden = URL(filePath: #filePath).deletingLastPathComponent()
     .deletingLastPathComponent().appending(path: "Fixtures/Wire/genesis.json")
-  static let goldenHash = "6358c77711fea199c211fd111ba14b19f5974b45de2d1c2e43095c648d46f25d"
+  static let goldenHash = "915fca88fd5bcb2e261326461eecf48fff1776f1eb11f0d8ad31df11c2748723"
 
   static func goldenBytes() throws -> [UInt8] { Array(try Data(contentsOf: golden)) }
 

@@ -215,13 +215,37 @@ import Testing
     var testDescription: String { name }
   }
 
+  private static func tail(_ a: UInt64, _ b: UInt64, _ c: UInt64, _ d: UInt64) -> Bytes32 {
+    Bytes32((a, b, c, d))
+  }
+
   static let rows = [
-    Row("kind 0", "place") { $0.kindCode = 0 }, Row("kind 14", "place") { $0.kindCode = 14 },
-    Row("side 2", "place") { $0.a = 2 }, Row("time in force 3", "place-fok") { $0.b = 3 },
-    Row("unknown flag", "place") { $0.c = 4 }, Row("post-only ioc", "place") { $0.b = 1 },
+    Row("kind 0", "place") { $0.kindCode = 0 }, Row("kind 15", "place") { $0.kindCode = 15 },
+    Row("side 2", "place") { $0.a = 2 }, Row("time in force 4", "place-fok") { $0.b = 4 },
+    Row("unknown flag", "place") { $0.c = 16 }, Row("post-only ioc", "place") { $0.b = 1 },
     Row("no price", "place") { $0.x = 0 }, Row("negative price", "place") { $0.x = -1 },
     Row("no quantity", "place") { $0.y = 0 }, Row("negative quantity", "place") { $0.y = .min },
     Row("tail of an order", "place") { $0.tail = Sample.digest(1) },
+    Row("good till no time", "place-fok") { $0.b = 3 },
+    Row("good till before time", "place-gtt") { $0.tail = tail(UInt64(bitPattern: -1), 5_000_000, 0, 3) },
+    Row("a time without good till", "place-gtt") { $0.b = 0 },
+    Row("sliding alone", "place-fok") { $0.c = 4 }, Row("resting market order", "place-gtt") { $0.c = 8 },
+    Row("post-only market order", "market") { $0.c = 9 }, Row("negative protection", "market") { $0.x = -1 },
+    Row("shown whole", "place-gtt") { $0.tail = tail(1, 45_000_000, 0, 0) },
+    Row("shown negative", "place-gtt") { $0.tail = tail(1, .max, 0, 0) },
+    Row("ioc with display", "market") { $0.tail = tail(0, 5, 0, 0) },
+    Row("trigger of a place", "place-gtt") { $0.tail = tail(1, 0, 1, 0) },
+    Row("self-trade mode 4", "place-gtt") { $0.tail = tail(1, 0, 0, 4) },
+    Row("byte behind the mode", "place-gtt") { $0.tail = tail(1, 0, 0, 256) },
+    Row("fill-or-kill that decrements", "place-fok") { $0.tail = tail(0, 0, 0, 3) },
+    Row("replace by 2", "replace") { $0.a = 2 }, Row("force of a replace", "replace") { $0.b = 1 },
+    Row("reduce-only replace", "replace") { $0.c = 2 }, Row("free replace", "replace") { $0.x = 0 },
+    Row("sliding replace alone", "replace") { $0.c = 4 }, Row("empty replace", "replace") { $0.y = 0 },
+    Row("expects less than nothing", "replace") { $0.tail = tail(0, .max, 0, 0) },
+    Row("word of a replace", "replace") { $0.tail = tail(0, 0, 1, 0) },
+    Row("mode of a replace", "replace") { $0.tail = tail(0, 0, 0, 4) },
+    Row("cancel side 3", "cancel-all") { $0.a = 3 }, Row("cancel scope 2", "cancel-all") { $0.b = 2 },
+    Row("underlying of a cancel", "cancel-underlying") { $0.id = 65_536 },
     Row("cancel by 2", "cancel") { $0.a = 2 }, Row("flags of a cancel", "cancel") { $0.c = 1 },
     Row("price of a cancel", "cancel") { $0.x = 1 }, Row("tail of a cancel", "cancel") { $0.tail = Sample.digest(1) },
     Row("id of cancel all", "cancel-all") { $0.z = 1 }, Row("key without expiry", "add-key") { $0.x = 0 },
@@ -279,7 +303,7 @@ import Testing
     arguments: [
       ("surface", 80), ("surface", 127), ("block", 154), ("block", 159), ("block", 224),
       ("block", 255), ("list", 64 + 73), ("list", 64 + 79), ("list", 64 + 80), ("list", 64 + 88),
-      ("list", 64 + 96), ("list", 64 + 127),
+      ("list", 64 + 96), ("list", 64 + 120), ("list", 64 + 127),
     ])
   func reserved(name: String, offset: Int) throws {
     let action = try #require(Sample.actions.first { $0.name == name }).action

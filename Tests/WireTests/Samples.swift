@@ -51,6 +51,32 @@ struct Sample: Sendable, CustomTestStringConvertible {
           quantity: Quantity(raw: 1), timeInForce: .fok, postOnly: false, reduceOnly: false,
           clientID: 0)
       ),
+      (
+        "place-gtt",
+        .order(
+          OrderTerms(
+            instrument: InstrumentID(2), side: .buy, price: Price(raw: 123_000_000),
+            quantity: Quantity(raw: 45_000_000), timeInForce: .gtt, postOnly: .slide, clientID: 78,
+            expiry: far, display: Quantity(raw: 5_000_000), selfTrade: .decrementBoth))
+      ),
+      (
+        "market",
+        .order(
+          OrderTerms(
+            instrument: InstrumentID(0), side: .sell, price: .zero, quantity: Quantity(raw: 9),
+            timeInForce: .ioc, isReduceOnly: true, isMarket: true, selfTrade: .cancelTaker))
+      ),
+      (
+        "replace",
+        .replace(
+          OrderReplacement(
+            instrument: InstrumentID(2), name: .client(78), price: Price(raw: 7),
+            quantity: Quantity(raw: 8), postOnly: .reject, selfTrade: .cancelBoth, newClientID: 79,
+            expectedLeft: Quantity(raw: 9)))
+      ),
+      (
+        "cancel-underlying", .cancelOrders(.underlying(UnderlyingID(1)), side: .sell)
+      ),
       ("cancel", .cancel(instrument: InstrumentID(2), order: OrderID(12))),
       ("cancel-client", .cancelClient(instrument: InstrumentID(2), clientID: 77)),
       ("cancel-all", .cancelAll(instrument: .all)),

@@ -74,7 +74,7 @@ struct DemoDesk: ~Copyable {
         tally.bundles += 1
         tally.actions += part.count
         for action in part {
-          if case .place = action { tally.orders += 1 }
+          if case .order = action { tally.orders += 1 }
         }
       }
     }

@@ -1,0 +1,105 @@
+public import Instruments
+public import Primitives
+
+/// An action as people write it.
+public enum Action: Sendable, Equatable {
+  case order(OrderTerms)
+  case replace(OrderReplacement)
+  case cancel(instrument: InstrumentID, order: OrderID)
+  /// By the client id the order was placed with.
+  case cancelClient(instrument: InstrumentID, clientID: UInt64)
+  /// Those of a scope, on one side or both.
+  case cancelOrders(CancelScope, side: Side?)
+  case addKey(key: PublicKey, markets: InstrumentID, expiry: Timestamp)
+  case revokeKey(key: PublicKey)
+  case withdraw(asset: AssetID, amount: Amount, destination: Bytes32)
+  /// `reference` is the custodian's own number of the payment, strictly rising per asset, so that
+  /// none is credited twice.
+  case deposit(asset: AssetID, amount: Amount, owner: PublicKey, reference: UInt64)
+  case release(withdrawal: UInt64, reference: Bytes32)
+  case index(underlying: UnderlyingID, price: Price, time: Timestamp, sequence: UInt64)
+  case surface(
+    underlying: UnderlyingID, expiry: Timestamp, forward: Price, parameters: SurfaceParameters,
+    time: Timestamp, sequence: UInt64)
+  case block(BlockTrade)
+  case list(Instrument)
+  case halt(instrument: InstrumentID, halted: Bool)
+}
+
+extension Action {
+  /// Refuses an action that no bundle may hold, before it is signed.
+  /// - Throws: the field outside its domain, with its offset in the action's records.
+  public func validate() throws(DecodingFailure) {
+    var records = ByteWriter(capacity: 4 * ActionRecord.byteCount)
+    write(to: &records)
+    let count = records.bytes.count / ActionRecord.byteCount
+    try Action.check(records.bytes.rawSpan, at: 0, records: count, actions: 1)
+  }
+
+  /// Appends the action's records.
+  public func write(to out: inout ByteWriter) {
+    switch self {
+    case .order(let terms):
+      out.write(record: terms.record)
+    case .replace(let replacement):
+      out.write(record: replacement.record)
+    case .cancel(let instrument, let order):
+      out.write(
+        record: ActionRecord(
+          kindCode: ActionKind.cancel.rawValue, id: instrument.raw, z: order.raw))
+    case .cancelClient(let instrument, let clientID):
+      out.write(
+        record: ActionRecord(
+          kindCode: ActionKind.cancel.rawValue, a: 1, id: instrument.raw, z: clientID))
+    case .cancelOrders(let scope, let side):
+      let (by, id): (UInt8, UInt32) =
+        switch scope {
+        case .instrument(let instrument): (0, instrument.raw)
+        case .underlying(let underlying): (1, UInt32(underlying.raw))
+        }
+      out.write(
+        record: ActionRecord(
+          kindCode: ActionKind.cancelAll.rawValue, a: side.map { $0.rawValue + 1 } ?? 0, b: by,
+          id: id))
+    case .addKey(let key, let markets, let expiry):
+      out.write(
+        record: ActionRecord(
+          kindCode: ActionKind.addKey.rawValue, id: markets.raw, x: expiry.raw, tail: key))
+    case .revokeKey(let key):
+      out.write(record: ActionRecord(kindCode: ActionKind.revokeKey.rawValue, tail: key))
+    case .withdraw(let asset, let amount, let destination):
+      out.write(
+        record: ActionRecord(
+          kindCode: ActionKind.withdraw.rawValue, id: UInt32(asset.raw), x: amount.raw,
+          tail: destination))
+    case .deposit(let asset, let amount, let owner, let reference):
+      out.write(
+        record: ActionRecord(
+          kindCode: ActionKind.deposit.rawValue, id: UInt32(asset.raw), x: amount.raw,
+          z: reference, tail: owner))
+    case .release(let withdrawal, let reference):
+      out.write(
+        record: ActionRecord(
+          kindCode: ActionKind.release.rawValue, z: withdrawal, tail: reference))
+    case .index(let underlying, let price, let time, let sequence):
+      out.write(
+        record: ActionRecord(
+          kindCode: ActionKind.index.rawValue, id: UInt32(underlying.raw), x: price.raw,
+          y: time.raw, z: sequence))
+    case .surface(let underlying, let expiry, let forward, let parameters, let time, let sequence):
+      SurfaceUpdate(
+        underlying: underlying, expiry: expiry, forward: forward, parameters: parameters,
+        time: time, sequence: sequence
+      ).write(to: &out)
+    case .block(let trade):
+      trade.write(to: &out)
+    case .list(let instrument):
+      out.write(record: ActionRecord(kindCode: ActionKind.list.rawValue))
+      out.write(record: instrument)
+    case .halt(let instrument, let halted):
+      out.write(
+        record: ActionRecord(
+          kindCode: ActionKind.halt.rawValue, a: halted ? 1 : 0, id: instrument.raw))
+    }
+  }
+}

@@ -1,0 +1,113 @@
+import Instruments
+import Primitives
+import Wire
+
+extension ExecutionMachine {
+  // MARK: - Cancelling
+
+  /// The resting order a cancel or a replace names: of the account, in the instrument.
+  private func named(_ record: ActionRecord, _ account: AccountID) -> Int? {
+    let slot =
+      record.a == 0 ? books.slot(of: OrderID(record.z)) : clientOrder(account, record.z)
+    guard let slot, orders[slot].account == account, orders[slot].instrument == record.instrument
+    else { return nil }
+    return slot
+  }
+
+  mutating func cancel(_ record: ActionRecord, account: AccountID) -> Outcome {
+    guard let slot = named(record, account) else { return .rejected(.unknownOrder) }
+    let order = orders[slot]
+    let left = left(order)
+    removeOrder(slot)
+    return Outcome(.accepted, .done, 0, left.raw, order: order.id)
+  }
+
+  /// Cancels the orders an action names.
+  mutating func cancelAll(_ record: ActionRecord, account: AccountID) -> Outcome {
+    let scope: CancelScope =
+      record.b == 0
+      ? .instrument(record.instrument)
+      : .underlying(UnderlyingID(UInt16(truncatingIfNeeded: record.id)))
+    return cancelAll(
+      of: account, scope, side: record.a == 0 ? nil : record.a == 1 ? .buy : .sell)
+  }
+
+  /// Cancels an account's orders, oldest first; figure 1 counts them.
+  @discardableResult
+  mutating func cancelAll(of account: AccountID, _ scope: CancelScope, side: Side? = nil)
+    -> Outcome
+  {
+    var count: Int64 = 0
+    var next = books.first(of: account)
+    while let slot = next {
+      next = books.next(ofAccountAfter: slot)
+      let order = orders[slot]
+      let isMeant =
+        switch scope {
+        case .instrument(let instrument): instrument == .all || order.instrument == instrument
+        case .underlying(let underlying):
+          instruments[order.instrument.index].underlying == underlying
+        }
+      if isMeant, side == nil || (side == .buy) == order.isBuy {
+        removeOrder(slot)
+        count += 1
+      }
+    }
+    return Outcome(.accepted, .done, count, 0)
+  }
+
+  // MARK: - Replacing
+
+  /// Gives a resting order a new price, or another quantity left. It keeps its place where the price
+  /// stays and the quantity does not rise; else a new order takes its place, or nothing changes.
+  mutating func replaceOrder(_ record: ActionRecord, account: AccountID) -> Outcome {
+    guard let slot = named(record, account), !isExpired(orders[slot]) else {
+      return .rejected(.unknownOrder)
+    }
+    let old = orders[slot]
+    let left = left(old)
+    guard record.expectedLeft == 0 || record.expectedLeft == left.raw else {
+      return .rejected(.orderChanged, left.raw, record.expectedLeft)
+    }
+    if let refusal = termsRefusal(record) { return refusal }
+    let clientID = record.newClientID == 0 ? old.clientID : record.newClientID
+    if clientID != old.clientID, clientOrder(account, clientID) != nil {
+      return .rejected(.duplicateClientID)
+    }
+    let fingerprint = clientID == 0 ? 0 : record.fingerprint
+    if record.price == old.price, record.quantity <= left {
+      reduce(slot, old, to: record.quantity, clientID: clientID, fingerprint: fingerprint)
+      return Outcome(.accepted, .done, 0, record.y, order: old.id)
+    }
+    let side: Side = old.isBuy ? .buy : .sell
+    if let refusal = bandRefusal(record.instrument, side, record.price) { return refusal }
+    let extra = extraSlot(old).map { extras[$0] } ?? .empty
+    if let refusal = displayRefusal(record.instrument, extra.display.raw, of: record.y) {
+      return refusal
+    }
+    if hasNoRoomForTrades { return .rejected(.batchFull) }
+    var price = record.price
+    if record.isPostOnly, let refusal = postOnlyRefusal(record, side, &price) { return refusal }
+    return enter(
+      NewOrder(
+        account: account, instrument: record.instrument, side: side, price: price,
+        quantity: record.quantity, timeInForce: extra.expiry.raw == 0 ? .gtc : .gtt,
+        isReduceOnly: old.isReduceOnly, selfTrade: record.selfTrade, clientID: clientID,
+        fingerprint: fingerprint, expiry: extra.expiry, display: extra.display),
+      replacing: slot)
+  }
+
+  /// Lowers what is left of an order, the hidden part first.
+  private mutating func reduce(
+    _ slot: Int, _ old: OrderRecord, to quantity: Quantity, clientID: UInt64, fingerprint: UInt32
+  ) {
+    changeReserve(slot, old, terms(old.instrument), to: quantity)
+    let shown = min(old.remaining, quantity)
+    if let extra = extraSlot(old) {
+      extras[extra].hidden = Quantity(raw: quantity.raw - shown.raw)
+    }
+    books.orders[slot].remaining = shown
+    books.orders[slot].fingerprint = fingerprint
+    if clientID != old.clientID { books.rename(slot, clientID) }
+  }
+}
