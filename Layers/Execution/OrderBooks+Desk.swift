@@ -76,6 +76,9 @@ extension OrderBooks {
     return true
   }
 
+  /// As `fault(priority:)`, where no order has lost its place to a younger one.
+  package func fault() -> String? { fault { $0.id.raw } }
+
   /// Ends the batch: the old bytes of what it touched are no longer needed.
   package mutating func seal() { orders.seal() }
 

@@ -367,7 +367,7 @@ package struct OrderBooks: ~Copyable {
 
   /// The first thing that must hold between orders and what follows from them and does not; slow,
   /// for tests and `doctor`.
-  func fault(priority: (OrderRecord) -> UInt64 = { $0.id.raw }) -> String? {
+  func fault(priority: (OrderRecord) -> UInt64) -> String? {
     var seen = 0
     for place in 0..<levels.best.count {
       if let fault = levels.fault(UInt32(place)) { return fault }
