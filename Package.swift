@@ -6,14 +6,15 @@ let testing: [SwiftSetting] =
   Context.environment["NOVATE_TESTING"] == nil ? [] : [.unsafeFlags(["-enable-testing"])]
 
 /// One language mode for the whole house: Swift 6, strict memory safety, every warning an error.
-let settings: [SwiftSetting] = [
-  .strictMemorySafety(),
-  .treatAllWarnings(as: .error),
-  .enableUpcomingFeature("InternalImportsByDefault"),
-  .enableUpcomingFeature("ExistentialAny"),
-  .enableUpcomingFeature("MemberImportVisibility"),
-  .enableExperimentalFeature("Lifetimes"),
-] + testing
+let settings: [SwiftSetting] =
+  [
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableExperimentalFeature("Lifetimes"),
+  ] + testing
 
 /// Places where a test may kill a layer; no other build has them.
 let faults: [SwiftSetting] =
@@ -90,20 +91,50 @@ let package = Package(
     room("Workloads", in: "Interfaces", ["Primitives", "Commitments", "Wire"]),
 
     // What decides.
-    room("Execution", in: "Layers", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire"]),
-    room("Clearing", in: "Layers", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire"]),
-    room("Settlement", in: "Layers", ["Primitives", "Instruments", "Commitments", "Wire", "Execution", "Clearing"]),
+    room(
+      "Execution", in: "Layers",
+      ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire"]),
+    room(
+      "Clearing", in: "Layers",
+      ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire"]),
+    room(
+      "Settlement", in: "Layers",
+      ["Primitives", "Instruments", "Commitments", "Wire", "Execution", "Clearing"]),
 
     // The outside world.
     room("Storage", in: "Sources", ["Primitives", "Commitments", "CLMDB"]),
-    room("Node", in: "Sources", ["Primitives", "Commitments", "Wire", "Storage", "Client", "CThreads", log, arguments] + nio, faults),
+    room(
+      "Node", in: "Sources",
+      ["Primitives", "Commitments", "Wire", "Storage", "Client", "CThreads", log, arguments] + nio,
+      faults),
     room("Client", in: "Interfaces", ["Primitives", "Instruments", "Commitments", "Wire"]),
 
     // What runs.
-    program("ExecutionNode", in: "Layers", ["Primitives", "Instruments", "Commitments", "Wire", "Execution", "Storage", "Node", "Client", log, arguments]),
-    program("ClearingNode", in: "Layers", ["Primitives", "Instruments", "Commitments", "Wire", "Clearing", "Storage", "Node", "Client", log, arguments]),
-    program("SettlementNode", in: "Layers", ["Primitives", "Instruments", "Commitments", "Wire", "Execution", "Clearing", "Settlement", "Storage", "Node", "Client", log, arguments]),
-    program("CLI", in: "Interfaces", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire", "Execution", "Clearing", "Settlement", "Storage", "Client", "Calculators", "Calibration", "Benchmarks", "Workloads", "CZlib", arguments]),
+    program(
+      "ExecutionNode", in: "Layers",
+      [
+        "Primitives", "Instruments", "Commitments", "Wire", "Execution", "Storage", "Node",
+        "Client", log, arguments,
+      ]),
+    program(
+      "ClearingNode", in: "Layers",
+      [
+        "Primitives", "Instruments", "Commitments", "Wire", "Clearing", "Storage", "Node", "Client",
+        log, arguments,
+      ]),
+    program(
+      "SettlementNode", in: "Layers",
+      [
+        "Primitives", "Instruments", "Commitments", "Wire", "Execution", "Clearing", "Settlement",
+        "Storage", "Node", "Client", log, arguments,
+      ]),
+    program(
+      "CLI", in: "Interfaces",
+      [
+        "Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire", "Execution",
+        "Clearing", "Settlement", "Storage", "Client", "Calculators", "Calibration", "Benchmarks",
+        "Workloads", "CZlib", arguments,
+      ]),
 
     // What tests and benchmarks share, and the plain C that benchmarks divide by.
     .target(
@@ -134,12 +165,34 @@ let package = Package(
     tests("WireTests", ["Primitives", "Instruments", "Commitments", "Wire", "TestSupport"]),
     tests("StorageTests", ["Primitives", "Commitments", "Storage"]),
     tests("NodeTests", [log, "Primitives", "Commitments", "Wire", "Node", "Client"]),
-    tests("ExecutionTests", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire", "Execution", "Workloads", "Benchmarks", "TestSupport"]),
-    tests("ClearingTests", ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire", "Clearing", "Execution", "TestSupport"]),
-    tests("SettlementTests", ["Primitives", "Instruments", "Commitments", "Wire", "Execution", "Clearing", "Settlement", "TestSupport"]),
-    tests("CLITests", ["Primitives", "Instruments", "Pricing", "Wire", "Client", "Workloads", "CLI", arguments]),
+    tests(
+      "ExecutionTests",
+      [
+        "Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire", "Execution",
+        "Workloads", "Benchmarks", "TestSupport",
+      ]),
+    tests(
+      "ClearingTests",
+      [
+        "Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire", "Clearing",
+        "Execution", "TestSupport",
+      ]),
+    tests(
+      "SettlementTests",
+      [
+        "Primitives", "Instruments", "Commitments", "Wire", "Execution", "Clearing", "Settlement",
+        "TestSupport",
+      ]),
+    tests(
+      "CLITests",
+      ["Primitives", "Instruments", "Pricing", "Wire", "Client", "Workloads", "CLI", arguments]),
     tests("LayeringTests", []),
-    tests("EndToEndTests", ["Primitives", "Instruments", "Commitments", "Wire", "Settlement", "Storage", "Client", "Node", "CLI", "CSandbox"]),
+    tests(
+      "EndToEndTests",
+      [
+        "Primitives", "Instruments", "Commitments", "Wire", "Settlement", "Storage", "Client",
+        "Node", "CLI", "CSandbox",
+      ]),
   ],
   swiftLanguageModes: [.v6]
 )

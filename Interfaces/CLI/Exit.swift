@@ -32,7 +32,9 @@ enum Exit {
     switch error {
     case is FileFailure: inputOutput
     case let failure as StorageFailure: failure.isInputOutput ? inputOutput : failed
-    case is ClientFailure, is FolderFailure, is GenesisFailure, is InstrumentNameFailure, is CommandFailure: failed
+    case is ClientFailure, is FolderFailure, is GenesisFailure, is InstrumentNameFailure,
+      is CommandFailure:
+      failed
     default: nil
     }
   }

@@ -68,7 +68,11 @@ struct TextTable {
       for (column, cell) in row.enumerated() {
         let space = String(repeating: " ", count: widths[column] - cell.count)
         let isLast = column == row.count - 1
-        if right.contains(column) { line += space + cell } else { line += cell + (isLast ? "" : space) }
+        if right.contains(column) {
+          line += space + cell
+        } else {
+          line += cell + (isLast ? "" : space)
+        }
         if !isLast { line += "  " }
       }
       text += line + "\n"

@@ -260,7 +260,8 @@ final class Submitting {
     let count = all.reduce(0) { $0 + counts[$1, default: 0] }
     let batches =
       if let firstBatch, let lastBatch {
-        firstBatch == lastBatch ? ", batch \(firstBatch)" : ", batches \(firstBatch) to \(lastBatch)"
+        firstBatch == lastBatch
+          ? ", batch \(firstBatch)" : ", batches \(firstBatch) to \(lastBatch)"
       } else { "" }
     let milliseconds = max(1, (SystemClock.monotonicNanoseconds - start) / 1_000_000)
     let seconds = DecimalText.format(milliseconds, digits: 3, minimumFraction: 3)

@@ -265,7 +265,8 @@ struct BatchLines {
       "bytes": .integer(execution.bodyByteCount + clearing.bodyByteCount),
       "credit_batch": execution.creditBatch == ExecutionHeader.noCredit
         ? .null : .integer(execution.creditBatch.raw),
-      "execution_id": .string("\(execution.id)"), "execution_root": .string("\(execution.postRoot)"),
+      "execution_id": .string("\(execution.id)"),
+      "execution_root": .string("\(execution.postRoot)"),
       "clearing_id": .string("\(clearing.id)"), "clearing_root": .string("\(clearing.postRoot)"),
     ]
   }

@@ -62,7 +62,8 @@ extension OutcomeCode {
     case .unknownOrder: return "expected an open order of the account, found none"
     case .notReducing:
       return "expected at most \(quantity1), which reduces the position, found \(quantity2)"
-    case .duplicateClientID: return "expected the terms of the open order of that client id, found others"
+    case .duplicateClientID:
+      return "expected the terms of the open order of that client id, found others"
     case .tooManyPositions: return "expected fewer than \(figure2) positions, found \(figure1)"
     case .noMarketData: return "expected market data of the instrument, found none"
     case .marketDataStale:
@@ -90,7 +91,9 @@ extension OutcomeCode {
         DecimalText.format(figure1, digits: digits), DecimalText.format(figure2, digits: digits)
       )
       return "expected an amount of at least \(least), found \(wanted)"
-    case .priceOutsideBand: return "expected a price within the band, up to \(price2), found \(price1)"
+    case .priceOutsideBand:
+      let edge = figure1 > figure2 ? "at most" : "at least"
+      return "expected a price within the band, \(edge) \(price2), found \(price1)"
     case .orderExpired: return "expected an expiry after batch time \(figure2), found \(figure1)"
     case .displayTooSmall:
       return "expected to show at least \(quantity2), found \(quantity1)"

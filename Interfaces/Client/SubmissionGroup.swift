@@ -97,7 +97,8 @@ extension Action {
     case .surface: ActionKind.surface.recordCount
     case .list: ActionKind.list.recordCount
     case .block: ActionKind.block.recordCount
-    case .order, .replace, .cancel, .cancelClient, .cancelOrders, .addKey, .revokeKey, .withdraw, .deposit,
+    case .order, .replace, .cancel, .cancelClient, .cancelOrders, .addKey, .revokeKey, .withdraw,
+      .deposit,
       .release, .index, .halt:
       1
     }

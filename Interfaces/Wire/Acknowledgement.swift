@@ -112,7 +112,8 @@ public struct SignedAcknowledgement: Sendable, Equatable {
   public func isValid(by execution: PublicKey, network: Digest) -> Bool {
     group.network == network && Ed25519.isValid(signature, of: group.id, by: execution)
       && MerkleLog.isIncluded(
-        leaf: MerkleLog.leafHash(leaf.encoded.rawSpan), index: Int(place), size: Int(truncatingIfNeeded: group.count),
+        leaf: MerkleLog.leafHash(leaf.encoded.rawSpan), index: Int(place),
+        size: Int(truncatingIfNeeded: group.count),
         proof: path, root: group.root)
   }
 

@@ -98,7 +98,8 @@ public struct Bundle: Sendable {
     if span.byteCount > expected {
       throw .trailing(offset: expected, count: span.byteCount - expected)
     }
-    try Action.check(span, at: BundleHeader.byteCount, records: records, actions: Int(header.actionCount))
+    try Action.check(
+      span, at: BundleHeader.byteCount, records: records, actions: Int(header.actionCount))
     let body = span.extracting(BundleHeader.byteCount..<(expected - Signature.byteCount))
     guard SHA256.digest(body) == header.actionsHash else {
       throw .invalid(field: "actions hash", offset: 56)

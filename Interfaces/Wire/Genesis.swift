@@ -139,7 +139,8 @@ extension ByteReader {
     let start = offset
     let bytes = try array(byteCount)
     let used = bytes.firstIndex(of: 0) ?? bytes.count
-    guard bytes[used...].allSatisfy({ $0 == 0 }), bytes[..<used].allSatisfy({ 0x20 < $0 && $0 < 0x7f })
+    guard bytes[used...].allSatisfy({ $0 == 0 }),
+      bytes[..<used].allSatisfy({ 0x20 < $0 && $0 < 0x7f })
     else { throw .invalid(field: field, offset: start) }
     return String(decoding: bytes[..<used], as: UTF8.self)
   }

@@ -92,7 +92,8 @@ public struct Constants: FlatRecord, Hashable {
   }
 
   /// Name and place of every constant, as `genesis.json` spells them.
-  public static var fields: [(name: String, path: any WritableKeyPath<Constants, Int64> & Sendable)] {
+  public static var fields: [(name: String, path: any WritableKeyPath<Constants, Int64> & Sendable)]
+  {
     [
       ("drift_max_ms", \.driftMax), ("heartbeat_ms", \.heartbeat),
       ("run_ahead_max", \.runAheadMax), ("grant_age_max_ms", \.grantAgeMax),

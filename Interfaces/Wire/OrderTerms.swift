@@ -67,8 +67,10 @@ public struct OrderTerms: Sendable, Equatable {
       c: postOnly.flags | (isReduceOnly ? 2 : 0) | (isMarket ? 8 : 0), id: instrument.raw,
       x: price.raw, y: quantity.raw, z: clientID,
       tail: Bytes32(
-        (UInt64(bitPattern: expiry.raw), UInt64(bitPattern: display.raw), 0,
-          UInt64(selfTrade.rawValue))))
+        (
+          UInt64(bitPattern: expiry.raw), UInt64(bitPattern: display.raw), 0,
+          UInt64(selfTrade.rawValue)
+        )))
   }
 }
 
@@ -177,7 +179,9 @@ extension ActionRecord {
     if (b == TimeInForce.gtt.rawValue) != (orderExpiry.raw > 0) || orderExpiry.raw < 0 {
       return "order expiry"
     }
-    if display.raw < 0 || display.raw >= y || display.raw > 0 && !rests { return "display quantity" }
+    if display.raw < 0 || display.raw >= y || display.raw > 0 && !rests {
+      return "display quantity"
+    }
     if tail.words.2 != 0 || tail.words.3 > 3 { return "self-trade mode" }
     if b == TimeInForce.fok.rawValue && selfTrade == .decrementBoth {
       return "fill-or-kill that decrements both"

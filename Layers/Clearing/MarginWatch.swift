@@ -216,7 +216,10 @@ extension ClearingMachine {
       next = position.next
       let id = position.instrument
       if let binding = standing.binding,
-        instruments[id.index].underlying != binding.underlying { continue }
+        instruments[id.index].underlying != binding.underlying
+      {
+        continue
+      }
       guard instruments[id.index].trades(at: time), isMarkFresh(id) else { continue }
       let quantity = closable(position, standing.binding)
       guard quantity.raw != 0 else { continue }
@@ -245,7 +248,8 @@ extension ClearingMachine {
     guard unit * Int128(position.quantity.raw) < 0 else { return .zero }
     let sum = scratch[binding.underlying.index, binding.scenario].raw
     let lot = Int128(instruments[position.instrument.index].lot.raw)
-    let wanted = (0 - sum).divided(by: Int128(unit.magnitude), rounding: .up)
+    let wanted =
+      (0 - sum).divided(by: Int128(unit.magnitude), rounding: .up)
       .divided(by: lot, rounding: .up) * lot
     let held = Int128(position.quantity.raw.magnitude)
     let size = Int64(clamping: min(held, wanted))

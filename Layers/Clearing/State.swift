@@ -131,7 +131,9 @@ extension ClearingMachine: PooledState {
   public var memory: (accountBytes: Int, positionBytes: Int) {
     let positionBytes = positions.count * MemoryLayout<PositionRecord>.stride
     // Two digests a leaf and one kept subtree; an owner takes a key, an id and the table's slack.
-    return (accounts.count * (MemoryLayout<AccountRecord>.stride + 96 + 60) + positionBytes, positionBytes)
+    return (
+      accounts.count * (MemoryLayout<AccountRecord>.stride + 96 + 60) + positionBytes, positionBytes
+    )
   }
   public func index(_ underlying: UnderlyingID) -> (price: Price, time: Timestamp) {
     (indices[underlying.index].price, indices[underlying.index].time)

@@ -70,7 +70,8 @@ extension ClearingMachine {
     for slot in 0..<proposals.count {
       let proposal = proposals[slot]
       switch ActionKind(rawValue: UInt8(clamping: proposal.kind)) {
-      case .list where proposal.terms.fault == nil
+      case .list
+      where proposal.terms.fault == nil
         && proposal.terms.underlying.index < genesis.underlyings.count:
         continue
       case .halt where proposal.subject < instruments.count: continue

@@ -146,7 +146,8 @@ extension ExecutionMachine {
   }
 
   /// What the orders of a level have hidden, and in how many slices.
-  private func hiddenQuantity(from oldest: Int, _ taker: NewOrder) -> (quantity: Int64, fills: Int) {
+  private func hiddenQuantity(from oldest: Int, _ taker: NewOrder) -> (quantity: Int64, fills: Int)
+  {
     var (quantity, fills) = (Int64(0), 0)
     var next: Int? = oldest
     while let slot = next {

@@ -117,7 +117,8 @@ extension ExecutionMachine {
           instrument.id.index <= instrumentCount && instrument.fault == nil
             && instrument.underlying.index < indices.count
             && (instrument.id.index >= instruments.count
-              || instruments[instrument.id.index].hasTerms(of: instrument)), "instrument")
+              || instruments[instrument.id.index].hasTerms(of: instrument)),
+          "instrument")
         if instrument.id.index == instrumentCount { instrumentCount += 1 }
       }
       try require(body.accounts.allSatisfy { $0.account.index < accountCount }, "account")
@@ -277,7 +278,8 @@ extension ExecutionMachine {
     for index in 0..<instruments.count {
       let instrument = instruments[index]
       guard instrument.expires, instrument.expiry <= time else { continue }
-      while let slot = books.first(in: instrument.id, .buy) ?? books.first(in: instrument.id, .sell) {
+      while let slot = books.first(in: instrument.id, .buy) ?? books.first(in: instrument.id, .sell)
+      {
         removeOrder(slot)
       }
     }

@@ -25,7 +25,9 @@ extension ExecutionMachine {
     for side in [block.side, block.side.opposite] {
       if let refusal = bandRefusal(block.instrument, side, block.price) { return refusal }
     }
-    guard isSigned ?? block.isSigned(network: network) else { return .rejected(.counterpartySignature) }
+    guard isSigned ?? block.isSigned(network: network) else {
+      return .rejected(.counterpartySignature)
+    }
     for (party, side) in [(account, block.side), (other.account, block.side.opposite)] {
       let order = NewOrder(
         account: party, instrument: block.instrument, side: side, price: block.price,

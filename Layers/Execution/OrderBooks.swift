@@ -360,7 +360,8 @@ package struct OrderBooks: ~Copyable {
   /// the old bytes kept until the batch is sealed; in bytes.
   package var memory: (book: Int, ids: Int, clients: Int, undo: Int) {
     (
-      orders.memory.records + links.byteCount + clientHashes.byteCount + levels.byteCount + accounts.byteCount
+      orders.memory.records + links.byteCount + clientHashes.byteCount + levels.byteCount
+        + accounts.byteCount
         + free.byteCount, ids.byteCount, clients.byteCount, orders.memory.undo
     )
   }

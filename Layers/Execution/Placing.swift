@@ -171,7 +171,9 @@ extension ExecutionMachine {
   @inline(__always)
   func postOnlyRefusal(_ record: ActionRecord, _ side: Side, _ price: inout Price) -> Outcome? {
     let place = Int(record.id)
-    guard let best = books.best(record.instrument, side.opposite), side == .buy ? price >= best : price <= best else { return nil }
+    guard let best = books.best(record.instrument, side.opposite),
+      side == .buy ? price >= best : price <= best
+    else { return nil }
     let slid = best.raw - side.sign * instruments[place].tick.raw
     guard record.isSliding, slid > 0, slid <= instruments[place].priceMax.raw else {
       return .rejected(.wouldCross, price.raw, best.raw)

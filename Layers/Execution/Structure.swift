@@ -58,7 +58,9 @@ extension ExecutionMachine {
       guard let holdings = holdingCount(of: account), holdings == Int(credit.holdingCount) else {
         return "holdings of account \(account)"
       }
-      guard let balances = balanceCount(of: account) else { return "balances of account \(account)" }
+      guard let balances = balanceCount(of: account) else {
+        return "balances of account \(account)"
+      }
       known += keys
       held += holdings
       owned += balances

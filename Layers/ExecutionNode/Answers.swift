@@ -104,9 +104,12 @@ enum Answers {
             .object([
               ("order", .integer(order.id.raw)),
               ("client_id", .integer(order.clientID)),
-              ("instrument", .string(
-                state.machine.instrument(order.instrument)
-                  .map { $0.label(underlyings: genesis.underlyings) } ?? "\(order.instrument)")),
+              (
+                "instrument",
+                .string(
+                  state.machine.instrument(order.instrument)
+                    .map { $0.label(underlyings: genesis.underlyings) } ?? "\(order.instrument)")
+              ),
               ("side", .string(order.side == .buy ? "buy" : "sell")),
               ("price", .string(order.price.decimal)),
               ("quantity", .string(order.quantity.decimal)),

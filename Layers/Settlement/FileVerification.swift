@@ -93,7 +93,8 @@ public struct FileVerifier: Sendable {
   func requirement(_ kind: BundleFileKind) -> [VerificationLevel] {
     var all: Set<VerificationLevel>
     switch kind {
-    case .range: all = question == nil ? [.chain, .replay, .log] : [.chain, .replay, .log, .inclusion]
+    case .range:
+      all = question == nil ? [.chain, .replay, .log] : [.chain, .replay, .log, .inclusion]
     case .account, .trade: all = [.chain, .inclusion, .log]
     case .evidence: all = [.chain]
     }

@@ -85,7 +85,8 @@ extension VerificationRun {
   }
 
   private func fault(_ difference: Difference, _ index: Int) -> Fault {
-    let isHeaderField = (difference.layer == .execution ? HeaderFields.execution : HeaderFields.clearing)
+    let isHeaderField =
+      (difference.layer == .execution ? HeaderFields.execution : HeaderFields.clearing)
       .contains { $0.name == difference.field }
     let object = difference.layer == .execution ? batches[index].offset : clearances[index].offset
     let body =
@@ -137,7 +138,9 @@ extension VerificationRun {
   private static func listed(_ replay: borrowing Replay) -> [Instrument] {
     var found: [Instrument] = []
     for number in 0..<replay.execution.instrumentCount {
-      if let terms = replay.execution.instrument(InstrumentID(UInt32(number))) { found.append(terms) }
+      if let terms = replay.execution.instrument(InstrumentID(UInt32(number))) {
+        found.append(terms)
+      }
     }
     return found
   }
@@ -151,8 +154,10 @@ extension VerificationRun {
         return
       }
       let lines = Answers.lines(of: proof, genesis, listed: VerificationRun.listed(replay))
-      replayAnswer = lines.map { .success($0) } ?? .failure(
-        .failed("account \(account)'s record"))
+      replayAnswer =
+        lines.map { .success($0) }
+        ?? .failure(
+          .failed("account \(account)'s record"))
     case .trade(let trade)? where replayAnswer == nil:
       replayAnswer = .failure(
         .undecided(

@@ -112,7 +112,8 @@ final class ProofDesk: @unchecked Sendable {
     var reader = ByteReader(bytes.rawSpan)
     let batch: UInt64 = try reader.read()
     let text = try reader.array(reader.remaining)
-    guard batch < service.published.raw, let checkpoint = try keeper.store.value(.checkpoint, batch),
+    guard batch < service.published.raw,
+      let checkpoint = try keeper.store.value(.checkpoint, batch),
       let own = service.keys.note(checkpoint)
     else { return nil }
     let note = try SignedNote(parsing: own + text)

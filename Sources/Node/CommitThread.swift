@@ -18,7 +18,8 @@ public final class CommitThread<Job: Sendable>: @unchecked Sendable {
 
   public init(
     _ box: MailBox<Job>, keeper: StateKeeper, degraded: DegradedFlag, log: Logger,
-    metrics: LayerMetrics, durable: @escaping @Sendable (Job) -> DurableBatch, publish: @escaping @Sendable (Job) -> Void
+    metrics: LayerMetrics, durable: @escaping @Sendable (Job) -> DurableBatch,
+    publish: @escaping @Sendable (Job) -> Void
   ) {
     self.box = box
     self.keeper = keeper

@@ -37,10 +37,11 @@ public struct OperatorSettings: Sendable {
   /// Reads the settings file; an unknown key is an error.
   public init(json bytes: [UInt8]) throws {
     let value = try JSONValue.parse(bytes)
-    let object = try value.object(allowing: [
-      "keys", "clock", "batch_interval_ms", "workers", "journal_segment_bytes", "reserve_bytes",
-      "witness_key", "witness_name",
-    ], name: "config")
+    let object = try value.object(
+      allowing: [
+        "keys", "clock", "batch_interval_ms", "workers", "journal_segment_bytes", "reserve_bytes",
+        "witness_key", "witness_name",
+      ], name: "config")
     _ = object
     keys = try value.optionalString(at: "keys")
     if let clock = try value.optionalString(at: "clock") {
@@ -116,7 +117,8 @@ public struct LayerContext: Sendable {
     let role = settings.witnessKey != nil && role == .settlement ? Role.witness : role
     self.role = role
     folder = options.data
-    listen = try options.listen.map { try Address($0) } ?? .tcp(host: "127.0.0.1", port: defaultPort)
+    listen =
+      try options.listen.map { try Address($0) } ?? .tcp(host: "127.0.0.1", port: defaultPort)
     peers =
       options.peer.isEmpty
       ? defaultPeers.map { .tcp(host: "127.0.0.1", port: $0) }

@@ -1,5 +1,5 @@
-import Foundation
 import Commitments
+import Foundation
 import Instruments
 import Primitives
 import TestSupport
@@ -133,7 +133,8 @@ struct Loop: ~Copyable {
       guard let view = clearing.view(id) else { return "account \(account) is not there" }
       if execution.credits[account].cash != view.cash { return "cash of account \(account)" }
       for instrument in 0..<clearing.instrumentCount {
-        let here = execution.holdingSlot(id, InstrumentID(UInt32(instrument)))
+        let here =
+          execution.holdingSlot(id, InstrumentID(UInt32(instrument)))
           .map { execution.holdings[$0].granted.raw } ?? 0
         let there = view.positions.first { $0.instrument.id.index == instrument }?.quantity.raw ?? 0
         if here != there { return "position of account \(account) in \(instrument)" }

@@ -222,7 +222,9 @@ import Wire
     var house = try Self.house()
     house.deposit(House.client(0), 77, asset: AssetID(1))
     let root = try house.clear().header.postRoot
-    for account in [House.client(0), House.client(3), AccountID(0), AccountID(5_000), AccountID(.max)] {
+    for account in [
+      House.client(0), House.client(3), AccountID(0), AccountID(5_000), AccountID(.max),
+    ] {
       let proof = house.machine.accountProof(account)
       #expect(proof.stateRoot == root, "account \(account)")
       #expect(proof.fields.isEmpty == (account.index >= house.genesis.accounts.count))
@@ -256,7 +258,9 @@ import Wire
     #expect(absent.stateRoot != root)
   }
 
-  @Test("snapshot and deltas give the same root and the same next batch", arguments: [331, 332] as [UInt64])
+  @Test(
+    "snapshot and deltas give the same root and the same next batch",
+    arguments: [331, 332] as [UInt64])
   func stored(seed: UInt64) throws {
     var generator = Generator(seed: seed)
     var house = House()

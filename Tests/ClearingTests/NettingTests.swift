@@ -1,10 +1,11 @@
-import class Foundation.ProcessInfo
 import Commitments
 import Instruments
 import Primitives
 import TestSupport
 import Testing
 import Wire
+
+import class Foundation.ProcessInfo
 
 @testable import Clearing
 

@@ -12,7 +12,9 @@ import Wire
 
   // MARK: - Custody
 
-  @Test("a deposit is credited once, opens an account from its minimum on, and only the custodian makes it")
+  @Test(
+    "a deposit is credited once, opens an account from its minimum on, and only the custodian makes it"
+  )
   func deposits() throws {
     var house = House()
     let owner = TestWorld.key(3_000).publicKey
@@ -276,7 +278,9 @@ import Wire
     foreign.underlying = UnderlyingID(9)
     var dear = good
     dear.priceMax = Price(raw: 1_000_000_000 * TestWorld.tick * 1_000)
-    for terms in [expired, foreign, dear] { house.instruct(TestWorld.governance[0], [.list(terms)]) }
+    for terms in [expired, foreign, dear] {
+      house.instruct(TestWorld.governance[0], [.list(terms)])
+    }
     house.instruct(
       TestWorld.governance[0], [.halt(instrument: InstrumentID(50), halted: true)])
     let codes = House.receipts(try house.clear()).map(\.code)

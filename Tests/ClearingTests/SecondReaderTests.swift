@@ -57,7 +57,8 @@ struct Medley: ~Copyable {
 
   init(seed: UInt64) {
     genesis = TestWorld.genesis(
-      clients: Medley.clients, instruments: TestWorld.instruments(expiry: 60_000, priceBand: 8_000_000))
+      clients: Medley.clients,
+      instruments: TestWorld.instruments(expiry: 60_000, priceBand: 8_000_000))
     execution = ExecutionMachine(genesis: genesis)
     clearing = ClearingMachine(genesis: genesis)
     generator = Generator(seed: seed)
@@ -418,7 +419,9 @@ struct Medley: ~Copyable {
     let honest = rangeFile(medley.genesis, medley.batches, medley.results)
     guard let (found, text) = try verdict(honest) else { return }
     #expect(found == 0, "\(text)")
-    func code(_ change: (inout [(header: ExecutionHeader, body: [UInt8])], inout [ClearingResult]) -> Void)
+    func code(
+      _ change: (inout [(header: ExecutionHeader, body: [UInt8])], inout [ClearingResult]) -> Void
+    )
       throws -> Int32
     {
       var (batches, results) = (medley.batches, medley.results)

@@ -6,7 +6,9 @@ import Wire
 /// Submit files as people and enemies write them: every line is an action a bundle may hold, or a
 /// failure with its number.
 @Suite("Fuzz") struct FuzzTests {
-  @Test("a damaged submit file gives good actions and named failures", arguments: [0xA1, 0xA2, 0xA3] as [UInt64])
+  @Test(
+    "a damaged submit file gives good actions and named failures",
+    arguments: [0xA1, 0xA2, 0xA3] as [UInt64])
   func lines(seed: UInt64) throws {
     var state = seed
     func next() -> UInt64 {
@@ -34,12 +36,15 @@ import Wire
         case 1: bytes[place] ^= 1 << UInt8(below(8))
         case 2: bytes.removeSubrange(place..<min(bytes.count, place + 1 + below(30)))
         default:
-          bytes.replaceSubrange(place..<place, with: Array(["9", "-", "\"", "1e999", "{", "\\u0000"][below(6)].utf8))
+          bytes.replaceSubrange(
+            place..<place, with: Array(["9", "-", "\"", "1e999", "{", "\\u0000"][below(6)].utf8))
         }
         if bytes.isEmpty { break }
       }
       let results = Array(SubmissionReader(bytes, genesis: genesis))
-      #expect(results.count <= bytes.count { $0 == UInt8(ascii: "\n") } + 1, "seed \(seed), round \(round)")
+      #expect(
+        results.count <= bytes.count { $0 == UInt8(ascii: "\n") } + 1,
+        "seed \(seed), round \(round)")
       for result in results {
         switch result {
         case .success(let submission):
@@ -47,7 +52,8 @@ import Wire
           guard case .action(let action, _, _) = submission.content else { continue }
           #expect(throws: Never.self, "seed \(seed), round \(round)") { try action.validate() }
         case .failure(let failure):
-          #expect(failure.line >= 1 && failure.text.utf8.count <= 800, "seed \(seed), round \(round)")
+          #expect(
+            failure.line >= 1 && failure.text.utf8.count <= 800, "seed \(seed), round \(round)")
         }
       }
     }

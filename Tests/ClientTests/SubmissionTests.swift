@@ -230,7 +230,8 @@ import Wire
     Fault(limit("account", nil), #"expected key "account", found none"#),
     Fault(limit("account", #""-1""#), #""account": the number does not fit its unit"#),
     Fault(limit("account", #""x""#), #""account": expected an integer, found "x""#),
-    Fault(limit("action", #""buy""#), #""action": expected one of limit, market, replace, cancel,"#),
+    Fault(
+      limit("action", #""buy""#), #""action": expected one of limit, market, replace, cancel,"#),
     Fault(limit("side", #""long""#), #""side": expected buy or sell, found "long""#),
     Fault(limit("price", "1"), #""price": expected a string, found a number"#),
     Fault(limit("price", #""0""#), "price at offset 0 is outside its domain"),

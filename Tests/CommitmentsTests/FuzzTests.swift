@@ -16,7 +16,9 @@ import Testing
       case 1: bytes[place] = UInt8(truncatingIfNeeded: random.next())
       case 2: bytes.removeSubrange(place..<(place + length))
       case 3: bytes.insert(contentsOf: bytes[place..<(place + length)], at: place)
-      default: bytes[place] = [UInt8(ascii: "\n"), UInt8(ascii: " "), UInt8(ascii: "+"), 0xE2][random.below(4)]
+      default:
+        bytes[place] =
+          [UInt8(ascii: "\n"), UInt8(ascii: " "), UInt8(ascii: "+"), 0xE2][random.below(4)]
       }
     }
     return bytes
@@ -24,19 +26,24 @@ import Testing
 
   static let seeds: [UInt64] = [0xC0_01, 0xC0_02, 0xC0_03]
 
-  @Test("a damaged note is refused or written back as it came; a changed text has no signer", arguments: seeds)
+  @Test(
+    "a damaged note is refused or written back as it came; a changed text has no signer",
+    arguments: seeds)
   func notes(seed: UInt64) throws {
     var random = Generator(seed: seed)
     let good = Array(try Fixture.text("checkpoint.txt").utf8)
     let note = try SignedNote(parsing: good)
     let names = try note.signatures.map {
-      try NoteVerifier(name: $0.name, key: SigningKey(seed: [UInt8](repeating: 9, count: 32)).publicKey)
+      try NoteVerifier(
+        name: $0.name, key: SigningKey(seed: [UInt8](repeating: 9, count: 32)).publicKey)
     }
     for round in 0..<4_000 {
       let bytes = Self.damaged(good, &random)
       guard let read = try? SignedNote(parsing: bytes) else { continue }
       #expect(Array(read.serialized.utf8) == bytes, "seed \(seed), round \(round)")
-      #expect(throws: NoteFailure.self, "seed \(seed), round \(round)") { try read.verified(by: names) }
+      #expect(throws: NoteFailure.self, "seed \(seed), round \(round)") {
+        try read.verified(by: names)
+      }
       if let checkpoint = try? Checkpoint(parsing: read.text) {
         #expect(checkpoint.text == read.text, "seed \(seed), round \(round)")
       }
@@ -61,7 +68,8 @@ import Testing
     #expect(read > 100, "seed \(seed): \(read) were read")
   }
 
-  @Test("damaged keys, base 64 and proofs are refused, or written back as they came", arguments: seeds)
+  @Test(
+    "damaged keys, base 64 and proofs are refused, or written back as they came", arguments: seeds)
   func encodings(seed: UInt64) throws {
     var random = Generator(seed: seed)
     let key = try SigningKey(seed: [UInt8](repeating: 5, count: 32)).publicKey
@@ -78,7 +86,8 @@ import Testing
       if let read = try? NoteVerifier(text) {
         #expect(read.description == text, "seed \(seed), round \(round)")
       }
-      let letters = String(decoding: Self.damaged(Array("c3Rvbmluc3Rvbg==".utf8), &random), as: UTF8.self)
+      let letters = String(
+        decoding: Self.damaged(Array("c3Rvbmluc3Rvbg==".utf8), &random), as: UTF8.self)
       if let bytes = Base64.bytes(letters) {
         #expect(Base64.text(bytes) == letters, "seed \(seed), round \(round)")
       }

@@ -188,7 +188,9 @@ struct HostileTests {
       (.cancel(instrument: InstrumentID(0), order: OrderID(.max)), .unknownOrder),
       (.cancelClient(instrument: InstrumentID(0), clientID: 5), .unknownOrder),
       (.withdraw(asset: AssetID(9_999), amount: Amount(raw: 1), destination: zero), .unknownAsset),
-      (.withdraw(asset: .quote, amount: Amount(raw: .max), destination: zero), .insufficientBalance),
+      (
+        .withdraw(asset: .quote, amount: Amount(raw: .max), destination: zero), .insufficientBalance
+      ),
       (
         .deposit(asset: .quote, amount: Amount(raw: 1), owner: zero, reference: 1 << 60),
         .notAuthorised

@@ -46,7 +46,8 @@ struct MarketDataTests {
       return update.batch < last
     }
     #expect(trades.map(\.price.raw) == [60_010 * Price.scale])
-    #expect(stream.book.levels(.sell).map(\.price.raw) == [60_020, 60_030].map { $0 * Price.scale })
+    #expect(
+      stream.book.levels(.sell).map(\.price.raw) == [60_020, 60_030].map { $0 * Price.scale })
     #expect(stream.book.levels(.buy).count == 2 && stream.recoveries == 0)
     // The account hears of its fill and that its order is gone.
     var fills: [Fill] = []

@@ -105,18 +105,42 @@ struct BadFrame: Sendable {
   }
 
   static let all = [
-    BadFrame("magic", .badFrame) { $0[0] = 0x58; return true },
-    BadFrame("header checksum", .badFrame) { $0[20] ^= 1; return false },
-    BadFrame("an older major", .versionTooOld) { $0[4] = 0; return true },
-    BadFrame("a newer major", .versionTooNew) { $0[4] = 2; return true },
-    BadFrame("a newer minor", .versionTooNew) { $0[5] = 9; return true },
-    BadFrame("another network", .wrongNetwork) { $0[16] ^= 0xFF; return true },
-    BadFrame("an unknown flag", .badFrame) { $0[8] = 0x80; return true },
-    BadFrame("type 0", .badFrame) { ($0[6], $0[7]) = (0, 0); return true },
-    BadFrame("a body too long", .tooLarge) { ($0[12], $0[15]) = (0, 2); return true },
-    BadFrame("a block past the body", .badFrame) { $0[11] = 0xFF; return true },
-    BadFrame("a frame left out", .badFrame) { $0[32] &+= 1; return true },
-    BadFrame("body checksum", .badFrame) { $0[48] ^= 1; return true },
+    BadFrame("magic", .badFrame) {
+      $0[0] = 0x58; return true
+    },
+    BadFrame("header checksum", .badFrame) {
+      $0[20] ^= 1; return false
+    },
+    BadFrame("an older major", .versionTooOld) {
+      $0[4] = 0; return true
+    },
+    BadFrame("a newer major", .versionTooNew) {
+      $0[4] = 2; return true
+    },
+    BadFrame("a newer minor", .versionTooNew) {
+      $0[5] = 9; return true
+    },
+    BadFrame("another network", .wrongNetwork) {
+      $0[16] ^= 0xFF; return true
+    },
+    BadFrame("an unknown flag", .badFrame) {
+      $0[8] = 0x80; return true
+    },
+    BadFrame("type 0", .badFrame) {
+      ($0[6], $0[7]) = (0, 0); return true
+    },
+    BadFrame("a body too long", .tooLarge) {
+      ($0[12], $0[15]) = (0, 2); return true
+    },
+    BadFrame("a block past the body", .badFrame) {
+      $0[11] = 0xFF; return true
+    },
+    BadFrame("a frame left out", .badFrame) {
+      $0[32] &+= 1; return true
+    },
+    BadFrame("body checksum", .badFrame) {
+      $0[48] ^= 1; return true
+    },
   ]
 
   func bytes(of frame: Frame, by encoder: inout FrameEncoder) -> [UInt8] {

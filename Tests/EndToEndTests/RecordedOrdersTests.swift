@@ -47,7 +47,9 @@ private struct PlainBook {
   mutating func cancel(_ id: UInt64) { orders.removeAll { $0.id == id } }
 
   func levels(_ isBuy: Bool) -> [Int64: Int64] {
-    orders.filter { $0.isBuy == isBuy }.reduce(into: [:]) { $0[$1.price, default: 0] += $1.quantity }
+    orders.filter { $0.isBuy == isBuy }.reduce(into: [:]) {
+      $0[$1.price, default: 0] += $1.quantity
+    }
   }
 }
 

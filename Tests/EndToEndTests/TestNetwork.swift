@@ -73,7 +73,9 @@ final class TestNetwork {
       logPath: "\(folder)/\(name).log")
   }
 
-  func startAll() throws { for name in ["execution", "clearing", "settlement"] { try start(name) } }
+  func startAll() throws {
+    for name in ["execution", "clearing", "settlement"] { try start(name) }
+  }
 
   func stopAll() throws {
     for name in ["execution", "clearing", "settlement"] { try layers[name]?.stop() }
@@ -124,20 +126,23 @@ final class TestNetwork {
   }
 
   /// Publishers speak and the custodian pays, so that orders can be admitted.
-  func fund(_ connection: BlockingConnection, sequence: UInt64 = 1, dollars: Int64 = 60_000) throws {
+  func fund(_ connection: BlockingConnection, sequence: UInt64 = 1, dollars: Int64 = 60_000) throws
+  {
     let now = TestNetwork.now
     for (place, publisher) in builder.publishers.enumerated() {
       let answer = try submit(
         bundle(
           [
             .index(
-              underlying: UnderlyingID(0), price: Price(raw: (dollars + Int64(place)) * Price.scale),
+              underlying: UnderlyingID(0),
+              price: Price(raw: (dollars + Int64(place)) * Price.scale),
               time: now, sequence: sequence),
             .index(
               underlying: UnderlyingID(1), price: Price(raw: 2_000 * Price.scale), time: now,
               sequence: sequence),
           ], publisher), connection)
-      try #require(answer.accepted.first?.leaf.outcomes.allSatisfy { $0.status == .accepted } == true)
+      try #require(
+        answer.accepted.first?.leaf.outcomes.allSatisfy { $0.status == .accepted } == true)
     }
     let deposits = builder.traders.enumerated().map { place, trader in
       Action.deposit(

@@ -1,10 +1,11 @@
-import class Foundation.ProcessInfo
 import Instruments
 import Margin
 import Primitives
 import TestSupport
 import Testing
 import Wire
+
+import class Foundation.ProcessInfo
 
 @testable import Execution
 
@@ -33,7 +34,8 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
     var bundles: [Bundle] = []
 
     init(seed: UInt64, isFunded: Bool) {
-      genesis = TestWorld.genesis(clients: 8, instruments: TestWorld.instruments(expiry: 40_000, priceBand: 30_000_000))
+      genesis = TestWorld.genesis(
+        clients: 8, instruments: TestWorld.instruments(expiry: 40_000, priceBand: 30_000_000))
       machine = ExecutionMachine(genesis: genesis)
       twin = BookTwin(genesis: genesis)
       clearing = FakeClearing(genesis: genesis)
@@ -46,7 +48,8 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
 
     mutating func open(_ time: Int64) throws {
       // Adopt at random all, some or none of what is there.
-      let count = pending.isEmpty || twin.batch < 2 ? pending.count : generator.below(pending.count + 1)
+      let count =
+        pending.isEmpty || twin.batch < 2 ? pending.count : generator.below(pending.count + 1)
       adopted = Array(pending.prefix(count))
       bundles = []
       pending.removeFirst(count)
@@ -145,7 +148,10 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
         let around = base(instrument.index)
         let side: Side = generator.chance(50) ? .buy : .sell
         let tick = TestWorld.tick
-        let price = max(tick, (around + generator.within(-40...40) * max(tick, around / 1_000 / tick * tick)) / tick * tick)
+        let price = max(
+          tick,
+          (around + generator.within(-40...40) * max(tick, around / 1_000 / tick * tick)) / tick
+            * tick)
         let flavour = generator.below(10)
         clientID += 1
         var terms = OrderTerms(
@@ -154,7 +160,8 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
           timeInForce: flavour == 0 ? .fok : flavour < 3 ? .ioc : .gtc,
           postOnly: flavour == 4 ? .reject : flavour == 5 ? .slide : .no,
           isReduceOnly: flavour == 6 || flavour == 1,
-          clientID: generator.chance(20) ? 0 : generator.chance(5) ? (clientID > 30 ? clientID - 30 : 1) : clientID)
+          clientID: generator.chance(20)
+            ? 0 : generator.chance(5) ? (clientID > 30 ? clientID - 30 : 1) : clientID)
         if generator.chance(40) { season(&terms) }
         if generator.chance(5), let placed { return .order(placed) }
         placed = terms
@@ -489,7 +496,8 @@ extension BookTwin {
           order.instrument, order.side.sign * order.left, order.price,
           Fees.fee(
             Price(raw: order.price), Quantity(raw: order.left),
-            rate: max(terms.makerFee, terms.takerFee)).raw)
+            rate: max(terms.makerFee, terms.takerFee)
+          ).raw)
       }
       // Fills already made may have lost a unit each to roundings the room does not know yet.
       let slack = left(cash, held) + Int128(fills) * Notional.perMoney

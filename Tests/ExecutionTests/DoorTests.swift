@@ -60,7 +60,8 @@ struct Desk: ~Copyable {
     ]
     body.slices = [
       SliceEntry(
-        underlying: UnderlyingID(0), expiry: Timestamp(raw: TestWorld.start.raw + 10 * TestWorld.day),
+        underlying: UnderlyingID(0),
+        expiry: Timestamp(raw: TestWorld.start.raw + 10 * TestWorld.day),
         forward: Price(raw: 1_002 * Price.scale),
         parameters: TestWorld.smile(time: 10 * TestWorld.day), time: time)
     ]
@@ -173,7 +174,8 @@ struct Desk: ~Copyable {
   @Test("a bundle uses its nonce whatever becomes of its actions")
   func rejectedUsesNonce() throws {
     var desk = try Desk()
-    #expect(try desk.place(0, .buy, 50, 1, instrument: 77).code == OutcomeCode.unknownInstrument.rawValue)
+    #expect(
+      try desk.place(0, .buy, 50, 1, instrument: 77).code == OutcomeCode.unknownInstrument.rawValue)
     #expect(desk.refusal(nonce: 1) == .nonceUsed)
   }
 
@@ -188,7 +190,8 @@ struct Desk: ~Copyable {
       NonceRow(used: [0], next: 1, refusal: nil),
       NonceRow(used: [63], next: 0, refusal: nil),
       NonceRow(used: [64], next: 0, refusal: .nonceTooOld),
-      NonceRow(used: [64], next: 1, refusal: nil), NonceRow(used: [1, 64], next: 1, refusal: .nonceUsed),
+      NonceRow(used: [64], next: 1, refusal: nil),
+      NonceRow(used: [1, 64], next: 1, refusal: .nonceUsed),
       NonceRow(used: [1, 65], next: 1, refusal: .nonceTooOld),
       NonceRow(used: [5, 3, 4], next: 3, refusal: .nonceUsed),
       NonceRow(used: [5, 3], next: 4, refusal: nil),

@@ -31,7 +31,9 @@ import Wire
     #expect(try desk.send(0, [add])[0] == .rejected(.keyExists))
     try desk.turn()
     #expect(desk.refusal(key: Self.session, nonce: 1) == nil)
-    #expect(try Self.send(&desk, key: Self.session, nonce: 1, [Desk.order(.buy, 1_000, 1)])[0].status == .accepted)
+    #expect(
+      try Self.send(&desk, key: Self.session, nonce: 1, [Desk.order(.buy, 1_000, 1)])[0].status
+        == .accepted)
     #expect(try desk.send(0, [.revokeKey(key: Self.session)])[0].status == .accepted)
     #expect(try desk.send(0, [add])[0] == .rejected(.keyExists))
     #expect(desk.refusal(key: Self.session, nonce: 2) == nil)
@@ -124,7 +126,8 @@ import Wire
     #expect(
       try desk.send(1, [.addKey(key: Bytes32((1, 0, 0, 0)), markets: .all, expiry: Self.far)])[0]
         == .rejected(.badKey))
-    #expect(try desk.send(1, [.revokeKey(key: desk.genesis.accounts[8])])[0] == .rejected(.outOfScope))
+    #expect(
+      try desk.send(1, [.revokeKey(key: desk.genesis.accounts[8])])[0] == .rejected(.outOfScope))
     #expect(try desk.send(1, [.revokeKey(key: Self.session)])[0] == .rejected(.unknownKey))
   }
 
@@ -276,7 +279,8 @@ import Wire
     }
     #expect(
       outcomes[0].map(\.code)
-        == [OutcomeCode.counterpartySignature, .done, .done, .counterpartyNonce, .done].map(\.rawValue))
+        == [OutcomeCode.counterpartySignature, .done, .done, .counterpartyNonce, .done].map(
+          \.rawValue))
     #expect(outcomes[1] == outcomes[0] && outcomes[2] == outcomes[0])
     #expect(headers[1] == headers[0] && headers[2] == headers[0])
   }

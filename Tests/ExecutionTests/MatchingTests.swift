@@ -30,7 +30,9 @@ import Wire
     let first = try desk.place(0, .sell, 100_100, 5)
     let better = try desk.place(1, .sell, 100_050, 5)
     let second = try desk.place(2, .sell, 100_100, 5)
-    #expect(try desk.place(3, .buy, 100_100, 12) == Outcome(.filled, .done, 12 * Self.lot, 0, order: OrderID(4)))
+    #expect(
+      try desk.place(3, .buy, 100_100, 12)
+        == Outcome(.filled, .done, 12 * Self.lot, 0, order: OrderID(4)))
     let makers = (0..<3).map { desk.machine.events.record($0, as: Fill.self).makerOrder }
     #expect(makers == [better.order, first.order, second.order])
     #expect(desk.machine.levels(InstrumentID(0), .sell, limit: 5)[0].quantity.raw == 3 * Self.lot)
@@ -40,7 +42,9 @@ import Wire
   func immediate() throws {
     var desk = try Desk()
     try desk.place(0, .sell, 100_000, 5)
-    #expect(try desk.place(1, .buy, 100_000, 6, .fok) == .rejected(.notFillable, 6 * Self.lot, 5 * Self.lot))
+    #expect(
+      try desk.place(1, .buy, 100_000, 6, .fok)
+        == .rejected(.notFillable, 6 * Self.lot, 5 * Self.lot))
     #expect(try desk.place(1, .buy, 100_000, 8, .ioc).figure1 == 5 * Self.lot)
     #expect(try desk.place(1, .buy, 100_000, 1, .ioc).status == .accepted)
     #expect(desk.machine.openOrderCount == 0)
@@ -65,19 +69,27 @@ import Wire
     try desk.place(1, .sell, 100_010, 5)
     #expect(try desk.place(0, .buy, 100_010, 3).status == .filled)
     #expect(desk.eventCount == 1)
-    #expect(try desk.send(0, [.cancel(instrument: InstrumentID(0), order: mine.order)])[0] == .rejected(.unknownOrder))
+    #expect(
+      try desk.send(0, [.cancel(instrument: InstrumentID(0), order: mine.order)])[0]
+        == .rejected(.unknownOrder))
     #expect(desk.selfCheck() == nil)
   }
 
   @Test("a reduce-only order fills no more than there is to reduce, even after it rests")
   func reduceOnly() throws {
     var desk = try Desk()
-    #expect(try desk.place(0, .sell, 100_000, 1, reduceOnly: true) == .rejected(.notReducing, 0, Self.lot))
+    #expect(
+      try desk.place(0, .sell, 100_000, 1, reduceOnly: true) == .rejected(.notReducing, 0, Self.lot)
+    )
     try desk.place(1, .sell, 100_000, 10)
     try desk.place(0, .buy, 100_000, 10)
-    #expect(try desk.place(0, .sell, 101_000, 11, reduceOnly: true) == .rejected(.notReducing, 10 * Self.lot, 11 * Self.lot))
+    #expect(
+      try desk.place(0, .sell, 101_000, 11, reduceOnly: true)
+        == .rejected(.notReducing, 10 * Self.lot, 11 * Self.lot))
     #expect(try desk.place(0, .sell, 101_000, 10, reduceOnly: true).status == .accepted)
-    #expect(try desk.place(0, .sell, 101_000, 1, reduceOnly: true) == .rejected(.notReducing, 0, Self.lot))
+    #expect(
+      try desk.place(0, .sell, 101_000, 1, reduceOnly: true) == .rejected(.notReducing, 0, Self.lot)
+    )
     // Another order closes six of the ten: the reduce-only one may fill four.
     try desk.place(2, .buy, 99_000, 6)
     try desk.place(0, .sell, 99_000, 6)
@@ -108,7 +120,8 @@ import Wire
     #expect(
       try desk.send(0, [.cancelClient(instrument: InstrumentID(1), clientID: 9)])[0]
         == .rejected(.unknownOrder))
-    #expect(try desk.send(0, [cancel])[0] == Outcome(.accepted, .done, 0, Self.lot, order: first.order))
+    #expect(
+      try desk.send(0, [cancel])[0] == Outcome(.accepted, .done, 0, Self.lot, order: first.order))
     #expect(try desk.place(0, .buy, 90_000, 1, clientID: 9).status == .accepted)
   }
 
@@ -209,7 +222,8 @@ import Wire
     // Its own orders in the instrument are gone, and it may now only reduce: six are left.
     #expect(desk.machine.openOrderCount == 0)
     #expect(try desk.place(0, .buy, 90_000, 1) == .rejected(.notReducing, 0, Self.lot))
-    #expect(try desk.place(0, .sell, 100_000, 7) == .rejected(.notReducing, 6 * Self.lot, 7 * Self.lot))
+    #expect(
+      try desk.place(0, .sell, 100_000, 7) == .rejected(.notReducing, 6 * Self.lot, 7 * Self.lot))
     #expect(try desk.place(0, .sell, 100_000, 6).status == .accepted)
     #expect(desk.selfCheck() == nil)
   }

@@ -1,10 +1,11 @@
-import class Foundation.ProcessInfo
 import Instruments
 import Primitives
 import TestSupport
 import Testing
 import Wire
 import Workloads
+
+import class Foundation.ProcessInfo
 
 @testable import Execution
 

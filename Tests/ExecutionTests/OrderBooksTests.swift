@@ -10,7 +10,8 @@ import Workloads
 @Suite("The order books") struct OrderBooksTests {
   static let lengths = NM1.expected.filter { $0.count <= 100_000 }.map(\.count)
 
-  @Test("NM-1 gives the published stream, trades and fold, as both calibrators do", arguments: lengths)
+  @Test(
+    "NM-1 gives the published stream, trades and fold, as both calibrators do", arguments: lengths)
   func standardWorkload(count: Int) throws {
     let expected = try #require(NM1.expected.first { $0.count == count })
     let stream = NM1(count: count)
@@ -59,7 +60,9 @@ import Workloads
 
   enum Shape: CaseIterable { case rising, falling, outwards, inwards }
 
-  @Test("a level for every order, in any order of prices, stays small and shallow", arguments: Shape.allCases)
+  @Test(
+    "a level for every order, in any order of prices, stays small and shallow",
+    arguments: Shape.allCases)
   func levelFlood(shape: Shape) {
     let count = 20_000
     var books = Self.books()

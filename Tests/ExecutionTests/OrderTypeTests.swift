@@ -110,7 +110,8 @@ private let tick = TestWorld.tick
     try desk.turn(after: 1_000)
     #expect(desk.machine.openOrderCount == 3)
     #expect(try desk.place(1, .buy, 100_000, 3, .fok) == .rejected(.notFillable, 3 * lot, 0))
-    #expect(try desk.replace(0, .order(OrderID(UInt64(count))), 99_000, 1) == .rejected(.unknownOrder))
+    #expect(
+      try desk.replace(0, .order(OrderID(UInt64(count))), 99_000, 1) == .rejected(.unknownOrder))
     #expect(try desk.place(1, .buy, 100_000, 3, .ioc).figure1 == 0)
     #expect(desk.machine.openOrderCount == 0 && desk.selfCheck() == nil)
   }
@@ -217,7 +218,9 @@ private let tick = TestWorld.tick
 }
 
 @Suite("Self-trade prevention") struct SelfTradeTests {
-  private func met(_ mode: SelfTradeMode, own: Int64, taker: Int64) throws -> (Outcome, [Int64], [[Int64]]) {
+  private func met(_ mode: SelfTradeMode, own: Int64, taker: Int64) throws -> (
+    Outcome, [Int64], [[Int64]]
+  ) {
     var desk = try Desk()
     try desk.place(1, .sell, 99_990, 2)
     try desk.place(0, .sell, 100_000, own)
@@ -306,7 +309,8 @@ private let tick = TestWorld.tick
     let iceberg = try desk.order(0, .sell, 100_000, 20) { $0.display = Quantity(raw: 4 * lot) }
     #expect(iceberg == Outcome(.accepted, .done, 5 * lot, 15 * lot, order: OrderID(2)))
     #expect(desk.best(.sell) == [100_000, 4])
-    #expect(try desk.place(2, .buy, 100_000, 16, .fok) == .rejected(.notFillable, 16 * lot, 15 * lot))
+    #expect(
+      try desk.place(2, .buy, 100_000, 16, .fok) == .rejected(.notFillable, 16 * lot, 15 * lot))
     #expect(try desk.place(2, .buy, 100_000, 15, .fok).status == .filled)
     #expect(desk.fills == [[1, 5], [2, 4], [2, 4], [2, 4], [2, 3]])
   }
@@ -330,7 +334,8 @@ private let tick = TestWorld.tick
     #expect(
       try desk.order(0, .sell, 100_000, 65) { $0.display = Quantity(raw: lot + 1) }
         == .rejected(.quantityOffLot, lot + 1, lot))
-    #expect(try desk.order(0, .sell, 100_000, 64) { $0.display = Quantity(raw: lot) }.status == .accepted)
+    #expect(
+      try desk.order(0, .sell, 100_000, 64) { $0.display = Quantity(raw: lot) }.status == .accepted)
   }
 
   @Test("what an own order takes off it without a trade brings the next slice too")
@@ -341,7 +346,9 @@ private let tick = TestWorld.tick
       try desk.order(0, .buy, 100_000, 6) { $0.selfTrade = .decrementBoth }
         == Outcome(.accepted, .selfTrade, 0, 0, order: OrderID(2)))
     #expect(desk.best(.sell) == [100_000, 2] && desk.eventCount == 0)
-    #expect(try desk.send(0, [.cancel(instrument: InstrumentID(0), order: OrderID(1))])[0].figure2 == 4 * lot)
+    #expect(
+      try desk.send(0, [.cancel(instrument: InstrumentID(0), order: OrderID(1))])[0].figure2 == 4
+        * lot)
     #expect(desk.selfCheck() == nil)
   }
 }
@@ -352,11 +359,15 @@ private let tick = TestWorld.tick
     var desk = try Desk()
     try desk.place(0, .sell, 100_000, 5)
     try desk.place(1, .sell, 100_000, 5)
-    #expect(try desk.replace(0, .order(OrderID(1)), 100_000, 2) == Outcome(.accepted, .done, 0, 2 * lot, order: OrderID(1)))
+    #expect(
+      try desk.replace(0, .order(OrderID(1)), 100_000, 2)
+        == Outcome(.accepted, .done, 0, 2 * lot, order: OrderID(1)))
     try desk.place(2, .buy, 100_000, 1)
     #expect(desk.fills == [[1, 1]])
     // More of it is a new order, behind the other.
-    #expect(try desk.replace(0, .order(OrderID(1)), 100_000, 3) == Outcome(.accepted, .done, 0, 3 * lot, order: OrderID(4)))
+    #expect(
+      try desk.replace(0, .order(OrderID(1)), 100_000, 3)
+        == Outcome(.accepted, .done, 0, 3 * lot, order: OrderID(4)))
     try desk.place(2, .buy, 100_000, 6)
     #expect(desk.fills == [[1, 1], [2, 5], [4, 1]])
     #expect(try desk.replace(0, .order(OrderID(1)), 100_000, 1) == .rejected(.unknownOrder))
@@ -370,8 +381,12 @@ private let tick = TestWorld.tick
     try desk.place(1, .sell, 100_000, 2)
     let outcome = try desk.replace(0, .client(7), 100_000, 5) { $0.newClientID = 8 }
     #expect(outcome == Outcome(.accepted, .done, 2 * lot, 3 * lot, order: OrderID(3)))
-    #expect(try desk.send(0, [.cancelClient(instrument: InstrumentID(0), clientID: 7)])[0] == .rejected(.unknownOrder))
-    #expect(try desk.send(0, [.cancelClient(instrument: InstrumentID(0), clientID: 8)])[0].figure2 == 3 * lot)
+    #expect(
+      try desk.send(0, [.cancelClient(instrument: InstrumentID(0), clientID: 7)])[0]
+        == .rejected(.unknownOrder))
+    #expect(
+      try desk.send(0, [.cancelClient(instrument: InstrumentID(0), clientID: 8)])[0].figure2 == 3
+        * lot)
     #expect(desk.machine.openOrderCount == 0 && desk.selfCheck() == nil)
   }
 
@@ -388,8 +403,14 @@ private let tick = TestWorld.tick
       (try desk.replace(1, .order(OrderID(1)), 99_000, 1), .unknownOrder),
       (try desk.replace(0, .client(9), 99_000, 1), .unknownOrder),
       (try desk.replace(0, .client(7), 99_000, 1) { $0.newClientID = 8 }, .duplicateClientID),
-      (try desk.replace(0, .client(7), 99_000, 1) { $0.expectedLeft = Quantity(raw: lot) }, .orderChanged),
-      (try desk.replace(0, .client(7), 99_000, 1) { $0.quantity = Quantity(raw: lot + 1) }, .quantityOffLot),
+      (
+        try desk.replace(0, .client(7), 99_000, 1) { $0.expectedLeft = Quantity(raw: lot) },
+        .orderChanged
+      ),
+      (
+        try desk.replace(0, .client(7), 99_000, 1) { $0.quantity = Quantity(raw: lot + 1) },
+        .quantityOffLot
+      ),
       (try desk.replace(0, .client(7), 101_000, 1) { $0.postOnly = .reject }, .wouldCross),
       (try desk.replace(0, .client(7), 99_000, 90_000), .insufficientMargin),
       (try desk.replace(0, .client(7), 99_000, 100_001), .quantityTooLarge),
@@ -466,7 +487,9 @@ private let tick = TestWorld.tick
       try desk.place(0, .buy, 100_000, 5, clientID: 9)
         == Outcome(.accepted, .done, 2 * lot, 3 * lot, order: first.order))
     #expect(desk.machine.openOrderCount == 1)
-    for (price, quantity, postOnly) in [(100_000, 6, false), (99_999, 5, false), (100_000, 5, true)] {
+    for (price, quantity, postOnly) in [
+      (100_000, 6, false), (99_999, 5, false), (100_000, 5, true),
+    ] {
       #expect(
         try desk.place(0, .buy, Int64(price), Int64(quantity), postOnly: postOnly, clientID: 9)
           == .rejected(.duplicateClientID))

@@ -33,7 +33,8 @@ import Wire
     #expect(recorder.heard.withLock { $0.connected.last?.isOvercharged } == false)
   }
 
-  @Test("who speaks on and takes nothing of what waits for him is closed") func deafTalker() throws {
+  @Test("who speaks on and takes nothing of what waits for him is closed") func deafTalker() throws
+  {
     var hasty = try configuration(anyPort)
     hasty.limits.idleTimeoutMilliseconds = 400
     hasty.limits.pendingByteCountSoftMax = 1 << 20

@@ -46,7 +46,9 @@ import Wire
     #expect(text.hasPrefix("HTTP/1.1 200 OK\r\n"))
     #expect(text.contains("\nnovate_batch 41\n"))
     #expect(try get("/health", address).hasSuffix("\r\n\r\nok\n"))
-    degraded.set(.store, NodeFailure.configuration("full"), Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+    degraded.set(
+      .store, NodeFailure.configuration("full"),
+      Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     let sick = try get("/health", address)
     #expect(sick.hasPrefix("HTTP/1.1 503 ") && sick.hasSuffix("the disk is full\n"))
     #expect(try get("/", address).hasPrefix("HTTP/1.1 404 "))

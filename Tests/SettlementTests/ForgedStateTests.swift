@@ -76,7 +76,9 @@ private let world: World = {
         let size = random.pick([1, 2, 4, 8])
         let place = start + random.below((bytes.count - start - 8) / 2) * 2
         let word = random.chance(60) ? random.pick(words) : UInt64(random.below(400))
-        for offset in 0..<size { bytes[place + offset] = UInt8(truncatingIfNeeded: word >> UInt64(8 * offset)) }
+        for offset in 0..<size {
+          bytes[place + offset] = UInt8(truncatingIfNeeded: word >> UInt64(8 * offset))
+        }
       }
       guard let forged = Self.resumed(bytes) else { continue }
       begun += 1

@@ -105,7 +105,8 @@ struct TamperingTests {
       world.hash.verify(try world.tradeFile(trade) { $0.fillPath.append(.zero) }).exitCode == 1)
     #expect(
       world.hash.verify(
-        try world.tradeFile(trade) { $0.receipt.buyerCash = Money(raw: 1) }).exitCode == 1)
+        try world.tradeFile(trade) { $0.receipt.buyerCash = Money(raw: 1) }
+      ).exitCode == 1)
     let file = try BundleFile(world.accountFile(AccountID(7)))
     #expect(world.hash.verify(file.resealed(.accountProof) { $0.append(0) }).exitCode == 1)
   }
@@ -208,8 +209,9 @@ struct TamperingTests {
       try world.range(checkpoints: [world.checkpoint(12), honest]),
       try world.range(checkpoints: [other, world.checkpoint(12)]),
     ]
-    guard case .equivocation("settlement", BatchNumber(8), let evidence) =
-      Comparison.compare(files[0], files[1])
+    guard
+      case .equivocation("settlement", BatchNumber(8), let evidence) =
+        Comparison.compare(files[0], files[1])
     else {
       Issue.record("\(Comparison.compare(files[0], files[1]))")
       return

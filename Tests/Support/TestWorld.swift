@@ -1,5 +1,5 @@
-import Glibc
 public import Commitments
+import Glibc
 public import Instruments
 public import Primitives
 public import Wire

@@ -188,7 +188,8 @@ struct Damage {
       [1], list(positions, 0, []), list(balances, 1, [position(1)]),
       list("novate/bundle/1", 1, [position(1)]), list(positions, 2, [position(1)]),
       list(positions, 1, [position(1), position(4)]), list(positions, 1, [position(1) + [0]]),
-      list(positions, 2, [position(4), position(1)]), list(positions, 2, [position(1), position(1)]),
+      list(positions, 2, [position(4), position(1)]),
+      list(positions, 2, [position(1), position(1)]),
       list(positions, .max, [position(1)]), Array(two.dropLast()),
     ] {
       #expect(Sample.accountProof(positions: bad).stateRoot == nil, "\(bad)")

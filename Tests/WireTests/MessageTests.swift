@@ -12,7 +12,10 @@ import Testing
     Sample.all.map { ($0.name, Hexadecimal.text($0.bytes.rawSpan)) } + [
       ("id-network", Sample.network.description),
       ("id-rule-set", RuleSet.current.description),
-      ("id-bundle", Sample.bundle([Sample.actions[0].action]).id(network: Sample.network).description),
+      (
+        "id-bundle",
+        Sample.bundle([Sample.actions[0].action]).id(network: Sample.network).description
+      ),
       ("id-block", Sample.block.id(network: Sample.network).description),
       ("id-exec-header", Sample.executionHeader.id.description),
       ("id-clear-header", Sample.clearingHeader.id.description),
@@ -48,7 +51,8 @@ import Testing
     #expect(throws: DecodingFailure.self) { try sample.again(sample.bytes + [0]) }
   }
 
-  @Test("a message with a bit changed decodes to what it says, or not at all", arguments: Sample.all)
+  @Test(
+    "a message with a bit changed decodes to what it says, or not at all", arguments: Sample.all)
   func oneEncoding(sample: Sample) {
     // Whatever is read is written back as it came: no byte is ignored.
     for bit in 0..<(sample.bytes.count * 8) {
@@ -142,7 +146,8 @@ import Testing
         for network in [Sample.network, .zero, Sample.digest(1)] {
           let id = ObjectID.of(tag: tag, network: network, bytes: object.bytes.rawSpan)
           let isValid = Ed25519.isValid(object.signature, of: id, by: object.key)
-          #expect(isValid == (tag == object.tag && network == Sample.network), "\(object.tag) as \(tag)")
+          #expect(
+            isValid == (tag == object.tag && network == Sample.network), "\(object.tag) as \(tag)")
         }
       }
     }
@@ -227,10 +232,14 @@ import Testing
     Row("no quantity", "place") { $0.y = 0 }, Row("negative quantity", "place") { $0.y = .min },
     Row("tail of an order", "place") { $0.tail = Sample.digest(1) },
     Row("good till no time", "place-fok") { $0.b = 3 },
-    Row("good till before time", "place-gtt") { $0.tail = tail(UInt64(bitPattern: -1), 5_000_000, 0, 3) },
+    Row("good till before time", "place-gtt") {
+      $0.tail = tail(UInt64(bitPattern: -1), 5_000_000, 0, 3)
+    },
     Row("a time without good till", "place-gtt") { $0.b = 0 },
-    Row("sliding alone", "place-fok") { $0.c = 4 }, Row("resting market order", "place-gtt") { $0.c = 8 },
-    Row("post-only market order", "market") { $0.c = 9 }, Row("negative protection", "market") { $0.x = -1 },
+    Row("sliding alone", "place-fok") { $0.c = 4 },
+    Row("resting market order", "place-gtt") { $0.c = 8 },
+    Row("post-only market order", "market") { $0.c = 9 },
+    Row("negative protection", "market") { $0.x = -1 },
     Row("shown whole", "place-gtt") { $0.tail = tail(1, 45_000_000, 0, 0) },
     Row("shown negative", "place-gtt") { $0.tail = tail(1, .max, 0, 0) },
     Row("ioc with display", "market") { $0.tail = tail(0, 5, 0, 0) },
@@ -240,28 +249,36 @@ import Testing
     Row("fill-or-kill that decrements", "place-fok") { $0.tail = tail(0, 0, 0, 3) },
     Row("replace by 2", "replace") { $0.a = 2 }, Row("force of a replace", "replace") { $0.b = 1 },
     Row("reduce-only replace", "replace") { $0.c = 2 }, Row("free replace", "replace") { $0.x = 0 },
-    Row("sliding replace alone", "replace") { $0.c = 4 }, Row("empty replace", "replace") { $0.y = 0 },
+    Row("sliding replace alone", "replace") { $0.c = 4 },
+    Row("empty replace", "replace") { $0.y = 0 },
     Row("expects less than nothing", "replace") { $0.tail = tail(0, .max, 0, 0) },
     Row("word of a replace", "replace") { $0.tail = tail(0, 0, 1, 0) },
     Row("mode of a replace", "replace") { $0.tail = tail(0, 0, 0, 4) },
-    Row("cancel side 3", "cancel-all") { $0.a = 3 }, Row("cancel scope 2", "cancel-all") { $0.b = 2 },
+    Row("cancel side 3", "cancel-all") { $0.a = 3 },
+    Row("cancel scope 2", "cancel-all") { $0.b = 2 },
     Row("underlying of a cancel", "cancel-underlying") { $0.id = 65_536 },
     Row("cancel by 2", "cancel") { $0.a = 2 }, Row("flags of a cancel", "cancel") { $0.c = 1 },
-    Row("price of a cancel", "cancel") { $0.x = 1 }, Row("tail of a cancel", "cancel") { $0.tail = Sample.digest(1) },
-    Row("id of cancel all", "cancel-all") { $0.z = 1 }, Row("key without expiry", "add-key") { $0.x = 0 },
-    Row("side of a key", "add-key") { $0.a = 1 }, Row("scope of a revocation", "revoke-key") { $0.id = 1 },
-    Row("empty withdrawal", "withdraw") { $0.x = 0 }, Row("negative withdrawal", "withdraw") { $0.x = -5 },
+    Row("price of a cancel", "cancel") { $0.x = 1 },
+    Row("tail of a cancel", "cancel") { $0.tail = Sample.digest(1) },
+    Row("id of cancel all", "cancel-all") { $0.z = 1 },
+    Row("key without expiry", "add-key") { $0.x = 0 },
+    Row("side of a key", "add-key") { $0.a = 1 },
+    Row("scope of a revocation", "revoke-key") { $0.id = 1 },
+    Row("empty withdrawal", "withdraw") { $0.x = 0 },
+    Row("negative withdrawal", "withdraw") { $0.x = -5 },
     Row("asset beyond 16 bits", "withdraw") { $0.id = 65_536 },
     Row("empty deposit", "deposit") { $0.x = 0 }, Row("negative deposit", "deposit") { $0.x = -1 },
     Row("deposit without reference", "deposit") { $0.z = 0 },
     Row("asset of a release", "release") { $0.id = 1 }, Row("free index", "index") { $0.x = 0 },
-    Row("index before time", "index") { $0.y = -1 }, Row("index without sequence", "index") { $0.z = 0 },
+    Row("index before time", "index") { $0.y = -1 },
+    Row("index without sequence", "index") { $0.z = 0 },
     Row("underlying beyond 16 bits", "index") { $0.id = 1 << 20 },
     Row("tail of an index", "index") { $0.tail = Sample.digest(1) },
     Row("surface without expiry", "surface") { $0.x = 0 }, Row("halt 2", "halt") { $0.a = 2 },
     Row("quantity of a halt", "halt") { $0.y = 1 }, Row("free block", "block") { $0.x = 0 },
     Row("empty block", "block") { $0.y = 0 }, Row("side of a block", "block") { $0.a = 2 },
-    Row("tail of a block", "block") { $0.tail = Sample.digest(9) }, Row("id of a listing", "list") { $0.id = 1 },
+    Row("tail of a block", "block") { $0.tail = Sample.digest(9) },
+    Row("id of a listing", "list") { $0.id = 1 },
   ]
 
   /// A bundle of changed records whose hash and signature are right.
@@ -325,7 +342,9 @@ import Testing
     #expect(throws: DecodingFailure.self) { try Self.bundle(many + one, actions: 257) }
     // 129 blocks are 516 records.
     let block = Self.records(.block(Sample.block))
-    #expect(try Self.bundle(Array(repeatElement(block, count: 128).joined()), actions: 128).recordCount == 512)
+    #expect(
+      try Self.bundle(Array(repeatElement(block, count: 128).joined()), actions: 128).recordCount
+        == 512)
     #expect(throws: DecodingFailure.self) {
       try Self.bundle(Array(repeatElement(block, count: 129).joined()), actions: 129)
     }
@@ -352,7 +371,8 @@ import Testing
     #expect(!isFine { $0.parameters.m = .min } && !isFine { $0.parameters.a = .max })
     // Lee's wings: b(1 + |rho|) ≤ 2.
     #expect(isFine { ($0.parameters.b, $0.parameters.rho) = (1_250_000_000_000, -600_000_000_000) })
-    #expect(!isFine { ($0.parameters.b, $0.parameters.rho) = (1_250_000_000_001, -600_000_000_000) })
+    #expect(
+      !isFine { ($0.parameters.b, $0.parameters.rho) = (1_250_000_000_001, -600_000_000_000) })
   }
 
   @Test("a batch body with a wrong count or a spoilt bundle is refused")
@@ -384,14 +404,16 @@ import Testing
     #expect(!isFine { $0.accounts.reverse() } && !isFine { $0.accounts.append($0.accounts[1]) })
     #expect(!isFine { $0.positions.append($0.positions[0]) })
     #expect(!isFine { $0.balances.append($0.balances[0]) })
-    #expect(!isFine { $0.indices.append($0.indices[0]) } && !isFine { $0.slices.append($0.slices[0]) })
+    #expect(
+      !isFine { $0.indices.append($0.indices[0]) } && !isFine { $0.slices.append($0.slices[0]) })
     #expect(!isFine { $0.opened.append($0.opened[0]) })
     #expect(!isFine { $0.instruments.append($0.instruments[0]) })
     #expect(isFine { $0.directives.append($0.directives[0]) })
     #expect(!isFine { $0.accounts[0].flags = 2 } && !isFine { $0.directives[0].kindCode = 3 })
     #expect(!isFine { $0.directives[0].quantity = Quantity(raw: 1) })
     #expect(!isFine { $0.directives[1].sideCode = 2 })
-    #expect(!isFine { $0.directives[1].quantity = .zero } && !isFine { $0.directives[1].price = .zero })
+    #expect(
+      !isFine { $0.directives[1].quantity = .zero } && !isFine { $0.directives[1].price = .zero })
     var bytes = Sample.clearance.encoded
     bytes[3] = 0xFF
     #expect(throws: DecodingFailure.self) { try ClearanceBody(encoded: bytes.rawSpan) }
@@ -418,8 +440,10 @@ import Testing
     GenesisRow("one key for two roles") { $0.execution.object = $0.clearing.object },
     GenesisRow("one key for two accounts") { $0.accounts[1] = $0.accounts[0] },
     GenesisRow("a key of small order") { $0.accounts[0] = Bytes32((1, 0, 0, 0)) },
-    GenesisRow("no asset") { $0.assets = [] }, GenesisRow("quote of another scale") { $0.assets[0].scale = 8 },
-    GenesisRow("scale 9") { $0.assets[1].scale = 9 }, GenesisRow("no underlying") { $0.underlyings = [] },
+    GenesisRow("no asset") { $0.assets = [] },
+    GenesisRow("quote of another scale") { $0.assets[0].scale = 8 },
+    GenesisRow("scale 9") { $0.assets[1].scale = 9 },
+    GenesisRow("no underlying") { $0.underlyings = [] },
     GenesisRow("one underlying twice") { $0.underlyings[1] = $0.underlyings[0] },
     GenesisRow("unknown custodian") { $0.assets[0].custodian = AccountID(99) },
     GenesisRow("unknown publisher") { $0.publishers[0] = AccountID(99) },

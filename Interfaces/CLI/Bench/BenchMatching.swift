@@ -90,7 +90,9 @@ struct BenchMatching: ParsableCommand {
           ("machine", whole?.json ?? .null),
         ]).text())
     } else if let growth {
-      Screen.say("growth      \(MatchingReport.fixed(growth, 3)): an operation of the longest stream over one of the shortest")
+      Screen.say(
+        "growth      \(MatchingReport.fixed(growth, 3)): an operation of the longest stream over one of the shortest"
+      )
     }
     guard reports.allSatisfy(\.isExact), whole?.isExact ?? true else {
       Screen.error("a digest or a fold is not the published one")

@@ -92,11 +92,14 @@ struct MatchingReport {
       ("fold_expected", .string(expected.map { MatchingReport.hex($0.fold) } ?? "")),
       ("engines", .array(rows.map(json))),
       ("book_over_textbook", number(overTextbook, 4)), ("book_over_ladder", number(overLadder, 4)),
-      ("operation_ns", .object([
-        ("p50", number(latency.p50, 1)), ("p99", number(latency.p99, 1)),
-        ("p999", number(latency.p999, 1)), ("max", number(latency.max, 0)),
-        ("clock", number(latency.clock, 2)),
-      ])),
+      (
+        "operation_ns",
+        .object([
+          ("p50", number(latency.p50, 1)), ("p99", number(latency.p99, 1)),
+          ("p999", number(latency.p999, 1)), ("max", number(latency.max, 0)),
+          ("clock", number(latency.clock, 2)),
+        ])
+      ),
       ("live_max", .number(String(figures.liveMax))),
       ("bytes_per_order", number(bytesPerOrder, 2)),
       ("book_bytes", .number(String(figures.bookBytes))),

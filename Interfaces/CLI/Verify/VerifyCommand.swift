@@ -25,7 +25,8 @@ struct VerifyCommand: ParsableCommand {
   @Option(help: "A witness policy in sigsum's syntax; without it the quorum of genesis.")
   var policy: String?
 
-  @Option(help: "framing, chain, inclusion, replay or log; without it all the file's kind requires.")
+  @Option(
+    help: "framing, chain, inclusion, replay or log; without it all the file's kind requires.")
   var level: String?
 
   @Option(help: "Answer for this account.")
