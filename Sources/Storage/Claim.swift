@@ -36,8 +36,13 @@ struct Claim: ~Copyable {
 
   private static func locked(_ folder: String) throws(StorageFailure) -> File {
     let file = try File(folder + "/novate.lock", .createOrOpen)
-    guard try file.lock() else { throw .folderInUse(folder: folder) }
-    return file
+    // A child on its way from fork to exec holds a copy of its parent's lock for a moment, and a
+    // killed layer its own until it is gone: look again before saying *in use*.
+    for _ in 0..<20 {
+      if try file.lock() { return file }
+      usleep(25_000)
+    }
+    throw .folderInUse(folder: folder)
   }
 
   deinit {
