@@ -1,3 +1,4 @@
+import Client
 import Glibc
 import Wire
 
@@ -99,6 +100,13 @@ final class LayerProcess {
   /// CPU seconds the process has used, user and system.
   var processorSeconds: Double { ProcessorTime.seconds(of: pid) }
 
+  /// Whether a thread of it has real-time scheduling.
+  func hasRealtimeThreads() throws -> Bool {
+    try Files.names(in: "/proc/\(pid)/task").contains { name in
+      pid_t(name).map { sched_getscheduler($0) == SCHED_RR } ?? false
+    }
+  }
+
   /// Bytes of it in memory.
   var residentByteCount: Int {
     let file = unsafe open("/proc/\(pid)/statm", O_RDONLY | O_CLOEXEC)
@@ -176,13 +184,20 @@ struct LayerGroup {
   }
 
   /// Starts all three; data folders, sockets and logs are made under `folder`.
-  init(programs: String, genesis: String, folder: String, config: String?) throws {
+  /// - Parameters:
+  ///   - config: the settings file of all.
+  ///   - executionConfig: that of execution, if it has one of its own.
+  init(
+    programs: String, genesis: String, folder: String, config: String?,
+    executionConfig: String? = nil
+  ) throws {
     func address(_ name: String) -> String { "unix:\(folder)/\(name).sock" }
     func start(_ name: String, peers: [String]) throws -> LayerProcess {
       var arguments = [
         "--genesis", genesis, "--data", "\(folder)/\(name)", "--listen", address(name),
       ]
       for peer in peers { arguments += ["--peer", address(peer)] }
+      let config = name == "execution" ? executionConfig ?? config : config
       if let config { arguments += ["--config", config] }
       return try LayerProcess(
         program: "\(programs)/novate-\(name)", arguments: arguments,

@@ -77,7 +77,8 @@ final class ExecutionService: ServerHandler, @unchecked Sendable {
       journal: start.journal, network: network,
       key: try context.key("execution", expecting: context.genesis.execution.object),
       openings: start.openings, commits: commitBox, degraded: degraded, log: log,
-      metrics: ExecutionMetrics(context.metrics.registry, waiting: { box.count }))
+      metrics: ExecutionMetrics(context.metrics.registry, waiting: { box.count }),
+      isBehind: { [pipeline] in pipeline.isBehind })
     state = SequencerState(start)
     for account in 0..<state.machine.accountCount {
       for key in state.machine.keys(of: AccountID(UInt32(account))) {
@@ -106,6 +107,9 @@ final class ExecutionService: ServerHandler, @unchecked Sendable {
       return nil
     }
   }
+
+  /// Whether bundles come faster than their signatures are checked.
+  var isBehind: Bool { pipeline.isBehind }
 
   /// Finishes what was taken on and stops.
   func stop() {

@@ -46,6 +46,9 @@ final class JournalThread: @unchecked Sendable {
   private let metrics: ExecutionMetrics
   let degraded: DegradedFlag
   private var thread: NamedThread?
+  /// Whether bundles come faster than their signatures are checked.
+  private let isBehind: @Sendable () -> Bool
+  private var startedAt: UInt64 = 0
   /// The group that opened each batch not yet closed.
   private var openings: [BatchNumber: UInt64]
 
@@ -53,7 +56,7 @@ final class JournalThread: @unchecked Sendable {
     journal: Journal, network: Digest, key: consuming SigningKey,
     openings: [BatchNumber: UInt64],
     commits: MailBox<ClosedBatch>, degraded: DegradedFlag, log: Logger,
-    metrics: ExecutionMetrics
+    metrics: ExecutionMetrics, isBehind: @escaping @Sendable () -> Bool
   ) {
     self.journal = journal
     self.network = network
@@ -63,6 +66,7 @@ final class JournalThread: @unchecked Sendable {
     self.degraded = degraded
     self.log = log
     self.metrics = metrics
+    self.isBehind = isBehind
     thread = NamedThread("journal", priority: .prompt) { [unowned self] in self.run() }
   }
 
@@ -76,17 +80,14 @@ final class JournalThread: @unchecked Sendable {
   }
 
   private func run() {
+    var standing = Promptness.Standing()
     while true {
-      let groups = box.takeAll()
+      standing.mind(isBehind: isBehind())
+      let groups = gather()
       if groups.isEmpty { return }
       let start = Clock.monotonicNanoseconds
-      // A round with acknowledgements, even of duplicates alone, appends a journal group of its own,
-      // and signs under its index, after the sync: no number is ever signed twice.
-      var number: UInt64 = 0
-      for group in groups where !group.entries.isEmpty || !group.accepted.isEmpty {
-        number = append(group.entries)
-        if let batch = group.opens { openings[batch] = number }
-      }
+      startedAt = start
+      let number = append(groups)
       Fault.reach("journal.appended", number != 0)
       sync()
       metrics.synced(groups, since: start)
@@ -100,6 +101,47 @@ final class JournalThread: @unchecked Sendable {
         commits.put(closed)
       }
     }
+  }
+
+  /// The groups of the next round; none when the box is closed and empty. While bundles wait for the
+  /// workers, more of them share a round: who waits longest there gains what waits a little here.
+  private func gather() -> [JournalGroup] {
+    var groups = box.takeAll()
+    let moment = startedAt + JournalThread.pace
+    if !groups.isEmpty, isBehind(), Clock.monotonicNanoseconds < moment {
+      Clock.sleep(until: moment)
+      groups += box.takeAll(until: 0)
+    }
+    return groups
+  }
+
+  /// Nanoseconds between the starts of two rounds while bundles wait for the workers.
+  private static let pace: UInt64 = 2_000_000
+
+  /// Appends what the groups hold, in one piece from an opening to the next.
+  ///
+  /// A round with acknowledgements, even of duplicates alone, appends a journal group of its own, and
+  /// signs under its index, after the sync: no number is ever signed twice.
+  /// - Returns: the index of the last; 0 when there was nothing to append.
+  private func append(_ groups: [JournalGroup]) -> UInt64 {
+    var number: UInt64 = 0
+    var piece: [UInt8]?
+    var opened: BatchNumber?
+    func write() {
+      guard let entries = piece else { return }
+      number = append(entries)
+      if let opened { openings[opened] = number }
+      (piece, opened) = (nil, nil)
+    }
+    for group in groups where !group.entries.isEmpty || !group.accepted.isEmpty {
+      if group.opens != nil {
+        write()
+        opened = group.opens
+      }
+      piece = (piece ?? []) + group.entries
+    }
+    write()
+    return number
   }
 
   private func append(_ entries: [UInt8]) -> UInt64 {

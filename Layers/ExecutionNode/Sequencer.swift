@@ -78,7 +78,9 @@ struct Sequencer: ~Copyable {
   }
 
   mutating func run() {
+    var standing = Promptness.Standing()
     while true {
+      standing.mind(isBehind: service.isBehind)
       let isFrozen = service.frozen.isSet
       let deadline =
         isFrozen

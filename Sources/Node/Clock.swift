@@ -15,6 +15,14 @@ public enum Clock {
     return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
   }
 
+  /// Waits until a moment of `monotonicNanoseconds`.
+  public static func sleep(until moment: UInt64) {
+    var time = timespec()
+    time.tv_sec = Int(moment / 1_000_000_000)
+    time.tv_nsec = Int(moment % 1_000_000_000)
+    while unsafe clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, nil) == EINTR {}
+  }
+
   private static func read(_ clock: clockid_t) -> timespec {
     var time = timespec()
     let status = unsafe clock_gettime(clock, &time)

@@ -7,7 +7,7 @@ public final class EventLoops: Sendable {
 
   public init(threads: Int = 1) {
     group = MultiThreadedEventLoopGroup(numberOfThreads: threads)
-    for loop in group.makeIterator() { loop.execute { NamedThread.askForPromptness() } }
+    for loop in group.makeIterator() { loop.execute { Promptness.ask() } }
   }
 
   /// Stops the threads once everything that uses them has stopped. Never call it on one of them.

@@ -20,6 +20,9 @@ public struct OperatorSettings: Sendable {
   public var keys: String?
   public var timeSource = TimeSource.wall
   public var batchIntervalMilliseconds = 20
+  /// Whether the threads an order passes go before all others of the host (`SCHED_RR`), where the
+  /// system allows it: for a host that execution shares.
+  public var isRealtime = false
   /// Threads that check signatures; 0: as many as there are processors.
   public var workers = 0
   /// A segment holds the longest group: an opening with the Clearances it adopts, and all bundles of
@@ -39,7 +42,8 @@ public struct OperatorSettings: Sendable {
     let value = try JSONValue.parse(bytes)
     let object = try value.object(
       allowing: [
-        "keys", "clock", "batch_interval_ms", "workers", "journal_segment_bytes", "reserve_bytes",
+        "keys", "clock", "batch_interval_ms", "realtime", "workers", "journal_segment_bytes",
+        "reserve_bytes",
         "witness_key", "witness_name",
       ], name: "config")
     _ = object
@@ -53,6 +57,7 @@ public struct OperatorSettings: Sendable {
     if let count = try value.optionalInteger(at: "batch_interval_ms", as: Int.self) {
       batchIntervalMilliseconds = min(max(count, 1), 1_000)
     }
+    isRealtime = try value.optionalBool(at: "realtime") ?? false
     if let count = try value.optionalInteger(at: "workers", as: Int.self) {
       workers = min(max(count, 0), 64)
     }
@@ -133,6 +138,10 @@ public struct LayerContext: Sendable {
       : try options.recoverFrom.map { try RecoverySource($0) }
     keyFolder = settings.keys ?? Files.parent(of: options.genesis) + "/keys"
     log = Logger(label: "novate-\(role)")
+    // Before any thread that it is for.
+    if settings.isRealtime, !Promptness.askForRealtime() {
+      log.warning("config: realtime: the system refuses it; threads have short slices instead")
+    }
   }
 
   /// The layer's key of a name, which must be the one genesis lists.

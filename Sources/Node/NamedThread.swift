@@ -1,11 +1,12 @@
 import CThreads
 import Glibc
+import Synchronization
 
 /// How much of the machine a thread may ask for.
 public enum ThreadPriority: Sendable, Hashable {
   case normal
   /// Works little and often, and somebody waits for it: when it wakes it goes before threads that
-  /// compute without end.
+  /// compute without end. In a process that is `realtime`, before all that are not.
   case prompt
   /// Runs only when nobody else wants the processor (`SCHED_IDLE`): settlement's signature checks.
   case idle
@@ -31,7 +32,7 @@ public enum ThreadPriority: Sendable, Hashable {
 
     func run() {
       NamedThread.setName(name)
-      if priority == .prompt { NamedThread.askForPromptness() }
+      if priority == .prompt { Promptness.ask() }
       if priority == .idle {
         var parameter = sched_param()
         // Refused in some sandboxes; then the thread runs like any other, only less politely.
@@ -59,13 +60,6 @@ public enum ThreadPriority: Sendable, Hashable {
     precondition(status == 0, "no thread for \(name): pthread error \(status)")
   }
 
-  /// Nanoseconds: what such a thread works for at a stretch.
-  private static let promptSlice: UInt64 = 100_000
-
-  /// Gives the calling thread a short time slice. Refused by old kernels and in some sandboxes;
-  /// then it waits its turn like any other.
-  static func askForPromptness() { _ = novate_thread_slice(promptSlice) }
-
   /// `SCHED_IDLE` of linux/sched.h, which the C library shows only to GNU sources.
   private static let idlePolicy: Int32 = 5
 
@@ -92,5 +86,59 @@ public enum ThreadPriority: Sendable, Hashable {
 
   deinit {
     if !isJoined { _ = pthread_detach(handle) }
+  }
+}
+
+/// How the threads that somebody waits for go before others.
+public enum Promptness {
+  private static let isRealtime = Atomic(false)
+
+  /// Nanoseconds: what such a thread works for at a stretch.
+  private static let slice: UInt64 = 100_000
+
+  /// From now on the process's prompt threads ask for real-time scheduling (`SCHED_RR` at the lowest
+  /// priority): the kernel then gives them the first processor that does anything else, where a
+  /// short slice only puts them ahead in one processor's queue.
+  /// - Returns: false where the system does not allow it (it takes `CAP_SYS_NICE` or a limit for
+  ///   `RLIMIT_RTPRIO`); they then have their short slice.
+  public static func askForRealtime() -> Bool {
+    let isAllowed = isRealtimeAllowed
+    isRealtime.store(isAllowed, ordering: .relaxed)
+    return isAllowed
+  }
+
+  /// Whether the system allows it: tried by a thread that ends at once.
+  static var isRealtimeAllowed: Bool {
+    let answer = Mutex(false)
+    NamedThread("realtime") { answer.withLock { $0 = enterRealtime() } }.join()
+    return answer.withLock { $0 }
+  }
+
+  private static func enterRealtime() -> Bool {
+    var parameter = sched_param()
+    parameter.sched_priority = sched_get_priority_min(SCHED_RR)
+    return unsafe sched_setscheduler(0, SCHED_RR, &parameter) == 0
+  }
+
+  /// A prompt thread's standing, kept by the thread itself. Who is behind with its work leaves
+  /// real-time scheduling until it has caught up: the other layers need their share to take over
+  /// what it makes, and those who wait for it wait for a queue, not for a processor.
+  public struct Standing {
+    private var isBehind = false
+
+    public init() {}
+
+    /// Called again and again by the thread it is for; changes something at a change only.
+    public mutating func mind(isBehind now: Bool) {
+      guard now != isBehind, isRealtime.load(ordering: .relaxed) else { return }
+      isBehind = now
+      if now || !enterRealtime() { _ = novate_thread_slice(slice) }
+    }
+  }
+
+  /// Makes the calling thread prompt. What old kernels and some sandboxes refuse is done without.
+  static func ask() {
+    if isRealtime.load(ordering: .relaxed), enterRealtime() { return }
+    _ = novate_thread_slice(slice)
   }
 }

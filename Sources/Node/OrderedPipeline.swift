@@ -109,6 +109,9 @@ public final class OrderedPipeline<Input: Sendable, Output: Sendable>: @unchecke
     }
   }
 
+  /// Whether more inputs wait than the workers are about to take.
+  public var isBehind: Bool { pool.isBehind }
+
   /// Inputs no worker has taken.
   public var count: Int { pool.count }
 

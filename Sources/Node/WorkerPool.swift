@@ -36,14 +36,19 @@ public final class WorkerPool<Job: Sendable>: @unchecked Sendable {
     self.chunk = chunk
     threads = (0..<count).map { index in
       NamedThread("\(name)-\(index)", priority: priority) { [self] in
+        var standing = Promptness.Standing()
         while true {
           ready()
           guard let (ticket, jobs) = take() else { return }
+          if priority == .prompt { standing.mind(isBehind: isBehind) }
           body(ticket, jobs)
         }
       }
     }
   }
+
+  /// Whether more jobs wait than the threads are about to take.
+  public var isBehind: Bool { count >= 4 * threadCount }
 
   /// Jobs not yet taken.
   public var count: Int { work.locked { waiting } }

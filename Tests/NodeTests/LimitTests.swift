@@ -1,10 +1,11 @@
 import Commitments
 import Glibc
-import Node
 import Primitives
 import Synchronization
 import Testing
 import Wire
+
+@testable import Node
 
 @Suite("What a connection may cost", .serialized) struct LimitTests {
   @Test("too many bad signatures close the connection and say so") func badSignatures() throws {
@@ -132,6 +133,19 @@ import Wire
       #expect(throws: NodeFailure.self) { try settings("{\"journal_segment_bytes\": \(count)}") }
     }
     #expect(OperatorSettings.journalSegmentByteCountMin >= 2 * Limits.batchBodyByteCountMax)
+  }
+
+  @Test("real-time scheduling is a setting of yes or no, and tried without changing who tries")
+  func realtime() throws {
+    func settings(_ text: String) throws -> OperatorSettings {
+      try OperatorSettings(json: Array(text.utf8))
+    }
+    #expect(try settings(#"{"realtime": true}"#).isRealtime)
+    #expect(try !settings("{}").isRealtime)
+    #expect(throws: (any Error).self) { try settings(#"{"realtime": 1}"#) }
+    let before = sched_getscheduler(0)
+    _ = Promptness.isRealtimeAllowed
+    #expect(sched_getscheduler(0) == before)
   }
 
   @Test("batch time follows the clock within its margin, and real time beyond it")

@@ -16,8 +16,8 @@ struct BenchCalibration {
   /// - Parameter folder: on the disk to measure.
   init(folder: String) throws {
     verification = BenchCalibration.verificationSeconds()
-    roundTrip = try BenchCalibration.roundTripSeconds()
-    sync = try BenchCalibration.syncSeconds(folder)
+    roundTrip = Percentile(try EchoedConnection().seconds(count: 4_000)).p50
+    sync = Percentile(try SyncedFile(folder).seconds(count: 400)).p50
   }
 
   static func verificationSeconds() -> Double {
@@ -61,36 +61,60 @@ struct BenchCalibration {
     var mean: Double { seconds.reduce(0, +) / Double(max(1, seconds.count)) }
   }
 
-  // MARK: - Loopback
+  /// What a durable answer cannot be faster than by much: a round trip and an `fdatasync`, with
+  /// nothing else to do, measured again and again between the parts of a phase.
+  final class AnswerFloor {
+    private let connection: EchoedConnection
+    private let file: SyncedFile
 
-  /// What a durable answer cannot be faster than by much: a round trip and a sync, as they are now.
-  static func answerFloor(folder: String) throws -> Double {
-    try roundTripSeconds() + syncSeconds(folder)
+    /// - Parameter folder: on the disk to measure.
+    init(folder: String) throws {
+      connection = try EchoedConnection()
+      file = try SyncedFile(folder)
+    }
+
+    /// The p50 of some round trips and that of some syncs, together; seconds.
+    func sample() throws -> Double {
+      Percentile(try connection.seconds(count: 500)).p50
+        + Percentile(try file.seconds(count: 100)).p50
+    }
   }
 
-  private static func roundTripSeconds() throws -> Double {
-    let listener = try loopbackListener()
-    defer { close(listener.descriptor) }
-    let client = try connected(to: listener.port)
-    let served = accept(listener.descriptor, nil, nil)
-    guard served >= 0 else { throw fault("accept") }
-    noDelay(client)
-    noDelay(served)
-    // The echo has its own thread, as the other side of a connection has its own process.
-    let echo = BenchThread { BenchCalibration.echo(served) }
-    defer {
+  // MARK: - Loopback
+
+  /// A loopback connection with an echo at its other end.
+  private final class EchoedConnection {
+    private let client: Int32
+    private let served: Int32
+    private let echo: BenchThread
+
+    init() throws {
+      let listener = try loopbackListener()
+      defer { close(listener.descriptor) }
+      client = try connected(to: listener.port)
+      let served = accept(listener.descriptor, nil, nil)
+      guard served >= 0 else { throw fault("accept") }
+      noDelay(client)
+      noDelay(served)
+      self.served = served
+      // The echo has its own thread, as the other side of a connection has its own process.
+      echo = BenchThread { BenchCalibration.echo(served) }
+    }
+
+    func seconds(count: Int) throws -> [Double] {
+      let message = [UInt8](repeating: 0x4E, count: 64)
+      return try (0..<count).map { _ in
+        let start = SystemClock.monotonicNanoseconds
+        guard exchange(client, message) else { throw fault("send") }
+        return Double(SystemClock.monotonicNanoseconds - start) / 1e9
+      }
+    }
+
+    deinit {
       close(client)
       echo.join()
       close(served)
     }
-    var times: [Double] = []
-    let message = [UInt8](repeating: 0x4E, count: 64)
-    for _ in 0..<4_000 {
-      let start = SystemClock.monotonicNanoseconds
-      guard exchange(client, message) else { throw fault("send") }
-      times.append(Double(SystemClock.monotonicNanoseconds - start) / 1e9)
-    }
-    return Percentile(times).p50
   }
 
   private static func loopbackListener() throws -> (descriptor: Int32, port: in_port_t) {
@@ -161,30 +185,40 @@ struct BenchCalibration {
 
   // MARK: - Disk
 
-  private static func syncSeconds(_ folder: String) throws -> Double {
-    let path = "\(folder)/calibration"
-    let descriptor = unsafe open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
-    guard descriptor >= 0 else { throw FileFailure.call("create", path: path, code: errno) }
-    _ = unsafe unlink(path)
-    defer { close(descriptor) }
-    let block = [UInt8](repeating: 0x5A, count: 4096)
-    let blockCount = 4_096
-    for _ in 0..<blockCount {
-      guard unsafe write(descriptor, block, block.count) == block.count else {
-        throw FileFailure.call("write", path: path, code: errno)
+  /// A preallocated file, overwritten 4 KiB at a time.
+  private final class SyncedFile {
+    private let path: String
+    private let descriptor: Int32
+    private let block = [UInt8](repeating: 0x5A, count: 4096)
+    private let blockCount = 4_096
+    private var place = 0
+
+    init(_ folder: String) throws {
+      path = "\(folder)/calibration"
+      descriptor = unsafe open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+      guard descriptor >= 0 else { throw FileFailure.call("create", path: path, code: errno) }
+      _ = unsafe unlink(path)
+      for _ in 0..<blockCount {
+        guard unsafe write(descriptor, block, block.count) == block.count else {
+          throw FileFailure.call("write", path: path, code: errno)
+        }
+      }
+      guard fsync(descriptor) == 0 else { throw FileFailure.call("fsync", path: path, code: errno) }
+    }
+
+    func seconds(count: Int) throws -> [Double] {
+      try (0..<count).map { _ in
+        let start = SystemClock.monotonicNanoseconds
+        let written = unsafe pwrite(descriptor, block, block.count, place * block.count)
+        guard written == block.count, fdatasync(descriptor) == 0 else {
+          throw FileFailure.call("fdatasync", path: path, code: errno)
+        }
+        place = (place + 1) % blockCount
+        return Double(SystemClock.monotonicNanoseconds - start) / 1e9
       }
     }
-    guard fsync(descriptor) == 0 else { throw FileFailure.call("fsync", path: path, code: errno) }
-    var times: [Double] = []
-    for place in 0..<400 {
-      let start = SystemClock.monotonicNanoseconds
-      let written = unsafe pwrite(descriptor, block, block.count, place * block.count)
-      guard written == block.count, fdatasync(descriptor) == 0 else {
-        throw FileFailure.call("fdatasync", path: path, code: errno)
-      }
-      times.append(Double(SystemClock.monotonicNanoseconds - start) / 1e9)
-    }
-    return Percentile(times).p50
+
+    deinit { close(descriptor) }
   }
 
   private static func fault(_ call: String) -> CommandFailure {

@@ -23,6 +23,18 @@ struct PipelinePhase {
   /// Seconds of each bundle from sending to its acknowledgement, and to its checkpoint.
   var acknowledgement: [Double] = []
   var settlement: [Double] = []
+
+  /// Adds a part that came after.
+  mutating func append(_ part: PipelinePhase) {
+    orderCount += part.orderCount
+    bundleCount += part.bundleCount
+    rejected.merge(part.rejected, uniquingKeysWith: +)
+    deferred += part.deferred
+    acknowledgedSeconds += part.acknowledgedSeconds
+    settledSeconds += part.settledSeconds
+    acknowledgement += part.acknowledgement
+    settlement += part.settlement
+  }
 }
 
 /// Sends bundles and hears of their acknowledgements and checkpoints, in one thread.

@@ -44,14 +44,20 @@ final class PipelineNetwork {
       try KeyFile.write(role.key(seed: seed), to: network.keyPath(role))
     }
     try Files.create(network.genesisPath, Array(genesis.json.utf8))
+    // As on any host that execution shares.
+    let settings = "\(folder)/execution.json"
+    try Files.create(settings, Array(#"{"realtime": true}"#.utf8))
     layers = try LayerGroup(
       programs: LayerGroup.programsFolder(), genesis: network.genesisPath, folder: folder,
-      config: nil)
+      config: nil, executionConfig: settings)
     execution = try LayerClient(
       to: try Address(layers.execution.address), .execution, genesis: genesis)
     settlement = try LayerClient(
       to: try Address(layers.settlement.address), .settlement, genesis: genesis)
   }
+
+  /// Whether the system let execution's threads go before others.
+  func isRealtime() throws -> Bool { try layers.execution.hasRealtimeThreads() }
 
   func key(_ maker: Int) -> SigningKey {
     KeyRole.account(builder.traders[maker]).key(seed: seed)

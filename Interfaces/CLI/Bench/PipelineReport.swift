@@ -40,7 +40,8 @@ struct PipelineReport {
       \(fixed(run.unitsPerOrder, 3)) verifications of \(micro(run.verification)) us (\(shares)), \
       \(fixed(run.secondsPerOrder / run.verificationAlone, 3)) of \(micro(run.verificationAlone)) us alone
         half load   \(whole(run.halfRate)) orders/s: acknowledged \(latency(run.half.acknowledgement)) \
-      (p50 \(fixed(Percentile(run.half.acknowledgement).p50 / run.answerFloor, 2)) x round trip + fdatasync), \
+      (p50 \(fixed(Percentile(run.answerRatios).p50, 2)) x round trip + fdatasync, the median of \
+      \(run.answerRatios.count) parts\(run.isRealtime ? "" : "; real-time scheduling refused")), \
       settled \(latency(run.half.settlement))
         memory      \(whole(run.bytesPerRestingOrder)) bytes a resting order; resident \
       \(run.residentBytes.map { "\($0 >> 20)" }.joined(separator: ", ")) MiB
@@ -126,7 +127,12 @@ struct PipelineReport {
           ("orders", .integer(run.half.orderCount)),
           ("ack_p50_ms", number(ack.p50 * 1e3, 4)),
           ("ack_p99_ms", number(ack.p99 * 1e3, 4)),
-          ("ack_p50_over_round_trip_and_fdatasync", number(ack.p50 / run.answerFloor, 3)),
+          ("ack_p50_over_round_trip_and_fdatasync", number(Percentile(run.answerRatios).p50, 3)),
+          (
+            "ack_p50_over_round_trip_and_fdatasync_of_parts",
+            .array(run.answerRatios.map { number($0, 2) })
+          ),
+          ("realtime", .bool(run.isRealtime)),
           ("round_trip_and_fdatasync_ms", number(run.answerFloor * 1e3, 4)),
           ("settled_p50_ms", number(settled.p50 * 1e3, 4)),
           ("settled_p99_ms", number(settled.p99 * 1e3, 4)),

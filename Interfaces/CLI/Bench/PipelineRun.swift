@@ -11,9 +11,12 @@ struct PipelineFigures {
   var half = PipelinePhase()
   /// Orders a second offered in the second phase.
   var halfRate = 0.0
-  /// Seconds of a loopback round trip and an `fdatasync`: the mean of before and after the second
-  /// phase.
+  /// Seconds of a loopback round trip and an `fdatasync` between the parts of the second phase: the
+  /// median.
   var answerFloor = 0.0
+  /// Of each part of the second phase, its p50 from sending to acknowledgement over the mean of the
+  /// floor before and after it: what the machine's neighbours take, they take from both.
+  var answerRatios: [Double] = []
   /// Processor seconds of the first phase, a layer each, and the generator's.
   var layers: [(name: String, seconds: Double)] = []
   var generatorSeconds = 0.0
@@ -21,6 +24,8 @@ struct PipelineFigures {
   /// after, with nothing else to do.
   var verification = 0.0
   var verificationAlone = 0.0
+  /// Whether execution's threads had real-time scheduling.
+  var isRealtime = false
   var executionRoot = ""
   var stateRoot = ""
   var batchCount: UInt64 = 0
@@ -61,6 +66,7 @@ struct PipelineRun {
     try network.fund()
     let driver = try PipelineDriver(network)
     var figures = PipelineFigures(bundleSize: bundleSize)
+    figures.isRealtime = try network.isRealtime()
     Screen.note("B = \(bundleSize): \(orderCount) orders through three processes")
     let unit = BenchCalibration.verificationSeconds()
     let before = network.processorSeconds
@@ -76,12 +82,32 @@ struct PipelineRun {
     }
     figures.halfRate = figures.rate / 2
     Screen.note("B = \(bundleSize): a quarter as many at half the rate")
-    let floor = try BenchCalibration.answerFloor(folder: folder)
-    figures.half = try driver.run(half, .rate(figures.halfRate / Double(bundleSize)))
-    figures.answerFloor = (floor + (try BenchCalibration.answerFloor(folder: folder))) / 2
+    try runParts(half, driver, &figures)
     try finish(&figures, network)
     try network.layers.stop()
     return figures
+  }
+
+  /// Parts of the second phase.
+  private static let partCount = 11
+
+  private func runParts(
+    _ bundles: [ReadyBundle], _ driver: PipelineDriver, _ figures: inout PipelineFigures
+  ) throws {
+    let floor = try BenchCalibration.AnswerFloor(folder: folder)
+    var floors = [try floor.sample()]
+    let size = max(1, (bundles.count + PipelineRun.partCount - 1) / PipelineRun.partCount)
+    for start in stride(from: 0, to: bundles.count, by: size) {
+      let part = try driver.run(
+        Array(bundles[start..<min(start + size, bundles.count)]),
+        .rate(figures.halfRate / Double(bundleSize)))
+      let before = floors[floors.count - 1]
+      floors.append(try floor.sample())
+      figures.answerRatios.append(
+        Percentile(part.acknowledgement).p50 / ((before + floors[floors.count - 1]) / 2))
+      figures.half.append(part)
+    }
+    figures.answerFloor = Percentile(floors).p50
   }
 
   private func sign(_ stream: NM1, _ network: PipelineNetwork) -> (
