@@ -40,6 +40,12 @@ struct SubmitCommand: ParsableCommand {
       valueName: "count"))
   var bundle = 1
 
+  @Option(
+    help: ArgumentHelp(
+      "Write execution's signed acknowledgements here, for 'novate compare'; it must not be there yet.",
+      valueName: "file"))
+  var keep: String?
+
   @OptionGroup var network: NetworkOptions
 
   /// Longer files are better cut.
@@ -72,7 +78,11 @@ struct SubmitCommand: ParsableCommand {
       lineCount: bytes.count { $0 == UInt8(ascii: "\n") }, actionsMax: bundle,
       expiry: Timestamp(raw: time + min(3_600_000, genesis.constants.bundleLifeMax)), keys: keys,
       client: client)
+    // Made first: what is promised and cannot be kept would be no promise to show.
+    if let keep { try Files.create(keep, KeptAcknowledgements.encoded([])) }
+    submitting.isKeeping = keep != nil
     try submitting.run()
+    if let keep { try Files.replace(keep, KeptAcknowledgements.encoded(submitting.kept)) }
     if submitting.hasFailure { throw ExitCode(Exit.failed) }
   }
 }
@@ -106,6 +116,9 @@ final class Submitting {
   private var progress: ProgressBar
   private let start = SystemClock.monotonicNanoseconds
   private var printed = ""
+  /// Whether acknowledgements are kept, and those kept so far.
+  var isKeeping = false
+  private(set) var kept: [SignedAcknowledgement] = []
 
   private struct NonceName: Hashable {
     let account: AccountID
@@ -206,6 +219,7 @@ final class Submitting {
     waitingNext += 1
     switch result {
     case .acknowledged(let acknowledgement):
+      if isKeeping { kept.append(acknowledgement) }
       tell(
         SubmissionOutcome.outcomes(
           of: group, bundle, acknowledgement.leaf, assets: client.genesis.assets))

@@ -109,14 +109,19 @@ extension ByteReader {
   }
 }
 
-/// Two objects validly signed by one role for one batch with two ids, or two checkpoints of one size
-/// with two roots.
+/// Two objects validly signed by one role for one batch with two ids, two checkpoints of one size with
+/// two roots, or an acknowledgement and a batch that does not keep it.
 public struct EquivocationEvidence: Sendable, Equatable {
-  /// 1 execution headers, 2 clearing headers, 3 settlement's checkpoints.
+  /// 1 execution headers, 2 clearing headers, 3 settlement's checkpoints, 4 an acknowledgement and
+  /// the place of the batch it names.
   public var layer: UInt16
-  /// header || signature, or the note with settlement's line alone; twice.
+  /// header || signature, or the note with settlement's line alone; twice. Layer 4: a
+  /// `SignedAcknowledgement` and a `BatchPlace`.
   public var first: [UInt8]
   public var second: [UInt8]
+
+  /// Bytes of an acknowledgement of the longest bundle, or of its place, at most.
+  static let promiseByteCountMax = Limits.bundleByteCountMax + 4_096
 
   public init(layer: UInt16, first: [UInt8], second: [UInt8]) {
     self.layer = layer
@@ -136,10 +141,11 @@ public struct EquivocationEvidence: Sendable, Equatable {
   public init(decoding bytes: RawSpan) throws(DecodingFailure) {
     var reader = ByteReader(bytes)
     layer = try reader.read()
-    guard (1...3).contains(layer) else { throw .invalid(field: "layer of evidence", offset: 0) }
+    guard (1...4).contains(layer) else { throw .invalid(field: "layer of evidence", offset: 0) }
     try reader.zeros(6, field: "evidence reserved")
-    first = try reader.array(try reader.count("first object", maximum: 4_096))
-    second = try reader.array(try reader.count("second object", maximum: 4_096))
+    let maximum = layer == 4 ? EquivocationEvidence.promiseByteCountMax : 4_096
+    first = try reader.array(try reader.count("first object", maximum: maximum))
+    second = try reader.array(try reader.count("second object", maximum: maximum))
     try reader.finish()
   }
 }

@@ -26,6 +26,7 @@ extension EquivocationEvidence {
         "clearing", genesis.clearing.object, ClearingHeader.self, network
       ) { ($0.network, $0.batch, $0.id) }
     case 3: return try noteFinding(genesis)
+    case 4: return try promiseFinding(genesis, network)
     default: throw .failed("the evidence names no layer", found: "\(layer)")
     }
   }
@@ -112,16 +113,20 @@ public enum Comparison {
     /// The same role signed two headers for one batch, or settlement two checkpoints of the size
     /// that ends with it: the file of evidence.
     case equivocation(role: String, batch: BatchNumber, evidence: [UInt8])
+    /// Execution acknowledged a bundle at a place of a batch where another stands, or none.
+    case brokenPromise(bundle: Digest, batch: BatchNumber, index: UInt32, evidence: [UInt8])
     /// Headers of this many batches stand in both files, and agree.
     case none(common: Int)
+    /// This many acknowledgements are of batches in the file, and are kept.
+    case kept(Int)
     case undecided(String)
     /// A file that is no bundle file.
     case failed(String)
 
     public var exitCode: Int32 {
       switch self {
-      case .equivocation: 4
-      case .none: 0
+      case .equivocation, .brokenPromise: 4
+      case .none, .kept: 0
       case .undecided: 3
       case .failed: 1
       }
@@ -131,6 +136,8 @@ public enum Comparison {
   /// Looks for a batch whose headers differ, and for a size whose checkpoints do, and are validly
   /// signed in both files.
   public static func compare(_ a: [UInt8], _ b: [UInt8]) -> Outcome {
+    if KeptAcknowledgements.isOne(a) { return comparePromises(a, b) }
+    if KeptAcknowledgements.isOne(b) { return comparePromises(b, a) }
     let files: [BundleFile]
     do {
       files = [try BundleFile(a), try BundleFile(b)]

@@ -5,12 +5,15 @@ import Primitives
 import Settlement
 import Wire
 
-/// `novate compare A B`: looks for two signed headers of one role for one batch, and for two signed
-/// checkpoints of one size.
+/// `novate compare A B`: looks for two signed headers of one role for one batch, for two signed
+/// checkpoints of one size, and for acknowledgements that a batch does not keep.
 struct CompareCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "compare", abstract: "Look for equivocation between two bundle files.",
+    commandName: "compare",
+    abstract: "Look for equivocation between two bundle files, or for a broken promise.",
     discussion: """
+      One of the two may be acknowledgements kept by 'novate submit --keep': each must stand in the \
+      other's batches where execution promised it. \
       Exit codes: 4 equivocation proved and the evidence written, 0 none found, 1 a file that is no \
       bundle file, 2 usage, 3 cannot decide, 5 a file could not be read or written.
       """)
@@ -23,6 +26,16 @@ struct CompareCommand: ParsableCommand {
 
   @Option(help: "Where to write the evidence; it must not be there yet.")
   var out = "equivocation.nve"
+
+  private func write(_ evidence: [UInt8]) {
+    do {
+      try Files.create(out, evidence)
+      Screen.say("evidence    \(out)")
+    } catch {
+      // The proof stands, written or not.
+      Screen.error("\(error)")
+    }
+  }
 
   func run() throws {
     let first: [UInt8]
@@ -38,6 +51,8 @@ struct CompareCommand: ParsableCommand {
     switch outcome {
     case .none(let common):
       Screen.say("NO EQUIVOCATION in \(common) batches that stand in both files.")
+    case .kept(let count):
+      Screen.say("NO PROMISE BROKEN: \(count) acknowledged bundles stand where they were promised.")
     case .undecided(let reason): Screen.say("CANNOT DECIDE: \(reason).")
     case .failed(let reason): Screen.say("FAILED: \(reason).")
     case .equivocation(let role, let batch, let evidence):
@@ -45,13 +60,12 @@ struct CompareCommand: ParsableCommand {
         role == "settlement"
         ? "two checkpoints of size \(batch.raw + 1)" : "two headers for batch \(batch)"
       Screen.say("EQUIVOCATION PROVED: \(role) signed \(objects).")
-      do {
-        try Files.create(out, evidence)
-        Screen.say("evidence    \(out)")
-      } catch {
-        // The proof stands, written or not.
-        Screen.error("\(error)")
-      }
+      write(evidence)
+    case .brokenPromise(let bundle, let batch, let index, let evidence):
+      Screen.say(
+        "PROMISE BROKEN: execution acknowledged bundle \(bundle) at place \(index) of batch \(batch), and signed a batch without it there."
+      )
+      write(evidence)
     }
     Glibc.exit(outcome.exitCode)
   }
