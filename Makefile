@@ -49,6 +49,9 @@ check: lint build test
 
 bench: build
 	bin/novate bench pipeline
+	bin/novate bench matching
+	bin/novate bench pricing
+	bin/novate bench margin
 
 lint:
 	swift format lint --strict --recursive --parallel $(SOURCES)

@@ -32,6 +32,7 @@ enum Exit {
     switch error {
     case is FileFailure: inputOutput
     case let failure as StorageFailure: failure.isInputOutput ? inputOutput : failed
+    case let failure as ChainFileFailure: failure.isUnreadable ? inputOutput : failed
     case is ClientFailure, is FolderFailure, is GenesisFailure, is InstrumentNameFailure,
       is CommandFailure:
       failed

@@ -83,10 +83,12 @@ public final class LayerClient {
       if case .refused(_, let message) = error, message.code == .notFound { return nil }
       throw error
     }
-    guard bytes.count == 16 else {
+    do throws(DecodingFailure) {
+      let answer = try NonceAnswer(decoding: bytes.rawSpan)
+      return Nonces(top: answer.top, window: answer.window)
+    } catch {
       throw .answer(address, expected: "two numbers of 8 bytes", found: "\(bytes.count) bytes")
     }
-    return Nonces(top: bytes.rawSpan.load(at: 0), window: bytes.rawSpan.load(at: 8))
   }
 
   /// Of settlement: a small bundle file that proves an account or a trade.

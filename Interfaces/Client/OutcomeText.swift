@@ -105,16 +105,20 @@ extension OutcomeCode {
 extension Refusal {
   /// Why a bundle was not taken.
   public func message(_ figure1: Int64 = 0, _ figure2: Int64 = 0) -> String {
+    let nonce = figure1 == 0 ? "it" : "\(UInt64(bitPattern: figure1))"
     let text =
       switch self {
       case .malformed: "expected a bundle, found other bytes"
       case .wrongNetwork: "expected a bundle of this network, found one of another"
       case .unknownAccount: "expected an account, found none"
       case .unknownKey: "expected a key of the account, found another"
-      case .expired: "expected a bundle still valid, found it expired"
-      case .expiryTooFar: "expected a nearer expiry"
-      case .nonceUsed: "expected an unused nonce, found it used"
-      case .nonceTooOld: "expected a nonce inside the window, found one below it"
+      case .expired:
+        "expected an expiry after batch time \(figure2), found \(figure1)"
+      case .expiryTooFar:
+        "expected an expiry nearer to batch time \(figure2), found \(figure1)"
+      case .nonceUsed: "expected an unused nonce, found \(nonce) used"
+      case .nonceTooOld:
+        "expected a nonce inside the window, found \(nonce) below it"
       case .rateLimited: "expected fewer bundles a second of this key"
       case .badSignature: "expected the key's signature, found another"
       case .clearingBehind: "execution is as far ahead of clearing as it may be"
@@ -122,7 +126,6 @@ extension Refusal {
       case .degraded: "execution takes no new work: its disk is full or failing"
       case .recovering: "execution takes no new work: it is recovering"
       }
-    let figures = figure1 == 0 && figure2 == 0 ? "" : " (expected \(figure1), found \(figure2))"
-    return text + figures + (isRetryable ? "; try again" : "")
+    return text + (isRetryable ? "; try again" : "")
   }
 }

@@ -289,6 +289,57 @@ public struct QueryMessage: Sendable, Equatable {
   }
 }
 
+/// COSIGNATURE: a witness's line over settlement's checkpoint of a batch.
+public struct CosignatureMessage: Sendable, Equatable {
+  public var batch: BatchNumber
+  /// Signature lines of a note, to the message's end.
+  public var lines: [UInt8]
+
+  public init(batch: BatchNumber, lines: [UInt8]) {
+    self.batch = batch
+    self.lines = lines
+  }
+
+  public var encoded: [UInt8] {
+    var out = ByteWriter(capacity: 8 + lines.count)
+    out.write(batch)
+    out.write(lines)
+    return out.bytes
+  }
+
+  public init(decoding bytes: RawSpan) throws(DecodingFailure) {
+    var reader = ByteReader(bytes)
+    batch = try reader.read()
+    lines = try reader.array(reader.remaining)
+  }
+}
+
+/// ANSWER to a question about nonces: the highest seen of a key, and the window below it.
+public struct NonceAnswer: Sendable, Equatable {
+  public var top: UInt64
+  /// Bit i: top − i was used.
+  public var window: UInt64
+
+  public init(top: UInt64, window: UInt64) {
+    self.top = top
+    self.window = window
+  }
+
+  public var encoded: [UInt8] {
+    var out = ByteWriter(capacity: 16)
+    out.write(top)
+    out.write(window)
+    return out.bytes
+  }
+
+  public init(decoding bytes: RawSpan) throws(DecodingFailure) {
+    var reader = ByteReader(bytes)
+    top = try reader.read()
+    window = try reader.read()
+    try reader.finish()
+  }
+}
+
 /// PROVE: an account at the last checkpoint, or a trade.
 public struct ProveMessage: Sendable, Equatable {
   public var kind: BundleFileKind

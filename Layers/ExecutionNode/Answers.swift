@@ -25,12 +25,7 @@ enum Answers {
     case .nonce:
       return state.machine.nonces(
         of: AccountID(UInt32(truncatingIfNeeded: query.subject)), query.key
-      ).map { top, bits in
-        var out = ByteWriter(capacity: 16)
-        out.write(top)
-        out.write(bits)
-        return out.bytes
-      }
+      ).map { NonceAnswer(top: $0.top, window: $0.bits).encoded }
     case .orders:
       return orders(AccountID(UInt32(truncatingIfNeeded: query.subject)), genesis, state)
     case .account: return nil

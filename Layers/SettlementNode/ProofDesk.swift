@@ -104,14 +104,13 @@ final class ProofDesk: @unchecked Sendable {
     }
   }
 
-  /// A batch's lines with those that are new in a message (u64 batch, then lines): one of each
+  /// A batch's lines with those that are new in a message: one of each
   /// witness of genesis, over the checkpoint we signed. Nil if none is.
   private func added(_ bytes: [UInt8], _ held: [UInt64: [UInt8]]) throws
     -> (batch: UInt64, lines: [UInt8])?
   {
-    var reader = ByteReader(bytes.rawSpan)
-    let batch: UInt64 = try reader.read()
-    let text = try reader.array(reader.remaining)
+    let message = try CosignatureMessage(decoding: bytes.rawSpan)
+    let (batch, text) = (message.batch.raw, message.lines)
     guard batch < service.published.raw,
       let checkpoint = try keeper.store.value(.checkpoint, batch),
       let own = service.keys.note(checkpoint)

@@ -133,9 +133,7 @@ final class Witness: PeerHandler, Sendable {
   }
 
   private func send(_ batch: UInt64, _ line: [UInt8], _ connection: Connection) {
-    var body = ByteWriter(capacity: 8 + line.count)
-    body.write(batch)
-    body.write(line)
-    connection.send(type: MessageType.cosignature, body: body.bytes)
+    let message = CosignatureMessage(batch: BatchNumber(batch), lines: line)
+    connection.send(type: MessageType.cosignature, body: message.encoded)
   }
 }

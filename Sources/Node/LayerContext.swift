@@ -54,13 +54,18 @@ public struct OperatorSettings: Sendable {
       }
       timeSource = source
     }
-    if let count = try value.optionalInteger(at: "batch_interval_ms", as: Int.self) {
-      batchIntervalMilliseconds = min(max(count, 1), 1_000)
+    func number(_ key: String, _ domain: ClosedRange<Int>) throws -> Int? {
+      guard let count = try value.optionalInteger(at: key, as: Int.self) else { return nil }
+      guard domain.contains(count) else {
+        throw NodeFailure.configuration(
+          "config: \(key): expected \(domain.lowerBound) to \(domain.upperBound), found \(count)")
+      }
+      return count
     }
+    batchIntervalMilliseconds =
+      try number("batch_interval_ms", 1...1_000) ?? batchIntervalMilliseconds
     isRealtime = try value.optionalBool(at: "realtime") ?? false
-    if let count = try value.optionalInteger(at: "workers", as: Int.self) {
-      workers = min(max(count, 0), 64)
-    }
+    workers = try number("workers", 0...64) ?? workers
     if let count = try value.optionalInteger(at: "journal_segment_bytes", as: Int.self) {
       guard count >= OperatorSettings.journalSegmentByteCountMin, count % 4_096 == 0 else {
         throw NodeFailure.configuration(
@@ -69,9 +74,7 @@ public struct OperatorSettings: Sendable {
       }
       journalSegmentByteCount = count
     }
-    if let count = try value.optionalInteger(at: "reserve_bytes", as: Int.self) {
-      reserveByteCount = max(count, 0)
-    }
+    reserveByteCount = try number("reserve_bytes", 0...(1 << 50)) ?? reserveByteCount
     witnessKey = try value.optionalString(at: "witness_key")
     witnessName = try value.optionalString(at: "witness_name")
   }

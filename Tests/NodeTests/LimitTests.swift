@@ -135,6 +135,25 @@ import Wire
     #expect(OperatorSettings.journalSegmentByteCountMin >= 2 * Limits.batchBodyByteCountMax)
   }
 
+  @Test("a setting outside its domain is refused, and named")
+  func domains() throws {
+    for (text, key) in [
+      (#"{"batch_interval_ms": 0}"#, "batch_interval_ms"),
+      (#"{"batch_interval_ms": 1001}"#, "batch_interval_ms"), (#"{"workers": -7}"#, "workers"),
+      (#"{"workers": 65}"#, "workers"), (#"{"reserve_bytes": -1}"#, "reserve_bytes"),
+    ] {
+      do {
+        _ = try OperatorSettings(json: Array(text.utf8))
+        Issue.record("\(text) was taken")
+      } catch {
+        #expect("\(error)".contains("config: \(key): expected"), "\(error)")
+      }
+    }
+    #expect(
+      try OperatorSettings(json: Array(#"{"batch_interval_ms": 1000}"#.utf8))
+        .batchIntervalMilliseconds == 1_000)
+  }
+
   @Test("real-time scheduling is a setting of yes or no, and tried without changing who tries")
   func realtime() throws {
     func settings(_ text: String) throws -> OperatorSettings {

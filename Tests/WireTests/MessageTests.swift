@@ -10,6 +10,14 @@ import Testing
   /// Everything the file holds: messages, then the ids that are signed.
   static let rows: [(name: String, hex: String)] =
     Sample.all.map { ($0.name, Hexadecimal.text($0.bytes.rawSpan)) } + [
+      (
+        // Its last field reaches to the end, so it cannot stand among those that no cut leaves whole.
+        "cosignature",
+        Hexadecimal.text(
+          CosignatureMessage(
+            batch: BatchNumber(5), lines: Array("\u{2014} novate/witness-1 AAAA\n".utf8)
+          ).encoded.rawSpan)
+      ),
       ("id-network", Sample.network.description),
       ("id-rule-set", RuleSet.current.description),
       (

@@ -238,6 +238,10 @@ struct Sample: Sendable, CustomTestStringConvertible {
         }()
       ) { try SignedBatch(encoded: $0.rawSpan).encoded },
       Sample(
+        name: "answer-nonce",
+        bytes: NonceAnswer(top: 77, window: 0b1011).encoded
+      ) { try NonceAnswer(decoding: $0.rawSpan).encoded },
+      Sample(
         name: "signed-clearance",
         bytes: {
           let body = clearance.encoded

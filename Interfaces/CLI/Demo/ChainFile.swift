@@ -28,7 +28,8 @@ enum ChainFileFailure: Error, Hashable, Sendable {
 extension ChainFileFailure: CustomStringConvertible {
   var description: String {
     switch self {
-    case .unreadable(let path, let code): "cannot read \(path): error \(code)"
+    case .unreadable(let path, let code):
+      "\(path): expected a file that can be read, found error \(code)"
     case .tooLarge(let maximum): "expected at most \(maximum) bytes, found more"
     case .compressed(let failure): "\(failure)"
     case .empty: "expected a header and rows, found none"

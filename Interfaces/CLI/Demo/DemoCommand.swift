@@ -86,6 +86,7 @@ struct DemoCommand: ParsableCommand {
       progress.show(number + 1)
     }
     progress.finish()
+    try risk.sample(desk.newestBatch, at: time)
     try marks.confirm(
       with: try LayerClient(
         to: try Address(layers.execution.address), .execution, genesis: genesis))

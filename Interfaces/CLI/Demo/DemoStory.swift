@@ -100,7 +100,7 @@ struct DemoStory {
       let percent = use.equity > 0 ? "\(use.initial * 100 / use.equity) %" : "more than all"
       return "those on margin \(percent)"
     }
-    Screen.say("margin used  \(used(before)) before the crash, \(margined(before.margined))")
+    Screen.say("margin used  \(used(before)) while all was calm, \(margined(before.margined))")
     Screen.say(
       "             \(used(worst)) at the worst, \(margined(worst.margined)), "
         + "\(Figures.moment(worst.time))")
