@@ -12,7 +12,7 @@ private let world: World = {
 /// An acknowledgement, alone in its group unless told otherwise, signed by execution unless told
 /// otherwise.
 private func promise(
-  _ bundle: Digest, batch: UInt64, index: UInt32, by key: SigningKey = TestWorld.key(1)
+  _ bundle: Digest, batch: UInt64, index: UInt32, by key: borrowing SigningKey = TestWorld.key(1)
 ) -> SignedAcknowledgement {
   let leaf = Acknowledgement(
     account: AccountID(7), key: TestWorld.key(7).publicKey, nonce: 1, bundle: bundle,
@@ -67,10 +67,11 @@ struct PromiseTests {
     let end = batch.header.bundleCount
     for (id, index) in [(ids[1], UInt32(0)), (.zero, 1), (ids[0], end), (ids[0], .max)] {
       let outcome = try compare([promise(id, batch: number, index: index)])
-      guard case .brokenPromise(id, BatchNumber(number), index, let evidence) = outcome else {
+      guard case .brokenPromise(let bundle, let at, let place, let evidence) = outcome else {
         Issue.record("\(outcome)")
         continue
       }
+      #expect(bundle == id && at == batch.header.batch && place == index)
       let verdict = world.hash.verify(evidence)
       #expect(verdict.exitCode == 4, "\(verdict.text(name: "evidence"))")
       #expect(verdict.signers.map(\.key) == [world.genesis.execution.object])

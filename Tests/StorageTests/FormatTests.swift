@@ -60,8 +60,8 @@ import Testing
       case "page-head": #expect(try PageHead(bytes.rawSpan).encoded == bytes)
       case "inventory": #expect(try Inventory(bytes.rawSpan).encoded == bytes)
       case "journal-segment":
-        let found = try #require(JournalSegmentHeader(bytes.rawSpan))
-        #expect(Array(found.encoded.prefix(128)) == bytes)
+        let found = JournalSegmentHeader(bytes.rawSpan)
+        #expect(found.map { Array($0.encoded.prefix(128)) } == bytes)
       default: break
       }
     }
