@@ -81,8 +81,10 @@ struct SubmitCommand: ParsableCommand {
     // Made first: what is promised and cannot be kept would be no promise to show.
     if let keep { try Files.create(keep, KeptAcknowledgements.encoded([])) }
     submitting.isKeeping = keep != nil
-    try submitting.run()
+    let ending = Result { try submitting.run() }
+    // What was acknowledged before a failure is promised all the same.
     if let keep { try Files.replace(keep, KeptAcknowledgements.encoded(submitting.kept)) }
+    try ending.get()
     if submitting.hasFailure { throw ExitCode(Exit.failed) }
   }
 }

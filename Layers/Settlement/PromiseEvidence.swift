@@ -36,6 +36,15 @@ extension EquivocationEvidence {
 }
 
 extension BatchPlace {
+  /// Whether execution signed the header, and the bundle stands at the place under it.
+  fileprivate func stands(at index: UInt32, _ genesis: Genesis) -> Bool {
+    header.network == genesis.networkID
+      && Ed25519.isValid(signature, of: header.id, by: genesis.execution.object)
+      && MerkleLog.isIncluded(
+        leaf: MerkleLog.leafHash(bundle.rawSpan), index: Int(index),
+        size: Int(header.bundleCount), proof: path, root: header.transactionRoot)
+  }
+
   /// What stands at the place instead of what was promised: the id of a bundle, or zero for none.
   fileprivate func found(at index: UInt32, network: Digest, _ promise: SignedAcknowledgement)
     throws(Fault) -> Digest
@@ -110,6 +119,8 @@ extension Comparison {
       guard bytes.count >= ExecutionHeader.byteCount else {
         throw .truncated(offset: 0, needed: ExecutionHeader.byteCount - bytes.count)
       }
+      // In proofs a batch stands without its body; such a file cannot tell what is in it.
+      guard bytes.count > ExecutionHeader.byteCount + Signature.byteCount else { continue }
       places[ExecutionHeader(bytes.rawSpan).batch] = index
     }
     var count = 0
@@ -121,6 +132,10 @@ extension Comparison {
       let evidence = EquivocationEvidence(
         layer: 4, first: promise.encoded, second: place.encoded)
       if isKept(promise, place, genesis.networkID) {
+        guard place.stands(at: promise.leaf.index, genesis) else {
+          return .failed(
+            "execution did not sign batch \(promise.leaf.batch) as it stands in the file")
+        }
         guard promise.isValid(by: genesis.execution.object, network: genesis.networkID) else {
           return .failed(
             "execution did not sign an acknowledgement for batch \(promise.leaf.batch)")

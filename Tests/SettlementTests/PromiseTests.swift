@@ -99,6 +99,13 @@ struct PromiseTests {
       try compare([promise(ids[0], batch: number, index: 0, by: TestWorld.key(9))]).exitCode == 1)
     #expect(try compare([promise(ids[0], batch: 1_000, index: 0)]).exitCode == 3)
     let honest = promise(ids[0], batch: number, index: 0)
+    // A batch that execution did not sign keeps no promise, and a proof's bare header says nothing.
+    var unsigned = world.batches
+    unsigned[Int(number)].signature = .zero
+    let kept = KeptAcknowledgements.encoded([honest])
+    #expect(Comparison.compare(kept, try world.range(batches: unsigned)).exitCode == 1)
+    let bare = try world.tradeFile(world.trades[0])
+    #expect(Comparison.compare(kept, bare).exitCode == 3)
     let broken = promise(ids[1], batch: number, index: 0)
     let place = try BatchPlace(0, of: batch)
     var empty = place
