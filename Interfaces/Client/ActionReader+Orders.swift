@@ -41,7 +41,7 @@ extension ActionReader {
         clientID: try fields.optionalInteger("client_id") ?? 0, selfTrade: try selfTrade(fields)))
   }
 
-  private func postOnly(_ fields: Fields) throws(Reason) -> PostOnly {
+  func postOnly(_ fields: Fields) throws(Reason) -> PostOnly {
     let slides = try fields.flag("slide")
     guard try fields.flag("post_only") else {
       if slides { throw .value("slide", expected: "post_only beside it", found: "true alone") }
@@ -50,7 +50,7 @@ extension ActionReader {
     return slides ? .slide : .reject
   }
 
-  private func selfTrade(_ fields: Fields) throws(Reason) -> SelfTradeMode {
+  func selfTrade(_ fields: Fields) throws(Reason) -> SelfTradeMode {
     switch try fields.optionalString("self_trade") {
     case nil, "cancel_resting": return .cancelResting
     case "cancel_taker": return .cancelTaker

@@ -35,6 +35,19 @@ struct ActionReader: Sendable {
     ),
     ("cancel", ["instrument", "order", "client_id"]),
     ("cancel_all", ["instrument", "underlying", "side"]),
+    ("cancel_after", ["after_ms"]),
+    (
+      "mass_quote",
+      ["underlying", "quotes", "pull_others", "post_only", "slide", "self_trade"]
+    ),
+    (
+      "protect",
+      [
+        "underlying", "window_ms", "frozen_ms", "fill_limit", "quantity_limit", "delta_limit",
+        "vega_limit",
+      ]
+    ),
+    ("reset_protection", ["underlying"]),
     ("withdraw", ["asset", "amount", "destination"]),
     ("deposit", ["asset", "amount", "owner", "reference"]),
     ("release", ["withdrawal", "reference"]),
@@ -63,7 +76,9 @@ struct ActionReader: Sendable {
       ]
     ),
   ]
-  static let booleanKeys: Set<String> = ["post_only", "slide", "reduce_only", "halted"]
+  static let booleanKeys: Set<String> = [
+    "post_only", "slide", "reduce_only", "halted", "pull_others",
+  ]
   /// Every key there is.
   static let keys: Set<String> = Set(common + ["signed"] + keysOfAction.flatMap(\.keys))
 
@@ -103,6 +118,10 @@ struct ActionReader: Sendable {
     case "market": return try market(fields)
     case "replace": return try replacement(fields)
     case "cancel_all": return try cancelAll(fields)
+    case "cancel_after": return .timer(milliseconds: try fields.integer("after_ms"))
+    case "mass_quote": return try massQuote(fields)
+    case "protect": return try protection(fields)
+    case "reset_protection": return .resetProtection(try underlying(fields))
     case "withdraw":
       let (asset, amount) = try amount(fields)
       return .withdraw(asset: asset, amount: amount, destination: try fields.hex("destination"))

@@ -9,6 +9,14 @@ extension Outcome {
     let (filled, left) = (Quantity(raw: figure1), Quantity(raw: figure2))
     switch kind {
     case .place, .replace: return placed(filled: filled, left: left)
+    case .timer:
+      return figure1 == 0 ? "timer taken away" : "orders are cancelled at batch time \(figure1)"
+    case .protect: return "protection set"
+    case .massQuote:
+      guard figure2 > 0, let code = OutcomeCode(rawValue: code) else {
+        return "\(figure1) quotes stand or traded"
+      }
+      return "\(figure1) quotes stand or traded, \(figure2) refused: \(code.reason)"
     case .cancel: return "order \(order) cancelled with \(left.decimal) left"
     case .cancelAll: return figure1 == 1 ? "1 order cancelled" : "\(figure1) orders cancelled"
     case .block: return "traded \(filled.decimal)"
@@ -35,6 +43,13 @@ extension Outcome {
 }
 
 extension OutcomeCode {
+  /// The code's name in words, where no figures stand beside it.
+  var reason: String {
+    "\(self)".reduce(into: "") { text, letter in
+      text += letter.isUppercase ? " " + letter.lowercased() : String(letter)
+    }
+  }
+
   /// Why an action was not carried out.
   /// - Parameter digits: decimals of the amounts of `insufficientBalance`.
   public func message(_ figure1: Int64, _ figure2: Int64, digits: Int = Money.fractionDigits)
@@ -97,6 +112,11 @@ extension OutcomeCode {
     case .orderExpired: return "expected an expiry after batch time \(figure2), found \(figure1)"
     case .displayTooSmall:
       return "expected to show at least \(quantity2), found \(quantity1)"
+    case .quotesFrozen:
+      return figure1 == .max
+        ? "expected quotes that are not frozen, found them frozen until they are reset"
+        : "expected batch time \(figure1), when quotes are taken again, found \(figure2)"
+    case .noProtection: return "expected a protection in the underlying, found none"
     case .orderChanged: return "expected \(quantity2) left of the order, found \(quantity1)"
     }
   }

@@ -171,7 +171,7 @@ public struct SubmissionReader: Sequence, IteratorProtocol, Sendable {
   {
     guard let columns else {
       do throws(JSONFailure) {
-        return try JSONValue.parse(Array(text), depthMax: 2)
+        return try JSONValue.parse(Array(text), depthMax: 3)
       } catch {
         throw .json(error)
       }
@@ -237,6 +237,10 @@ struct Fields {
   func optionalUnit<Value: DecimalUnit>(_ key: String) throws(Reason) -> Value?
   where Value.Raw == Int64 {
     try optionalString(key) == nil ? nil : try unit(key)
+  }
+
+  func array(_ key: String) throws(Reason) -> [JSONValue] {
+    try json { () throws(JSONFailure) in try value.array(at: key) }
   }
 
   func hex(_ key: String) throws(Reason) -> Bytes32 {

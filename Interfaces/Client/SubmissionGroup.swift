@@ -97,8 +97,9 @@ extension Action {
     case .surface: ActionKind.surface.recordCount
     case .list: ActionKind.list.recordCount
     case .block: ActionKind.block.recordCount
-    case .order, .replace, .cancel, .cancelClient, .cancelOrders, .addKey, .revokeKey, .withdraw,
-      .deposit,
+    case .massQuote(let quote): 1 + quote.entries.count
+    case .order, .replace, .timer, .protect, .resetProtection, .cancel, .cancelClient,
+      .cancelOrders, .addKey, .revokeKey, .withdraw, .deposit,
       .release, .index, .halt:
       1
     }

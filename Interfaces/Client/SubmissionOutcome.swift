@@ -97,7 +97,7 @@ extension SubmissionOutcome {
       }
     let message: String =
       if let code = OutcomeCode(rawValue: outcome.code) {
-        code == .done
+        code == .done || record.kind == .massQuote && status != .rejected
           ? outcome.done(record.kind)
           : code.message(outcome.figure1, outcome.figure2, digits: record.amountDigits(assets))
       } else {
@@ -119,7 +119,7 @@ extension SubmissionOutcome {
     for (place, outcome) in acknowledgement.outcomes.enumerated() {
       guard record < bundle.recordCount, let first = group.submissions.first else { break }
       let head = bundle.record(record)
-      record += head.kind?.recordCount ?? 1
+      record += head.recordCount
       let id = place < group.submissions.count ? group.submissions[place].id : first.id
       all.append(
         SubmissionOutcome(
@@ -143,8 +143,8 @@ extension ActionRecord {
   fileprivate func amountDigits(_ assets: [Genesis.Asset]) -> Int {
     switch kind {
     case .withdraw, .deposit: id < assets.count ? Int(assets[Int(id)].scale) : 0
-    case .place, .replace, .cancel, .cancelAll, .addKey, .revokeKey, .release, .index, .surface,
-      .block,
+    case .place, .replace, .timer, .protect, .massQuote, .cancel, .cancelAll, .addKey, .revokeKey,
+      .release, .index, .surface, .block,
       .list, .halt, nil:
       Money.fractionDigits
     }

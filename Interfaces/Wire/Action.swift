@@ -5,6 +5,13 @@ public import Primitives
 public enum Action: Sendable, Equatable {
   case order(OrderTerms)
   case replace(OrderReplacement)
+  /// Cancels every order of the account so many milliseconds of batch time from now, unless it is
+  /// said again before; zero takes the timer away.
+  case timer(milliseconds: Int64)
+  case protect(QuoteProtection)
+  /// Lets the quotes of an underlying in again, and begins its window anew.
+  case resetProtection(UnderlyingID)
+  case massQuote(MassQuote)
   case cancel(instrument: InstrumentID, order: OrderID)
   /// By the client id the order was placed with.
   case cancelClient(instrument: InstrumentID, clientID: UInt64)
@@ -30,6 +37,9 @@ extension Action {
   /// Refuses an action that no bundle may hold, before it is signed.
   /// - Throws: the field outside its domain, with its offset in the action's records.
   public func validate() throws(DecodingFailure) {
+    if case .massQuote(let quote) = self, quote.entries.count > Limits.quoteEntriesMax {
+      throw .invalid(field: "number of quotes", offset: 0)
+    }
     var records = ByteWriter(capacity: 4 * ActionRecord.byteCount)
     write(to: &records)
     let count = records.bytes.count / ActionRecord.byteCount
@@ -43,6 +53,16 @@ extension Action {
       out.write(record: terms.record)
     case .replace(let replacement):
       out.write(record: replacement.record)
+    case .timer(let milliseconds):
+      out.write(record: ActionRecord(kindCode: ActionKind.timer.rawValue, x: milliseconds))
+    case .protect(let protection):
+      out.write(record: protection.record)
+    case .resetProtection(let underlying):
+      out.write(
+        record: ActionRecord(
+          kindCode: ActionKind.protect.rawValue, a: 1, id: UInt32(underlying.raw)))
+    case .massQuote(let quote):
+      quote.write(to: &out)
     case .cancel(let instrument, let order):
       out.write(
         record: ActionRecord(

@@ -13,11 +13,13 @@ extension Action {
       guard record < records, let kind = ActionKind(rawValue: bytes.load(at: place)) else {
         throw .invalid(field: "action kind", offset: place)
       }
-      guard record + kind.recordCount <= records else {
-        throw .truncated(offset: place, needed: kind.recordCount * ActionRecord.byteCount)
+      let head = ActionRecord(bytes, at: place)
+      let count = head.recordCount
+      guard record + count <= records else {
+        throw .truncated(offset: place, needed: count * ActionRecord.byteCount)
       }
-      try check(ActionRecord(bytes, at: place), kind, bytes, at: place)
-      record += kind.recordCount
+      try check(head, kind, bytes, at: place)
+      record += count
     }
     guard record == records else {
       throw .trailing(offset: offset + record * ActionRecord.byteCount, count: records - record)
@@ -45,6 +47,15 @@ extension Action {
       if let fault = record.orderFault { throw .invalid(field: fault, offset: place) }
     case .replace:
       if let fault = record.replacementFault { throw .invalid(field: fault, offset: place) }
+    case .timer:
+      try require(record.x == 0 || Limits.timerRange.contains(record.x), "timer")
+      try unused(a: true, b: true, c: true, id: true, y: true, z: true, tail: true)
+    case .protect:
+      if let fault = record.protectionFault { throw .invalid(field: fault, offset: place) }
+    case .massQuote:
+      try unused(x: true, y: true, z: true, tail: true)
+      let entries = MassQuote(record, bytes, at: place).entries
+      if let fault = record.massQuoteFault(entries) { throw .invalid(field: fault, offset: place) }
     case .cancel:
       try require(record.a <= 1, "cancel by")
       try unused(b: true, c: true, x: true, y: true, tail: true)

@@ -16,15 +16,19 @@ public import Primitives
   case list = 12
   case halt = 13
   case replace = 14
+  case timer = 15
+  case protect = 16
+  /// As many records more as its field c says.
+  case massQuote = 17
 
-  /// 64-byte records the action takes.
+  /// 64-byte records the action takes, a mass quote's entries aside: see `ActionRecord.recordCount`.
   @inlinable public var recordCount: Int {
     switch self {
     case .surface: 2
     case .list: 3
     case .block: 4
     case .place, .cancel, .cancelAll, .addKey, .revokeKey, .withdraw, .deposit, .release, .index,
-      .halt, .replace:
+      .halt, .replace, .timer, .protect, .massQuote:
       1
     }
   }
@@ -33,7 +37,9 @@ public import Primitives
   @inlinable public var instructsClearing: Bool {
     switch self {
     case .withdraw, .deposit, .release, .index, .surface, .list, .halt: true
-    case .place, .cancel, .cancelAll, .addKey, .revokeKey, .block, .replace: false
+    case .place, .cancel, .cancelAll, .addKey, .revokeKey, .block, .replace, .timer, .protect,
+      .massQuote:
+      false
     }
   }
 }

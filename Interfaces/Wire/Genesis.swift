@@ -110,6 +110,7 @@ public enum RuleSet {
     protocol 1
     matching price-time, self-trade by mode, iceberg to the back
     orders gtc gtt ioc fok, market, post-only, replace, price band
+    makers timer, mass quote, protection by fills quantity delta vega
     margin novate-32 scan
     netting proportional cost release
     oracle quorum median

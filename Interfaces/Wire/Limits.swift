@@ -16,6 +16,14 @@ public enum Limits {
   public static let openOrdersMax = 1 << 24
   /// Orders past their time that the opening of one batch takes out; the rest in the next.
   public static let orderExpiriesPerBatchMax = 4_096
+  /// Accounts whose timers the opening of one batch runs out; the rest in the next.
+  public static let timersPerBatchMax = 64
+  /// What a timer may be set to, in milliseconds.
+  public static let timerRange: ClosedRange<Int64> = 1_000...86_400_000
+  /// A protection's window and frozen time, in milliseconds.
+  public static let protectionTimeMax: Int64 = 86_400_000
+  /// Instruments in one mass quote.
+  public static let quoteEntriesMax = 128
   /// An order shows at least one such part of itself.
   public static let displayParts: Int64 = 64
   /// Accounts.

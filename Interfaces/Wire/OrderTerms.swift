@@ -19,7 +19,8 @@ public import Primitives
   /// It rests one tick off the best opposite price.
   case slide = 2
 
-  @inlinable var flags: UInt8 { self == .no ? 0 : self == .reject ? 1 : 5 }
+  /// Bits 0 and 2 of an order's flags.
+  @inlinable public var flags: UInt8 { self == .no ? 0 : self == .reject ? 1 : 5 }
 }
 
 /// A single order, as people write it: one record.

@@ -61,6 +61,10 @@ public import Primitives
   case displayTooSmall = 35
   /// Figures: quantity left, quantity expected.
   case orderChanged = 36
+  /// Figures: the time quotes are taken again, batch time.
+  case quotesFrozen = 37
+  /// The account has no protection in the underlying.
+  case noProtection = 38
 }
 
 /// Whether an action did what it asked for.

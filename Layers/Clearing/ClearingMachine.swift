@@ -217,7 +217,9 @@ public struct ClearingMachine: ~Copyable {
     case .index, .surface:
       record.id < genesis.underlyings.count && genesis.publishers.contains(account)
     case .list, .halt: genesis.governance.contains(account)
-    case .place, .cancel, .cancelAll, .addKey, .revokeKey, .block, .replace: false
+    case .place, .cancel, .cancelAll, .addKey, .revokeKey, .block, .replace, .timer, .protect,
+      .massQuote:
+      false
     }
   }
 
@@ -321,7 +323,7 @@ struct InstructionCursor {
       let record = bundle.record(next)
       let isThere = next == Int(instruction.record)
       // A bundle is checked on decoding.
-      next += record.kind?.recordCount ?? 1
+      next += record.recordCount
       if isThere { return record }
     }
     return nil

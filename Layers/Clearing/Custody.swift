@@ -33,7 +33,8 @@ extension ClearingMachine {
         by: instruction.account)
     case .list, .halt:
       approve(bundle, record, at: index, by: instruction.account)
-    case .place, .cancel, .cancelAll, .addKey, .revokeKey, .block, .replace, nil:
+    case .place, .cancel, .cancelAll, .addKey, .revokeKey, .block, .replace, .timer, .protect,
+      .massQuote, nil:
       preconditionFailure("events are checked before they are booked")
     }
   }

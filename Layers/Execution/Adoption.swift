@@ -199,7 +199,11 @@ extension ExecutionMachine {
       table.update(instrument, market: markets[instrument.underlying.index])
     }
     bands.removeAll(keepingCapacity: true)
-    for slot in 0..<instruments.count { bands.append(band(of: instruments[slot])) }
+    greeks.removeAll(keepingCapacity: true)
+    for slot in 0..<instruments.count {
+      bands.append(band(of: instruments[slot]))
+      greeks.append(greeks(of: instruments[slot]))
+    }
   }
 
   /// The furthest prices the band lets an order name: `high` for a buy, above the mark, `low` for a

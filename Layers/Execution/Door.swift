@@ -99,9 +99,10 @@ extension Bundle {
   var hasOnlyCancels: Bool {
     for index in 0..<recordCount {
       let kind = record(index).kindCode
-      if kind != ActionKind.cancel.rawValue && kind != ActionKind.cancelAll.rawValue {
-        return false
-      }
+      guard
+        kind == ActionKind.cancel.rawValue || kind == ActionKind.cancelAll.rawValue
+          || kind == ActionKind.timer.rawValue
+      else { return false }
     }
     return true
   }

@@ -24,6 +24,8 @@ public struct ExecutionMachine: ~Copyable {
   var slices = Pool<SliceEntry>()
   var status = Pool<StatusRecord>(capacity: 1)
   var extras = Pool<OrderExtra>()
+  var timers = Pool<TimerRecord>()
+  var protections = Pool<ProtectionRecord>()
 
   /// Resting orders: facts, and what follows from them.
   var books: OrderBooks
@@ -36,8 +38,17 @@ public struct ExecutionMachine: ~Copyable {
   var expiries = ExpiryQueue()
   /// Orders that expire.
   var timedOrders = 0
+  /// Slots of timers by account, of protections by account and underlying.
+  var timerSlots: [UInt32: Int] = [:]
+  var freeTimers = SlotBitmap()
+  /// When timers run out; its entries name accounts.
+  var deadlines = ExpiryQueue()
+  var protectionSlots: [UInt64: Int] = [:]
+  var freeProtections = SlotBitmap()
   /// How low a sell and how high a buy may be priced, by instrument.
   var bands: [(low: Int64, high: Int64)] = []
+  /// What a contract moves by, for the protection of quotes, by instrument.
+  var greeks: [(delta: Ratio, vega: Price)] = []
   /// Contracts of the resting orders of each holding, bids and asks.
   var resting: [(bids: Int64, asks: Int64)] = []
   var risk: RiskBook
@@ -76,7 +87,7 @@ public struct ExecutionMachine: ~Copyable {
     reprice()
     root = trees.rebuiltRoot(
       keys, credits, holdings, balances, since, books.orders, instruments, indices, slices, status,
-      extras)
+      extras, timers, protections)
     seal()
   }
 
@@ -135,6 +146,7 @@ public struct ExecutionMachine: ~Copyable {
     }
     cancelExpired()
     expireOrders()
+    runOutTimers()
     for directive in directives { carryOut(directive) }
   }
 
@@ -172,7 +184,7 @@ public struct ExecutionMachine: ~Copyable {
     status[0].batch += 1
     root = trees.root(
       keys, credits, holdings, balances, since, books.orders, instruments, indices, slices, status,
-      extras)
+      extras, timers, protections)
     header.postRoot = root
     previousID = header.id
     bundles.removeAll(keepingCapacity: true)

@@ -5,7 +5,7 @@ import Wire
 
 /// The Merkle trees over execution's pools. The exec root is the root of eight: keys with nonce
 /// windows, credit, holdings, fills since the adopted Clearance, order book, market, status, and what only
-/// some orders have, with seven places free.
+/// some orders have, and some accounts have.
 struct ExecutionTrees: ~Copyable {
   private var keys = PoolTree(recordsPerPage: 16)
   private var credits = PoolTree(recordsPerPage: 16)
@@ -18,6 +18,8 @@ struct ExecutionTrees: ~Copyable {
   private var slices = PoolTree(recordsPerPage: 1)
   private var status = PoolTree(recordsPerPage: 1)
   private var extras = PoolTree(recordsPerPage: 16)
+  private var timers = PoolTree(recordsPerPage: 16)
+  private var protections = PoolTree(recordsPerPage: 16)
 
   /// Hashes what the batch touched and gives the root.
   mutating func root(
@@ -26,7 +28,8 @@ struct ExecutionTrees: ~Copyable {
     _ sincePool: borrowing Pool<SinceRecord>, _ orderPool: borrowing Pool<OrderRecord>,
     _ instrumentPool: borrowing Pool<Instrument>, _ indexPool: borrowing Pool<IndexEntry>,
     _ slicePool: borrowing Pool<SliceEntry>, _ statusPool: borrowing Pool<StatusRecord>,
-    _ extraPool: borrowing Pool<OrderExtra>
+    _ extraPool: borrowing Pool<OrderExtra>, _ timerPool: borrowing Pool<TimerRecord>,
+    _ protectionPool: borrowing Pool<ProtectionRecord>
   ) -> Digest {
     keys.refresh(keyPool)
     credits.refresh(creditPool)
@@ -39,6 +42,8 @@ struct ExecutionTrees: ~Copyable {
     slices.refresh(slicePool)
     status.refresh(statusPool)
     extras.refresh(extraPool)
+    timers.refresh(timerPool)
+    protections.refresh(protectionPool)
     return combined()
   }
 
@@ -49,7 +54,8 @@ struct ExecutionTrees: ~Copyable {
     _ sincePool: borrowing Pool<SinceRecord>, _ orderPool: borrowing Pool<OrderRecord>,
     _ instrumentPool: borrowing Pool<Instrument>, _ indexPool: borrowing Pool<IndexEntry>,
     _ slicePool: borrowing Pool<SliceEntry>, _ statusPool: borrowing Pool<StatusRecord>,
-    _ extraPool: borrowing Pool<OrderExtra>
+    _ extraPool: borrowing Pool<OrderExtra>, _ timerPool: borrowing Pool<TimerRecord>,
+    _ protectionPool: borrowing Pool<ProtectionRecord>
   ) -> Digest {
     keys.rebuild(keyPool)
     credits.rebuild(creditPool)
@@ -62,6 +68,8 @@ struct ExecutionTrees: ~Copyable {
     slices.rebuild(slicePool)
     status.rebuild(statusPool)
     extras.rebuild(extraPool)
+    timers.rebuild(timerPool)
+    protections.rebuild(protectionPool)
     return combined()
   }
 
@@ -71,7 +79,8 @@ struct ExecutionTrees: ~Copyable {
         keys.root(), SHA256.pair(credits.root(), balances.root()), holdings.root(), since.root(),
         orders.root(),
         Merkle.root(of: [instruments.root(), indices.root(), slices.root()], width: 4),
-        status.root(), Merkle.root(of: [extras.root()], width: 8),
+        status.root(),
+        Merkle.root(of: [extras.root(), timers.root(), protections.root()], width: 8),
       ], width: 8)
   }
 }

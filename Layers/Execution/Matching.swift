@@ -92,6 +92,7 @@ extension ExecutionMachine {
       books.orders[slot].remaining = Quantity(raw: maker.remaining.raw - size)
     }
     settle(maker, whole: whole, taker, terms, size: Quantity(raw: size))
+    if maker.isQuote { countQuoteFill(maker, terms, size: Quantity(raw: size)) }
     result.count(Quantity(raw: size))
   }
 

@@ -43,12 +43,12 @@ struct ExpiryQueue {
   }
 
   /// Takes out the first entry if its time has come.
-  mutating func pop(at time: Timestamp) -> OrderID? {
+  mutating func pop(at time: Timestamp) -> (order: OrderID, expiry: Timestamp)? {
     guard let first = heap.first, first.expiry <= time.raw else { return nil }
     heap.swapAt(0, heap.count - 1)
     heap.removeLast()
     sink(0)
-    return OrderID(first.order)
+    return (OrderID(first.order), Timestamp(raw: first.expiry))
   }
 
   private mutating func sink(_ start: Int) {
@@ -147,7 +147,7 @@ extension ExecutionMachine {
   /// Takes out orders whose time is over: soonest first, then lowest id, so many a batch.
   mutating func expireOrders() {
     var count = 0
-    while count < Limits.orderExpiriesPerBatchMax, let id = expiries.pop(at: time) {
+    while count < Limits.orderExpiriesPerBatchMax, let (id, _) = expiries.pop(at: time) {
       // Filled or cancelled since, perhaps.
       guard extraSlots[id.raw] != nil, let slot = books.slot(of: id) else { continue }
       removeOrder(slot)

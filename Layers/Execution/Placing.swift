@@ -18,6 +18,7 @@ struct NewOrder {
   var fingerprint: UInt32 = 0
   var expiry: Timestamp = .zero
   var display: Quantity = .zero
+  var isQuote = false
 }
 
 extension ExecutionMachine {
@@ -91,7 +92,8 @@ extension ExecutionMachine {
         id: id, clientID: order.clientID, price: order.price, remaining: shown,
         account: order.account, instrument: order.instrument, side: order.side.rawValue,
         flags: (order.isReduceOnly || isRestricted(order.account) ? OrderRecord.reduceOnly : 0)
-          | (hasExtra ? OrderRecord.extra : 0), fingerprint: order.fingerprint))
+          | (hasExtra ? OrderRecord.extra : 0) | (order.isQuote ? OrderRecord.quote : 0),
+        fingerprint: order.fingerprint))
   }
 
   /// The same client id again: with the same terms the first order answers, as it stands now.

@@ -99,7 +99,8 @@ struct OrderRecord: FlatRecord {
   var account = AccountID(0)
   var instrument = InstrumentID(0)
   var side: UInt8 = 0
-  /// Bit 0: it may only shrink its owner's position. Bit 1: an `OrderExtra` says more.
+  /// Bit 0: it may only shrink its owner's position. Bit 1: an `OrderExtra` says more. Bit 2: it is
+  /// one of the account's quotes.
   var flags: UInt8 = 0
   var reserved: UInt16 = 0
   /// Of the action that gave it its terms, where it has a client id; else zero.
@@ -108,7 +109,9 @@ struct OrderRecord: FlatRecord {
   static let empty = OrderRecord()
   static let reduceOnly: UInt8 = 1
   static let extra: UInt8 = 2
+  static let quote: UInt8 = 4
   var isReduceOnly: Bool { flags & OrderRecord.reduceOnly != 0 }
+  var isQuote: Bool { flags & OrderRecord.quote != 0 }
   var hasExtra: Bool { flags & OrderRecord.extra != 0 }
   var isBuy: Bool { side == 0 }
 }

@@ -93,7 +93,8 @@ extension ExecutionMachine {
         account: account, instrument: record.instrument, side: side, price: price,
         quantity: record.quantity, timeInForce: extra.expiry.raw == 0 ? .gtc : .gtt,
         isReduceOnly: old.isReduceOnly, selfTrade: record.selfTrade, clientID: clientID,
-        fingerprint: fingerprint, expiry: extra.expiry, display: extra.display),
+        fingerprint: fingerprint, expiry: extra.expiry, display: extra.display,
+        isQuote: old.isQuote),
       replacing: slot)
   }
 

@@ -43,7 +43,7 @@ extension ExecutionMachine {
         carryOut(
           record, kind, of: bundle, at: index, signedBy: key, place: UInt32(place),
           isCounterpartySigned))
-      index += kind.recordCount
+      index += record.recordCount
     }
     return place
   }
@@ -64,6 +64,12 @@ extension ExecutionMachine {
         return .rejected(.outOfScope)
       }
       return replaceOrder(record, account: account)
+    case .timer, .protect, .massQuote:
+      guard key.isOwner || key.markets == .all else { return .rejected(.outOfScope) }
+      if kind == .timer { return setTimer(record, account: account) }
+      if kind == .protect { return protect(record, account: account) }
+      let quote = MassQuote(record, bundle.bytes.rawSpan, at: bundle.offset(ofRecord: index))
+      return self.quote(quote, account: account)
     case .cancel:
       return cancel(record, account: account)
     case .cancelAll:
@@ -273,7 +279,7 @@ extension Bundle {
     var index = 0
     while index < recordCount, let kind = record(index).kind {
       if kind == .block { trades.append(BlockTrade(bytes.rawSpan, at: offset(ofRecord: index))) }
-      index += kind.recordCount
+      index += record(index).recordCount
     }
     return trades
   }

@@ -20,6 +20,8 @@ extension ExecutionMachine: PooledState {
     try visitor.visit(&slices)
     try visitor.visit(&status)
     try visitor.visit(&extras)
+    try visitor.visit(&timers)
+    try visitor.visit(&protections)
   }
 
   /// Rebuilds all derived state after the pools were loaded, and checks the root.
@@ -31,7 +33,7 @@ extension ExecutionMachine: PooledState {
     previousID = previous
     root = trees.rebuiltRoot(
       keys, credits, holdings, balances, since, books.orders, instruments, indices, slices, status,
-      extras)
+      extras, timers, protections)
     guard root == expected else {
       throw .state("stored state has root \(root), expected \(expected)")
     }
@@ -39,9 +41,24 @@ extension ExecutionMachine: PooledState {
     for slot in 0..<holdings.count where holdings[slot].isUsed == 0 { freeHoldings.free(slot) }
     resting = Array(repeating: (0, 0), count: holdings.count)
     rebuildOrders()
+    rebuildMakers()
     risk = RiskBook(underlyingCount: genesis.underlyings.count)
     reprice()
     rebuildRisk()
+  }
+
+  private mutating func rebuildMakers() {
+    timerSlots = [:]
+    freeTimers = SlotBitmap(count: timers.count) { timers[$0].deadline.raw != 0 }
+    for slot in 0..<timers.count where timers[slot].deadline.raw != 0 {
+      timerSlots[timers[slot].account.raw] = slot
+    }
+    rebuildDeadlines()
+    protectionSlots = [:]
+    freeProtections = SlotBitmap(count: protections.count) { protections[$0].isUsed != 0 }
+    for slot in 0..<protections.count where protections[slot].isUsed != 0 {
+      link(protections[slot], slot)
+    }
   }
 
   private mutating func rebuildOrders() {

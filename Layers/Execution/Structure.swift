@@ -26,7 +26,7 @@ extension ExecutionMachine {
     where slices[slot].underlying.index >= genesis.underlyings.count {
       return "underlying of slice \(slot)"
     }
-    return listFault() ?? tallyFault()
+    return listFault() ?? tallyFault() ?? makerFault()
   }
 
   private func counterFault() -> String? {
@@ -140,7 +140,7 @@ extension ExecutionMachine {
     for slot in 0..<orders.count where orders[slot].id.raw != 0 {
       let order = orders[slot]
       guard order.id.raw < status[0].nextOrder, order.account.index < credits.count,
-        order.instrument.index < instruments.count, order.side <= 1, order.flags <= 3,
+        order.instrument.index < instruments.count, order.side <= 1, order.flags <= 7,
         isOnTerms(order.instrument, order.price, order.remaining.raw),
         let holding = holdingSlot(order.account, order.instrument)
       else { return "order in slot \(slot)" }
@@ -169,6 +169,28 @@ extension ExecutionMachine {
       }
     }
     return sinceFault()
+  }
+
+  /// Timers and protections: one each, of accounts and underlyings that exist.
+  private func makerFault() -> String? {
+    var accounts: Set<UInt32> = []
+    for slot in 0..<timers.count where timers[slot].deadline.raw != 0 {
+      guard timers[slot].deadline.raw > 0, timers[slot].account.index < credits.count,
+        accounts.insert(timers[slot].account.raw).inserted
+      else { return "timer in slot \(slot)" }
+    }
+    var pairs: Set<UInt64> = []
+    for slot in 0..<protections.count where protections[slot].isUsed != 0 {
+      let record = protections[slot]
+      guard record.isUsed == 1, record.account.index < credits.count,
+        record.underlying.index < genesis.underlyings.count,
+        (1...Limits.protectionTimeMax).contains(record.window),
+        (0...Limits.protectionTimeMax).contains(record.frozen), record.start.raw >= 0,
+        record.start <= time, (0..<(1 << 62)).contains(record.fills),
+        pairs.insert(UInt64(record.account.raw) << 16 | UInt64(record.underlying.raw)).inserted
+      else { return "protection in slot \(slot)" }
+    }
+    return nil
   }
 
   /// Whether an extra's figures can stand together.

@@ -290,7 +290,7 @@ struct Sequencer: ~Copyable {
         if kind == .addKey { service.known.insert(account, record.tail) }
         if kind == .revokeKey { revoked.append((account, record.tail)) }
       }
-      index += kind.recordCount
+      index += record.recordCount
     }
   }
 

@@ -15,6 +15,7 @@ public import Primitives
   private(set) var marks: [Price] = []
   private var priced: [Bool] = []
   private var times: [Timestamp] = []
+  private var spans: [Ratio] = []
 
   public init() {
     unsafe units = .allocate(capacity: capacity * ScenarioSet.count)
@@ -43,6 +44,11 @@ public import Primitives
     instrument.index < times.count ? times[instrument.index] : .zero
   }
 
+  /// How far the scan's two volatilities of an option lie apart, 1e-9; zero for what has none.
+  public func volatilitySpan(_ instrument: InstrumentID) -> Ratio {
+    instrument.index < spans.count ? spans[instrument.index] : .zero
+  }
+
   /// The covered change of one contract's value under `scenario`.
   public func unit(_ instrument: InstrumentID, _ scenario: Int) -> Price {
     precondition(instrument.index < marks.count && scenario >= 0 && scenario < ScenarioSet.count)
@@ -63,6 +69,7 @@ public import Primitives
       marks[place] = .zero
       priced[place] = false
       times[place] = .zero
+      spans[place] = .zero
       unsafe (units + place * ScenarioSet.count).update(repeating: 0, count: ScenarioSet.count)
       shorten(place)
       return
@@ -70,6 +77,7 @@ public import Primitives
     marks[place] = valuation.mark
     priced[place] = true
     times[place] = valuation.time
+    spans[place] = valuation.volatilitySpan
     valuation.writeUnits { scenario, change in
       unsafe units[place * ScenarioSet.count + scenario] = change.raw
     }
@@ -81,6 +89,7 @@ public import Primitives
       marks.append(.zero)
       priced.append(false)
       times.append(.zero)
+      spans.append(.zero)
       exponents.append(0)
     }
     guard marks.count > capacity else { return }

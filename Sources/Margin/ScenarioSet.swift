@@ -21,6 +21,11 @@ public struct Scenario: Sendable, Hashable {
 /// The venues quote this grid for initial margin. Source: Paradex's published portfolio margin.
 public enum ScenarioSet {
   public static let count = 32
+  /// Places of the moves of 4 % with volatility unmoved, and of volatility alone.
+  public static let fourDown = 10
+  public static let fourUp = 13
+  public static let calmer = 24
+  public static let wilder = 25
 
   public static let novate32: [Scenario] = {
     var grid: [Scenario] = []

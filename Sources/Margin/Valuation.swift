@@ -61,6 +61,8 @@ struct Valuation {
   private let kind: Kind
   /// Of the oldest word it stands on.
   let time: Timestamp
+  /// An option's volatility moved up, less moved down.
+  private(set) var volatilitySpan = Ratio.zero
   private let grid: UnitGrid
 
   private init(mark: Price, kind: Kind, time: Timestamp, grid: UnitGrid = .novate32) {
@@ -160,7 +162,12 @@ struct Valuation {
       forwards: forwards, volatilityMultipliers: volatilities, time: terms.time,
       discount: terms.discount
     ).prices(terms.type, strike: terms.strike, volatility: terms.volatility)
-    return Valuation(mark: mark, kind: .option(prices), time: wordTime, grid: grid)
+    var valuation = Valuation(mark: mark, kind: .option(prices), time: wordTime, grid: grid)
+    valuation.volatilitySpan = Ratio(
+      raw: Int64(
+        clamping: (Int128(terms.volatility.raw) * (Int128(up.raw) - Int128(down.raw)))
+          .divided(by: Int128(Ratio.scale), rounding: .down)))
+    return valuation
   }
 
   /// The shock of volatility with its tilts and its floor.

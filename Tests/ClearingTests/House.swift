@@ -64,12 +64,13 @@ struct House: ~Copyable {
     let bundle = maker.bundle(account, actions, at: time)
     var index = 0
     while index < bundle.recordCount {
-      guard let kind = bundle.record(index).kind else { preconditionFailure("an action") }
+      let record = bundle.record(index)
+      guard let kind = record.kind else { preconditionFailure("an action") }
       events.append(
         .instruction(
           Instruction(
             kind: kind, account: account, bundle: UInt32(bundles.count), record: UInt32(index))))
-      index += kind.recordCount
+      index += record.recordCount
     }
     bundles.append(bundle)
   }

@@ -43,7 +43,7 @@ struct Medley: ~Copyable {
   var batches: [(header: ExecutionHeader, body: [UInt8])] = []
   var results: [ClearingResult] = []
   /// How often each kind was accepted, by its code.
-  var accepted = [Int](repeating: 0, count: 16)
+  var accepted = [Int](repeating: 0, count: 24)
   private var adopted = 0
   private var nonces: [PublicKey: UInt64] = [:]
   private var references: [UInt64] = [0, 0]
@@ -51,6 +51,7 @@ struct Medley: ~Copyable {
   private var price: Int64 = 1_000
   private var outgoing: [Wire.Bundle] = []
   private var placed: OrderTerms?
+  private var quoted: [QuoteEntry]?
 
   static let clients = 6
   static let sessionKeys = 4
@@ -84,9 +85,10 @@ struct Medley: ~Copyable {
       try execution.apply(bundle, into: &outcomes)
       var record = 0
       for outcome in outcomes {
-        let kind = bundle.record(record).kind
+        let head = bundle.record(record)
+        let kind = head.kind
         if outcome.status != .rejected, let kind { accepted[Int(kind.rawValue)] += 1 }
-        record += kind?.recordCount ?? 1
+        record += head.recordCount
       }
     }
     let (header, body) = execution.closeBatch()
@@ -208,7 +210,8 @@ struct Medley: ~Copyable {
     let orders = execution.openOrders(
       of: client(generator.chance(60) ? number : generator.below(Medley.clients)))
     switch generator.below(100) {
-    case 0..<55: return place(instrument)
+    case 0..<45: return place(instrument)
+    case 45..<55: return maker()
     case 55..<62: return replace(orders)
     case 62..<68:
       guard let order = orders.first else { return .cancelAll(instrument: instrument) }
@@ -266,6 +269,48 @@ struct Medley: ~Copyable {
     }
     placed = terms
     return .order(terms)
+  }
+
+  private mutating func maker() -> Action {
+    let underlying = UnderlyingID(UInt16(generator.chance(90) ? 0 : generator.below(3)))
+    switch generator.below(10) {
+    case 0: return .timer(milliseconds: generator.chance(30) ? 0 : generator.within(1_000...4_000))
+    case 1: return .resetProtection(underlying)
+    case 2:
+      guard generator.chance(80) else {
+        return .protect(QuoteProtection(underlying: underlying, window: 0, frozen: 0))
+      }
+      return .protect(
+        QuoteProtection(
+          underlying: underlying, window: generator.within(1...5_000),
+          frozen: generator.chance(30) ? 0 : generator.within(1...3_000),
+          fills: generator.chance(50) ? 0 : generator.within(1...4),
+          quantity: Quantity(raw: TestWorld.lot * generator.within(1...900)),
+          delta: Quantity(raw: TestWorld.lot * generator.within(0...400)),
+          vega: Money(raw: generator.within(0...3_000_000))))
+    default:
+      var entries: [QuoteEntry] = []
+      for number in 0..<(execution.instrumentCount + 1) where generator.chance(60) {
+        let instrument = InstrumentID(UInt32(number))
+        let (bid, ask) = (limit(instrument), limit(instrument))
+        let size = Quantity(raw: TestWorld.lot * generator.within(1...300))
+        if bid < ask {
+          entries.append(
+            QuoteEntry(
+              instrument: instrument, bid: bid, bidQuantity: size, ask: ask, askQuantity: size))
+        } else {
+          entries.append(QuoteEntry(instrument: instrument, ask: bid, askQuantity: size))
+        }
+      }
+      if generator.chance(30), let quoted { entries = quoted }
+      quoted = entries
+      return .massQuote(
+        MassQuote(
+          underlying: underlying, entries: entries,
+          pullsOthers: entries.isEmpty || generator.chance(40),
+          postOnly: [.no, .reject, .slide][generator.below(3)],
+          selfTrade: SelfTradeMode(rawValue: UInt8(generator.below(4))) ?? .cancelResting))
+    }
   }
 
   private mutating func replace(_ orders: [OpenOrder]) -> Action {

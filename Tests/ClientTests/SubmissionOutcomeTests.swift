@@ -67,6 +67,12 @@ import Wire
       "expected market data of at most 60000 ms, found it 70000 ms old"),
     Row(
       .insufficientBalance, 3_000_000, 1_500_000, "expected an amount of at most 1.5, found 3"),
+    Row(
+      .quotesFrozen, 5_000, 4_000,
+      "expected batch time 5000, when quotes are taken again, found 4000"),
+    Row(
+      .quotesFrozen, .max, 4_000,
+      "expected quotes that are not frozen, found them frozen until they are reset"),
   ]
 
   @Test("a rejection says what was expected and what was found", arguments: rows)
@@ -111,6 +117,16 @@ import Wire
       try message(.cancel(instrument: InstrumentID(0), order: OrderID(17)), outcome(0, one))
         == "order 17 cancelled with 1 left")
     #expect(try message(.cancelAll(instrument: .all), outcome(3, 0)) == "3 orders cancelled")
+    let quote = Action.massQuote(
+      MassQuote(underlying: UnderlyingID(0), entries: [], pullsOthers: true))
+    #expect(try message(quote, outcome(2, 0)) == "2 quotes stand or traded")
+    #expect(
+      try message(quote, Outcome(.accepted, .priceOffTick, 2, 1))
+        == "2 quotes stand or traded, 1 refused: price off tick")
+    #expect(
+      try message(.timer(milliseconds: 5_000), outcome(9_000, 0))
+        == "orders are cancelled at batch time 9000")
+    #expect(try message(.timer(milliseconds: 0), outcome(0, 0)) == "timer taken away")
     // In the asset's own scale.
     #expect(
       try message(

@@ -87,6 +87,36 @@ import Wire
     Row(
       #""action":"cancel_all","instrument":"BTC-PERP","side":"buy""#,
       .cancelOrders(.instrument(perpetual), side: .buy)),
+    Row(#""action":"cancel_after","after_ms":"5000""#, .timer(milliseconds: 5_000)),
+    Row(#""action":"cancel_after","after_ms":0"#, .timer(milliseconds: 0)),
+    Row(
+      #""action":"protect","underlying":"ETH","window_ms":"1000","frozen_ms":"2000","fill_limit":"3","quantity_limit":"4","delta_limit":"0.5","vega_limit":"60""#,
+      .protect(
+        QuoteProtection(
+          underlying: UnderlyingID(1), window: 1_000, frozen: 2_000, fills: 3,
+          quantity: Quantity(raw: 400_000_000), delta: Quantity(raw: 50_000_000),
+          vega: Money(raw: 60_000_000)))),
+    Row(#""action":"reset_protection","underlying":"BTC""#, .resetProtection(UnderlyingID(0))),
+    Row(
+      #""action":"mass_quote","underlying":"BTC","quotes":[{"instrument":"BTC-27MAR26-60000-C","ask":"3","ask_quantity":"4"},{"instrument":"BTC-PERP","bid":"1","bid_quantity":"2","ask":"3","ask_quantity":"4"}]"#,
+      .massQuote(
+        MassQuote(
+          underlying: UnderlyingID(0),
+          entries: [
+            QuoteEntry(
+              instrument: perpetual, bid: Price(raw: 100_000_000),
+              bidQuantity: Quantity(raw: 200_000_000), ask: Price(raw: 300_000_000),
+              askQuantity: Quantity(raw: 400_000_000)),
+            QuoteEntry(
+              instrument: option, ask: Price(raw: 300_000_000),
+              askQuantity: Quantity(raw: 400_000_000)),
+          ]))),
+    Row(
+      #""action":"mass_quote","underlying":"BTC","quotes":[],"pull_others":true,"post_only":true,"slide":true,"self_trade":"cancel_taker""#,
+      .massQuote(
+        MassQuote(
+          underlying: UnderlyingID(0), entries: [], pullsOthers: true, postOnly: .slide,
+          selfTrade: .cancelTaker))),
     Row(
       #""action":"cancel","instrument":"BTC-PERP","order":"17""#,
       .cancel(instrument: perpetual, order: OrderID(17))),
@@ -269,6 +299,20 @@ import Wire
     Fault(
       #"{"id":"x","account":"7","action":"cancel_all","underlying":"BTC","instrument":"BTC-PERP"}"#,
       "expected none beside underlying"),
+    Fault(
+      #"{"id":"x","account":"7","action":"mass_quote","underlying":"BTC","quotes":[{"instrument":"BTC-PERP","bid":"2","bid_quantity":"1","ask":"2","ask_quantity":"1"}]}"#,
+      "quote"),
+    Fault(
+      #"{"id":"x","account":"7","action":"mass_quote","underlying":"BTC","quotes":[{"instrument":"BTC-PERP","size":"2"}]}"#,
+      "unknown key"),
+    Fault(
+      #"{"id":"x","account":"7","action":"mass_quote","underlying":"BTC","quotes":[]}"#,
+      "number of quotes"),
+    Fault(
+      #"{"id":"x","account":"7","action":"protect","underlying":"BTC","window_ms":"1000"}"#,
+      "protection without a limit"),
+    Fault(
+      #"{"id":"x","account":"7","action":"cancel_after","after_ms":"5"}"#, "timer"),
     Fault(
       #"{"id":"x","account":"7","action":"cancel","instrument":"BTC-PERP"}"#,
       #"expected key "order", found none"#),

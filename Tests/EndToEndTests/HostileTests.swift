@@ -202,6 +202,11 @@ struct HostileTests {
         .notAuthorised
       ),
       (.halt(instrument: InstrumentID(0), halted: true), .notAuthorised),
+      (.resetProtection(UnderlyingID(0)), .noProtection),
+      (
+        .massQuote(MassQuote(underlying: UnderlyingID(60_000), entries: [], pullsOthers: true)),
+        .unknownInstrument
+      ),
       (.addKey(key: zero, markets: .all, expiry: Timestamp(raw: .max)), .badKey),
       (.revokeKey(key: SHA256.digest([3])), .unknownKey),
       (.revokeKey(key: network.key(of: account).publicKey), .outOfScope),

@@ -144,7 +144,8 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
     mutating func action() -> Action {
       let instrument = InstrumentID(UInt32(generator.chance(60) ? 0 : generator.below(5)))
       switch generator.below(100) {
-      case 0..<70:
+      case 0..<8: return makerAction()
+      case 8..<70:
         let around = base(instrument.index)
         let side: Side = generator.chance(50) ? .buy : .sell
         let tick = TestWorld.tick
@@ -244,7 +245,7 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
             ? .zero : Quantity(raw: old.left + (generator.chance(80) ? 0 : 1))))
     }
 
-    private func base(_ instrument: Int) -> Int64 {
+    func base(_ instrument: Int) -> Int64 {
       switch instrument {
       case 4: price[1] * Price.scale
       case 2, 3: 40 * Price.scale
@@ -265,7 +266,11 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
       try machine.apply(bundle, into: &outcomes)
       bundles.append(bundle)
       var expected: [Outcome] = []
-      for index in 0..<count { expected.append(twin.apply(bundle.record(index), account.index)) }
+      var place = 0
+      for _ in 0..<count {
+        expected.append(twin.apply(bundle, at: place, account.index))
+        place += bundle.record(place).recordCount
+      }
       guard outcomes == expected else {
         return "outcomes of \(actions): \(outcomes) against the twin's \(expected)"
       }
@@ -323,11 +328,12 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
             instrument: order.instrument.index, side: order.isBuy ? .buy : .sell,
             price: order.price.raw, remaining: order.remaining.raw,
             isReduceOnly: order.isReduceOnly, expiry: extra.expiry.raw, display: extra.display.raw,
-            hidden: extra.hidden.raw, fingerprint: order.fingerprint))
+            hidden: extra.hidden.raw, fingerprint: order.fingerprint, isQuote: order.isQuote))
       }
       resting.sort { $0.id < $1.id }
       let expected = twin.orders.sorted { $0.id < $1.id }
-      return resting == expected ? nil : "resting \(resting), twin \(twin.orders)"
+      guard resting == expected else { return "resting \(resting), twin \(twin.orders)" }
+      return makersDiffer()
     }
   }
 
@@ -340,6 +346,7 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
   func fuzz(seed: UInt64, isFunded: Bool) throws {
     var done = 0
     var filled = 0
+    var tripped = 0
     var round = seed
     // A run lasts for one life of the expiring contracts, then another begins.
     while done < fuzzCount / 8 {
@@ -363,9 +370,11 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
         try run.close()
       }
       filled += run.twin.trades.count
+      tripped += run.twin.trips
     }
     // A fuzz in which nothing trades proves nothing.
     #expect(filled > done / 30, "seed \(seed): \(filled) fills in \(done) operations")
+    #expect(tripped > done / 2_000, "seed \(seed): \(tripped) trips in \(done) operations")
   }
 }
 

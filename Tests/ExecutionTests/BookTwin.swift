@@ -23,6 +23,7 @@ struct BookTwin: ~Copyable {
     var display: Int64 = 0
     var hidden: Int64 = 0
     var fingerprint: UInt32 = 0
+    var isQuote = false
     /// Shown and hidden.
     var left: Int64 { remaining + hidden }
   }
@@ -58,6 +59,10 @@ struct BookTwin: ~Copyable {
   /// Trades no adopted Clearance holds.
   var since: [Trade] = []
   var trades: [Trade] = []
+  var timers: [(account: Int, deadline: Int64)] = []
+  var protections: [Protection] = []
+  /// How often a protection pulled quotes.
+  var trips = 0
   var time: Int64
   var oracleTime: Int64 = 0
   var batch: UInt64 = 0
@@ -199,7 +204,7 @@ struct BookTwin: ~Copyable {
   }
 
   /// High and low edge: prices past them are for nobody.
-  private func band(_ instrument: Int) -> (low: Int64, high: Int64) {
+  func band(_ instrument: Int) -> (low: Int64, high: Int64) {
     let terms = instruments[instrument]
     let (tick, most) = (terms.tick.raw, terms.priceMax.raw)
     if terms.priceBand.raw == 0 { return (tick, most) }
@@ -220,7 +225,7 @@ struct BookTwin: ~Copyable {
     return nil
   }
 
-  private func slide(_ record: ActionRecord, _ side: Side, _ price: inout Int64) -> Outcome? {
+  func slide(_ record: ActionRecord, _ side: Side, _ price: inout Int64) -> Outcome? {
     guard record.isPostOnly, let best = best(Int(record.id), against: side),
       crosses(best.price, side, price)
     else { return nil }
@@ -233,7 +238,7 @@ struct BookTwin: ~Copyable {
     return nil
   }
 
-  private mutating func enter(
+  mutating func enter(
     _ new: Order, _ force: TimeInForce, _ mode: SelfTradeMode, replacing old: UInt64?
   ) -> Outcome {
     if let refusal = credit(new, replacing: old) { return refusal }
@@ -459,6 +464,7 @@ struct BookTwin: ~Copyable {
       left -= size
       filled += size
       take(size, at: place)
+      countFill(of: maker, size)
     }
     return (left, filled, false, met)
   }
@@ -546,8 +552,15 @@ struct BookTwin: ~Copyable {
     return Outcome(.accepted)
   }
 
-  mutating func apply(_ record: ActionRecord, _ account: Int) -> Outcome {
-    switch record.kind {
+  /// Carries the action whose first record stands at `index` out.
+  mutating func apply(_ bundle: Bundle, at index: Int, _ account: Int) -> Outcome {
+    let record = bundle.record(index)
+    return switch record.kind {
+    case .timer: setTimer(record.x, account)
+    case .protect: protect(record, account)
+    case .massQuote:
+      quote(
+        MassQuote(record, bundle.bytes.rawSpan, at: 96 + 64 * index), account)
     case .place: place(record, account)
     case .cancel: cancel(record, account)
     case .replace: replace(record, account)
@@ -597,6 +610,7 @@ struct BookTwin: ~Copyable {
     }
     let now = time
     orders.removeAll { $0.expiry != 0 && $0.expiry <= now }
+    runOutTimers()
     for (_, body) in bodies {
       for directive in body.directives { carryOut(directive) }
     }

@@ -20,6 +20,8 @@ import Wire
     check(BalanceRecord.self, 32)
     check(OrderRecord.self, 48)
     check(OrderExtra.self, 48)
+    check(TimerRecord.self, 16)
+    check(ProtectionRecord.self, 128)
     check(SinceRecord.self, 48)
     check(StatusRecord.self, 128)
   }

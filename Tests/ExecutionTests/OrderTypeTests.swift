@@ -132,7 +132,8 @@ private let tick = TestWorld.tick
     entries.sort { ($0[0], $0[1]) < ($1[0], $1[1]) }
     for entry in entries {
       #expect(queue.pop(at: Timestamp(raw: entry[0] - 1)) == nil)
-      #expect(queue.pop(at: Timestamp(raw: entry[0])) == OrderID(UInt64(entry[1])))
+      let popped = queue.pop(at: Timestamp(raw: entry[0]))
+      #expect(popped?.order == OrderID(UInt64(entry[1])) && popped?.expiry.raw == entry[0])
     }
     #expect(queue.pop(at: Timestamp(raw: .max)) == nil)
   }

@@ -112,6 +112,23 @@ import Wire
         for word in [1, 2, 3, 4, 5] as [UInt64] { $0.write(word) }
         $0.pad(8)
       },
+      Row("timer", TimerRecord(deadline: Timestamp(raw: 1), account: AccountID(2))) {
+        $0.write(Int64(1))
+        $0.write(UInt32(2))
+        $0.pad(4)
+      },
+      Row(
+        "protection",
+        ProtectionRecord(
+          account: AccountID(1), underlying: UnderlyingID(2), isUsed: 1, window: 3, frozen: 4,
+          fillsMax: 5, quantityMax: 6, deltaMax: 7, vegaMax: 8, start: Timestamp(raw: 9), fills: 10,
+          quantity: 11, delta: -12, vega: 13, frozenUntil: Timestamp(raw: 14))
+      ) {
+        $0.write(UInt32(1))
+        for word in [2, 1] as [UInt16] { $0.write(word) }
+        for word in [3, 4, 5, 6, 7, 8, 9, 10, 11, -12, 13, 14] as [Int64] { $0.write(word) }
+        $0.pad(24)
+      },
       Row(
         "status",
         StatusRecord(

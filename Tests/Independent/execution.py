@@ -15,13 +15,16 @@ class Execution(Market):
         self.keys, self.credits, self.holdings, self.balances, self.since, self.orders = [], [], [], [], [], []
         self.pools = {name: Pool(size, page) for name, size, page in (
             ("keys", 96, 16), ("credits", 48, 16), ("holdings", 48, 16), ("balances", 32, 16), ("since", 48, 16),
-            ("orders", 48, 16), ("extras", 48, 16), ("instruments", 128, 1), ("indices", 24, 1), ("slices", 72, 1), ("status", 128, 1))}
+            ("orders", 48, 16), ("extras", 48, 16), ("timers", 16, 16), ("protections", 128, 16), ("instruments", 128, 1),
+            ("indices", 24, 1), ("slices", 72, 1), ("status", 128, 1))}
         self.dirty = {name: set() for name in self.pools}
         self.slice_order = []
         self.batch, self.time, self.next_order, self.next_trade = 0, genesis.start, 1, 1
         self.credit_batch, self.credit_id, self.oracle_time, self.since_count = NONE, ZERO, 0, 0
         self.order_slots, self.holding_slots, self.extra_slots = Slots(), Slots(), Slots()
         self.extras, self.expiring = [], []
+        self.timers, self.timer_of, self.timer_slots = [], {}, Slots()
+        self.protections, self.protection_of, self.protection_slots = [], {}, Slots()
         self.by_id, self.by_client = {}, {}
         self.accounts, self.books = [], []
         for owner in genesis.accounts:
@@ -58,11 +61,17 @@ class Execution(Market):
             o = self.orders[slot]
             return bytes(48) if o is None else struct.pack(
                 "<QQqqIIBB2xI", o.id, o.client, o.price, o.shown, o.account, o.instrument, o.side,
-                o.reduce | (2 if o.extra is not None else 0), o.print)
+                o.reduce | (2 if o.extra is not None else 0) | (4 if o.quote else 0), o.print)
         if name == "extras":
             o = self.extras[slot]
             return bytes(48) if o is None else struct.pack(
                 "<QqqqQ8x", o.id, o.expiry, o.display, o.left - o.shown, o.priority)
+        if name == "timers":
+            return bytes(16) if self.timers[slot] is None else struct.pack("<qI4x", *self.timers[slot])
+        if name == "protections":
+            p = self.protections[slot]
+            return bytes(128) if p is None else struct.pack("<IHH12q24x", p.account, p.underlying, 1, p.window, p.frozen,
+                                                            *p.limits, p.start, *p.sums, p.until)
         if name == "instruments":
             return self.instruments[slot].bytes()
         if name == "indices":
@@ -81,7 +90,7 @@ class Execution(Market):
         root = {name: pool.root() for name, pool in self.pools.items()}
         return merkle(8, [root["keys"], sha(root["credits"], root["balances"]), root["holdings"], root["since"],
                           root["orders"], merkle(4, [root["instruments"], root["indices"], root["slices"]]),
-                          root["status"], merkle(8, [root["extras"]])])
+                          root["status"], merkle(8, [root["extras"], root["timers"], root["protections"]])])
 
     # 8.1
 
@@ -211,6 +220,10 @@ class Execution(Market):
             if not self.expiring or self.expiring[0][0] > time:
                 break
             self.remove(self.by_id[heapq.heappop(self.expiring)[1]])
+        due = sorted(t for t in self.timers if t and t[0] <= time)
+        for _, account in due[:64]:
+            self.cancel_all(account, ALL)
+            self.stop_timer(account)
         self.events = []
         self.bundle_bytes = 0
         for kind, side, account, number, quantity, price in directives:
@@ -418,6 +431,8 @@ class Execution(Market):
                 self.unlink(maker)
             self.book(maker.account, instrument, size if maker.side == 0 else -size, maker.price, False)
             self.book(account, instrument, size if side == 0 else -size, maker.price, True)
+            if maker.quote:
+                self.count_quote(maker, instrument, size)
             left -= size
         return left, True
 
@@ -485,7 +500,7 @@ class Execution(Market):
         need(self.is_free(k, nonce), f"bundle {place}: nonce")
         second = self.time // 1000 % (1 << 32)
         need((k.count if k.second == second else 0) < self.constant["bundles_per_second_max"], f"bundle {place}: rate")
-        if any(a.kind not in (2, 3) for a in actions(data)):
+        if any(a.kind not in (2, 3, 15) for a in actions(data)):
             ahead = self.batch - (0 if self.credit_batch == NONE else self.credit_batch + 1)
             need(ahead < self.constant["run_ahead_max"], f"bundle {place}: clearing behind")
             need(not self.is_full, f"bundle {place}: no room for trades")
@@ -507,6 +522,9 @@ class Execution(Market):
             return o and self.remove(o)
         if r.kind == 3:
             return self.cancel_all(account, r.id, r.a, r.b == 1)
+        if r.kind in (15, 16, 17):
+            carry = {15: self.set_timer, 16: self.protect, 17: self.mass_quote}[r.kind]
+            return (k.owner or k.markets == ALL) and carry(account, r)
         if r.kind == 14:
             return scope and self.replace(account, r)
         if r.kind == 11:
@@ -661,7 +679,8 @@ class Execution(Market):
                     if mode in (1, 2):
                         return there, fills
                     continue
-                fills, there = fills + 1, there + (0 if o.reduce else o.shown)
+                fills = fills + 1
+                there += 0 if o.reduce else o.shown
                 if there >= quantity:
                     return there, fills
             for o in alive:
@@ -697,21 +716,22 @@ class Execution(Market):
         if price is not None:
             self.enter(account, r, r.a, price, r.b, r.c & 2, r.z, expiry, display)
 
-    def enter(self, account, r, side, price, force, reduce, client, expiry, display, old=None):
+    def enter(self, account, r, side, price, force, reduce, client, expiry, display, old=None, quote=False):
+        """Whether it was admitted."""
         mode = r.tail[24]
         if not self.admits(account, r.id, side, price, r.y, reduce, old):
-            return
+            return False
         if force == 2:
             there, fills = self.available(account, r.id, side, price, r.y, mode)
             if there < r.y or not self.has_room(fills):
-                return
+                return False
         if old:
             self.remove(old)
         order, self.next_order = self.next_order, self.next_order + 1
         left, goes_on = self.match(account, r.id, side, price, order, 0, r.y, mode)
         if not left or force in (1, 2) or not goes_on or self.is_full:
             self.release(account, r.id)
-            return
+            return True
         slot = self.order_slots.take()
         while len(self.orders) <= slot:
             self.orders.append(None)
@@ -719,7 +739,7 @@ class Execution(Market):
         o = Row(id=order, client=client, price=price, left=left, shown=shown, account=account, instrument=r.id,
                 side=side, reduce=int(bool(reduce or self.credits[account].flags & 1)), slot=slot,
                 print=self.fingerprint(r) if client else 0, expiry=expiry, display=display if shown < left else 0,
-                priority=0, extra=None)
+                priority=0, extra=None, quote=quote)
         if force == 3 or shown < left:
             o.extra = self.extra_slots.take()
             while len(self.extras) <= o.extra:
@@ -739,6 +759,109 @@ class Execution(Market):
         self.holding(account, r.id).orders += 1
         self.credits[account].orders += 1
         self.dirty["orders"].add(slot)
+        return True
+
+    # Timers, protections and quotes: 8.10 to 8.12
+
+    def set_timer(self, account, r):
+        if not r.x:
+            return self.stop_timer(account)
+        slot = self.timer_of.get(account)
+        if slot is None:
+            slot = self.timer_of[account] = self.timer_slots.take()
+            while len(self.timers) <= slot:
+                self.timers.append(None)
+        self.timers[slot] = (self.time + r.x, account)
+        self.dirty["timers"].add(slot)
+        return None
+
+    def stop_timer(self, account):
+        slot = self.timer_of.pop(account, None)
+        if slot is not None:
+            self.timers[slot] = None
+            self.timer_slots.free.add(slot)
+            self.dirty["timers"].add(slot)
+
+    def protect(self, account, r):
+        if r.id >= len(self.indices):
+            return
+        slot = self.protection_of.get((account, r.id))
+        if r.a or not r.x:
+            if slot is None:
+                return
+            p = self.protections[slot]
+            if r.a:
+                p.start, p.sums, p.until = 0, [0] * 4, 0
+            else:
+                self.protections[slot] = None
+                self.protection_slots.free.add(slot)
+                del self.protection_of[account, r.id]
+        else:
+            if slot is None:
+                slot = self.protection_of[account, r.id] = self.protection_slots.take()
+                while len(self.protections) <= slot:
+                    self.protections.append(None)
+                self.protections[slot] = Row(account=account, underlying=r.id, until=0)
+            p = self.protections[slot]
+            p.window, p.frozen, p.limits = r.x, r.y, [r.z, *struct.unpack_from("<3q", r.tail)]
+            p.start, p.sums = 0, [0] * 4
+        self.dirty["protections"].add(slot)
+
+    def count_quote(self, maker, instrument, size):
+        underlying = self.instruments[instrument].underlying
+        slot = self.protection_of.get((maker.account, underlying))
+        if slot is None:
+            return
+        p, (delta, vega) = self.protections[slot], self.greeks(instrument)
+        q = size if maker.side == 0 else -size
+        if not p.start or self.time - p.start >= p.window:
+            p.start, p.sums = self.time, [0] * 4
+        change = [1, size, q * delta // ONE, q * vega // MONEY]
+        p.sums = [max(-1 << 63, min((1 << 63) - 1, a + b)) for a, b in zip(p.sums, change)]
+        if any(limit and abs(value) >= limit for value, limit in zip(p.sums, p.limits)):
+            p.start, p.sums = 0, [0] * 4
+            p.until = self.time + p.frozen if p.frozen else (1 << 63) - 1
+            for o in list(self.accounts[maker.account].orders.values()):
+                if o.quote and self.instruments[o.instrument].underlying == underlying:
+                    self.remove(o)
+        self.dirty["protections"].add(slot)
+
+    def mass_quote(self, account, r):
+        if r.id >= len(self.indices):
+            return
+        slot = self.protection_of.get((account, r.id))
+        if slot is not None:
+            if self.protections[slot].until > self.time:
+                return
+            self.protections[slot].until = 0
+            self.dirty["protections"].add(slot)
+        wanted, numbers = {}, set()
+        for at in range(64, len(r.data), 64):
+            number, bid, bids, ask, asks = struct.unpack_from("<I4x4q", r.data, at)
+            numbers.add(number)
+            wanted.update({(number, side): (price, quantity)
+                           for side, price, quantity in ((0, bid, bids), (1, ask, asks)) if quantity})
+        kept = set()
+        for o in list(self.accounts[account].orders.values()):
+            i, key = self.instruments[o.instrument], (o.instrument, o.side)
+            if not o.quote or i.underlying != r.id or not (r.a & 1 or o.instrument in numbers):
+                continue
+            price, quantity = wanted.get(key, (0, 0))
+            if (price != o.price or quantity > o.left or key in kept or not i.trades(self.time) or quantity % i.lot):
+                self.remove(o)
+                continue
+            kept.add(key)
+            if quantity != o.left:
+                self.lower(o, o.left - quantity)
+        for (number, side), (price, quantity) in wanted.items():
+            if (number, side) in kept or not self.has_terms(number, price, quantity):
+                continue
+            if self.instruments[number].underlying != r.id or not self.is_in_band(number, side, price) or self.is_full:
+                continue
+            order = Row(id=number, y=quantity, c=(0, 0, 1, 1, 0, 0, 5, 5)[r.a], tail=bytes(24) + bytes([r.b]) + bytes(7))
+            price = self.slide(order, side, price)
+            if price is not None:
+                self.enter(account, order, side, price, 0, 0, 0, 0, 0, quote=True)
 
     def replace(self, account, r):
         o = self.named(account, r)
@@ -763,7 +886,7 @@ class Execution(Market):
             return
         price = self.slide(r, o.side, r.x)
         if price is not None:
-            self.enter(account, r, o.side, price, 3 if o.expiry else 0, o.reduce, client, o.expiry, o.display, o)
+            self.enter(account, r, o.side, price, 3 if o.expiry else 0, o.reduce, client, o.expiry, o.display, o, o.quote)
 
     # 8.9
 

@@ -239,24 +239,25 @@ def multipliers(time):
 
 
 def valuation(instrument, index, slices):
-    """Mark and the 32 unit changes; None where nothing is priced."""
+    """Mark, the 32 unit changes, how far the two volatilities lie apart; None where nothing is priced."""
     if instrument.status == 4:
-        return instrument.payoff(instrument.settled), [0] * 32
+        return instrument.payoff(instrument.settled), [0] * 32, 0
     if index <= 0 or instrument.status == 3:
         return None
     found = slices.get((instrument.underlying, instrument.expiry))
     if instrument.kind == 3 or instrument.kind == 2:
         mark = found[0] if instrument.kind == 2 and found else index
-        return mark, [(mark * move // ONE) * cover // ONE for move, _, cover in SCENARIOS]
+        return mark, [(mark * move // ONE) * cover // ONE for move, _, cover in SCENARIOS], 0
     if not found:
         return None
     F, K, call = found[0], instrument.strike, instrument.call
     time = max(0, instrument.expiry - found[2])
     sigma = volatility(variance(found[1], q57(ln_ratio(K, F))), time)
     mark = black(call, F, K, deviation(sigma, time))
-    wide = {v: deviation(nearest(sigma * m, ONE), time) for v, m in multipliers(time).items()}
+    scan = multipliers(time)
+    wide = {v: deviation(nearest(sigma * m, ONE), time) for v, m in scan.items()}
     units = []
     for move, v, cover in SCENARIOS:
         forward = nearest(F * (ONE + move), ONE)
         units.append((black(call, forward, K, wide[v]) - mark) * cover // ONE)
-    return mark, units
+    return mark, units, sigma * (scan[1] - scan[-1]) // ONE

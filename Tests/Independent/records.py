@@ -3,7 +3,7 @@
 import struct
 
 from pricing import MONEY, ONE, up, valuation
-from verify import CONSTANTS, EMPTY, RECORDS, need, sha
+from verify import CONSTANTS, EMPTY, action_records, need, sha
 
 
 BODY_MAX = 8 << 20
@@ -127,7 +127,7 @@ class Action:
         data = bundle[at:at + 64]
         self.kind, self.a, self.b, self.c, self.id, self.x, self.y, self.z = struct.unpack("<BBBBIqqQ", data[:32])
         self.tail = data[32:]
-        self.data = bundle[at:at + 64 * RECORDS.get(self.kind, 1)]
+        self.data = bundle[at:at + 64 * action_records(self.kind, self.c)]
 
 
 def actions(bundle):
@@ -136,7 +136,7 @@ def actions(bundle):
     while place < end:
         action = Action(bundle, place, 96 + 64 * place)
         yield action
-        place += RECORDS.get(action.kind, 1)
+        place += action_records(action.kind, action.c)
 
 
 def bundle_header(data):
@@ -180,6 +180,13 @@ class Market:
 
     def units(self, instrument):
         return self.values[instrument][1] if self.values[instrument] else [0] * 32
+
+    def greeks(self, instrument):
+        """What a contract moves by: contracts of the underlying, and price for a point of volatility."""
+        if not self.values[instrument]:
+            return 0, 0
+        (_, u, span), index = self.values[instrument], self.indices[self.instruments[instrument].underlying][0]
+        return (u[13] - u[10]) * 12500000000 // index if index else 0, (u[25] - u[24]) * 10 ** 7 // span if span else 0
 
     def index_bytes(self, underlying):
         price, time = self.indices[underlying]

@@ -250,7 +250,7 @@ class Genesis:
         none = pool([])
         market = merkle(4, [pool(self.instruments), pool(self.indices()), none])
         return merkle(8, [pool(keys, 16), sha(pool(credits, 16), none), none, none, none, market,
-                          pool([status]), merkle(8, [none])])
+                          pool([status]), merkle(8, [none] * 3)])
 
     def indices(self):
         return [struct.pack("<HHIqq", n, 0, 0, 0, 0) for n in range(len(self.underlyings))]
@@ -277,6 +277,10 @@ class Genesis:
 RECORDS = {10: 2, 11: 4, 12: 3}
 
 
+def action_records(kind, c):
+    return 1 + c if kind == 17 else RECORDS.get(kind, 1)
+
+
 def bundle(reader):
     start = reader.at
     header = reader.take(96)
@@ -288,8 +292,8 @@ def bundle(reader):
     need(sha(body) == header[56:88], "actions hash")
     place = 0
     for _ in range(actions):
-        need(place < records and 1 <= body[64 * place] <= 14, "action kind")
-        place += RECORDS.get(body[64 * place], 1)
+        need(place < records and 1 <= body[64 * place] <= 17, "action kind")
+        place += action_records(body[64 * place], body[64 * place + 3])
     need(place == records, "records of actions")
     reader.take(64)
     return reader.data[start:reader.at]

@@ -45,7 +45,7 @@ import Wire
 
   static let golden = URL(filePath: #filePath).deletingLastPathComponent()
     .deletingLastPathComponent().appending(path: "Fixtures/Wire/genesis.json")
-  static let goldenHash = "915fca88fd5bcb2e261326461eecf48fff1776f1eb11f0d8ad31df11c2748723"
+  static let goldenHash = "7eee10b9c9171ee9ac1351dd73c59dd39fafd64d54f4f8cd3dfbf44729a44080"
 
   static func goldenBytes() throws -> [UInt8] { Array(try Data(contentsOf: golden)) }
 

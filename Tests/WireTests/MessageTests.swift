@@ -233,7 +233,7 @@ import Testing
   }
 
   static let rows = [
-    Row("kind 0", "place") { $0.kindCode = 0 }, Row("kind 15", "place") { $0.kindCode = 15 },
+    Row("kind 0", "place") { $0.kindCode = 0 }, Row("kind 18", "place") { $0.kindCode = 18 },
     Row("side 2", "place") { $0.a = 2 }, Row("time in force 4", "place-fok") { $0.b = 4 },
     Row("unknown flag", "place") { $0.c = 16 }, Row("post-only ioc", "place") { $0.b = 1 },
     Row("no price", "place") { $0.x = 0 }, Row("negative price", "place") { $0.x = -1 },
@@ -265,6 +265,27 @@ import Testing
     Row("cancel side 3", "cancel-all") { $0.a = 3 },
     Row("cancel scope 2", "cancel-all") { $0.b = 2 },
     Row("underlying of a cancel", "cancel-underlying") { $0.id = 65_536 },
+    Row("timer below a second", "timer") { $0.x = 999 },
+    Row("timer past a day", "timer") { $0.x = 86_400_001 },
+    Row("negative timer", "timer") { $0.x = -1 }, Row("quantity of a timer", "timer") { $0.y = 1 },
+    Row("protect 2", "protect") { $0.a = 2 },
+    Row("window past a day", "protect") { $0.x = 86_400_001 },
+    Row("reset with a window", "reset-protection") { $0.x = 1 },
+    Row("no window and a limit", "protect") { $0.x = 0 },
+    Row("negative frozen time", "protect") { $0.y = -1 },
+    Row("negative limit", "protect") { $0.z = .max },
+    Row("no limit", "protect") {
+      $0.z = 0
+      $0.tail = .zero
+    },
+    Row("underlying of a protection", "protect") { $0.id = 65_536 },
+    Row("more quotes than there are", "mass-quote") { $0.c = 3 },
+    Row("fewer quotes than there are", "mass-quote") { $0.c = 1 },
+    Row("price of a mass quote", "mass-quote") { $0.x = 1 },
+    Row("quote flag 8", "mass-quote") { $0.a = 8 },
+    Row("sliding without post-only", "mass-quote") { $0.a = 4 },
+    Row("self-trade mode of quotes 4", "mass-quote") { $0.b = 4 },
+    Row("underlying of a mass quote", "mass-quote") { $0.id = 65_536 },
     Row("cancel by 2", "cancel") { $0.a = 2 }, Row("flags of a cancel", "cancel") { $0.c = 1 },
     Row("price of a cancel", "cancel") { $0.x = 1 },
     Row("tail of a cancel", "cancel") { $0.tail = Sample.digest(1) },
@@ -326,7 +347,10 @@ import Testing
   @Test(
     "reserved bytes of compound actions are zero",
     arguments: [
-      ("surface", 80), ("surface", 127), ("block", 154), ("block", 159), ("block", 224),
+      ("mass-quote", 64 + 4), ("mass-quote", 64 + 40), ("mass-quote", 128 + 63),
+      ("mass-quote", 128 + 8),
+      ("mass-quote", 128 + 16), ("mass-quote", 64 + 15), ("surface", 80), ("surface", 127),
+      ("block", 154), ("block", 159), ("block", 224),
       ("block", 255), ("list", 64 + 73), ("list", 64 + 79), ("list", 64 + 80), ("list", 64 + 88),
       ("list", 64 + 96), ("list", 64 + 120), ("list", 64 + 127),
     ])

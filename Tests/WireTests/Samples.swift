@@ -77,6 +77,28 @@ struct Sample: Sendable, CustomTestStringConvertible {
       (
         "cancel-underlying", .cancelOrders(.underlying(UnderlyingID(1)), side: .sell)
       ),
+      ("timer", .timer(milliseconds: 60_000)),
+      (
+        "protect",
+        .protect(
+          QuoteProtection(
+            underlying: UnderlyingID(1), window: 1_000, frozen: 2_000, fills: 3,
+            quantity: Quantity(raw: 4), delta: Quantity(raw: 5), vega: Money(raw: 6)))
+      ),
+      ("reset-protection", .resetProtection(UnderlyingID(1))),
+      (
+        "mass-quote",
+        .massQuote(
+          MassQuote(
+            underlying: UnderlyingID(0),
+            entries: [
+              QuoteEntry(
+                instrument: InstrumentID(0), bid: Price(raw: 5), bidQuantity: Quantity(raw: 6),
+                ask: Price(raw: 7), askQuantity: Quantity(raw: 8)),
+              QuoteEntry(
+                instrument: InstrumentID(2), ask: Price(raw: 7), askQuantity: Quantity(raw: 8)),
+            ], pullsOthers: true, postOnly: .slide, selfTrade: .cancelBoth))
+      ),
       ("cancel", .cancel(instrument: InstrumentID(2), order: OrderID(12))),
       ("cancel-client", .cancelClient(instrument: InstrumentID(2), clientID: 77)),
       ("cancel-all", .cancelAll(instrument: .all)),

@@ -1,0 +1,42 @@
+import Primitives
+import Wire
+
+extension ActionReader {
+  static let quoteKeys = ["instrument", "bid", "bid_quantity", "ask", "ask_quantity"]
+
+  func protection(_ fields: Fields) throws(Reason) -> Action {
+    .protect(
+      QuoteProtection(
+        underlying: try underlying(fields), window: try fields.integer("window_ms"),
+        frozen: try fields.optionalInteger("frozen_ms") ?? 0,
+        fills: try fields.optionalInteger("fill_limit") ?? 0,
+        quantity: try fields.optionalUnit("quantity_limit") ?? .zero,
+        delta: try fields.optionalUnit("delta_limit") ?? .zero,
+        vega: try fields.optionalUnit("vega_limit") ?? .zero))
+  }
+
+  /// The quotes of an underlying; the reader puts them in the order of instruments.
+  func massQuote(_ fields: Fields) throws(Reason) -> Action {
+    var entries: [QuoteEntry] = []
+    for element in try fields.array("quotes") {
+      let quote = Fields(value: element)
+      try quote.allow(ActionReader.quoteKeys)
+      entries.append(
+        QuoteEntry(
+          instrument: try instrument(quote), bid: try quote.optionalUnit("bid") ?? .zero,
+          bidQuantity: try quote.optionalUnit("bid_quantity") ?? .zero,
+          ask: try quote.optionalUnit("ask") ?? .zero,
+          askQuantity: try quote.optionalUnit("ask_quantity") ?? .zero))
+    }
+    guard entries.count <= Limits.quoteEntriesMax else {
+      throw .value(
+        "quotes", expected: "at most \(Limits.quoteEntriesMax)", found: "\(entries.count)")
+    }
+    entries.sort { $0.instrument.raw < $1.instrument.raw }
+    return .massQuote(
+      MassQuote(
+        underlying: try underlying(fields), entries: entries,
+        pullsOthers: try fields.flag("pull_others"), postOnly: try postOnly(fields),
+        selfTrade: try selfTrade(fields)))
+  }
+}
