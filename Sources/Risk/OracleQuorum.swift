@@ -82,11 +82,14 @@ public struct OraclePrice: Hashable, Sendable {
   /// 1 − min(1, median absolute deviation of the quorum ÷ (band × price)), rounded down.
   public let confidence: Ratio
 
-  private init(_ verdict: OracleVerdict) {
+  private init(
+    _ verdict: OracleVerdict, price: Price = .zero, time: Timestamp = .zero,
+    confidence: Ratio = .zero
+  ) {
     self.verdict = verdict
-    price = .zero
-    time = .zero
-    confidence = .zero
+    self.price = price
+    self.time = time
+    self.confidence = confidence
   }
 
   /// Decides a feed.
@@ -108,14 +111,14 @@ public struct OraclePrice: Hashable, Sendable {
       return
     }
     let price = OraclePrice.median(fresh.map(\.price.raw))
-    self.price = Price(raw: price)
-    self.time = fresh.map(\.time).sorted(by: >)[rule.quorum - 1]
-    confidence = OraclePrice.confidence(fresh.map(\.price.raw), around: price, rule)
+    let confidence = OraclePrice.confidence(fresh.map(\.price.raw), around: price, rule)
+    var verdict = confidence < rule.confidenceMin ? OracleVerdict.tooUncertain : .valid
     if let last, last.raw > 0, OraclePrice.isBeyond(price, last.raw, rule.deviationMax) {
       verdict = .tooVolatile
-    } else {
-      verdict = confidence < rule.confidenceMin ? .tooUncertain : .valid
     }
+    self.init(
+      verdict, price: Price(raw: price),
+      time: fresh.map(\.time).sorted(by: >)[rule.quorum - 1], confidence: confidence)
   }
 
   /// The lower median.

@@ -228,6 +228,6 @@ extension Generator {
         }
       }
     }
-    #expect(paired > 20, "seed \(seed): \(paired) legs closed with their hedge")
+    #expect(paired > 10, "seed \(seed): \(paired) legs closed with their hedge")
   }
 }
