@@ -5,10 +5,10 @@ import Primitives
 /// A market that falls and the accounts that fall with it: forced sales against the book beside
 /// auctions, on the same path, the same accounts and the same arithmetic as clearing's.
 ///
-/// Agents after quant.md 5.2: leveraged longs (leverage and size log-normal), liquidator bots with
-/// capital who bid only at a profit and sell on what they took slowly, and a book whose price moves
-/// by λ·√(size ÷ ADV) for good and half as much again against the order. All numbers are integers;
-/// a seed is a run.
+/// Agents after quant.md 5.2: leveraged longs (leverage and size log-normal to the eye), bidders with
+/// capital who bid only at a profit, carry initial margin and sell on what they took slowly; who of
+/// them falls below maintenance is sold at market like anyone. All numbers are integers; a seed is
+/// a run.
 struct CascadeStudy {
   /// Published parameters.
   struct Parameters {
@@ -17,10 +17,7 @@ struct CascadeStudy {
     /// Millionths of notional: novate-32's scan range, and 0.8 of it.
     var initial: Int64 = 160_000
     var maintenance: Int64 = 128_000
-    /// λ in millionths: the impact of selling a day's volume.
-    var impact: Int64 = 50_000
-    /// Daily volume over all open notional.
-    var volumePerNotional: Int64 = 10
+    var book = StudyBook.Terms()
     /// Bidders' capital over all open notional, millionths.
     var capital: Int64 = 100_000
     /// Parts in which a bidder sells on what it took, one a step.
@@ -34,9 +31,11 @@ struct CascadeStudy {
   enum Rule { case market, auction }
 
   struct Outcome: Hashable {
-    /// Notional closed by force, in money units.
+    /// Contracts closed by force, in 1e-8: notional would count less the further the price falls.
     var forced: Int128 = 0
     var liquidated = 0
+    /// Of it by bidders who took too much.
+    var forcedOfBidders: Int128 = 0
     var badDebt: Int64 = 0
     /// What accounts, bidders, fund and market gained in all: nothing, always.
     var imbalance: Int128 = 0
@@ -48,6 +47,8 @@ struct CascadeStudy {
     /// Contracts in 1e-8.
     var size: Int64
     var auctionSince: Int64?
+    /// Cash of earlier bidders, which later ones cannot take.
+    var reserved: Int64 = 0
   }
 
   private struct Bidder {
@@ -64,8 +65,8 @@ struct CascadeStudy {
   /// What the outside market holds of money, so that conservation is a sum.
   private var market: Int128 = 0
   private var rounding: Int128 = 0
-  private var price: Int64
-  private var volume: Int128 = 0
+  private var book: StudyBook
+  private var price: Int64 { book.price }
   private var open: Int128 = 0
   private var caps: AuctionCaps
   private var outcome = Outcome()
@@ -74,7 +75,6 @@ struct CascadeStudy {
   /// Prices are in 1e-8; `start` is the first of the path.
   init(seed: UInt64, start: Int64, _ parameters: Parameters) throws {
     self.parameters = parameters
-    price = start
     var generator = Generator(seed: seed)
     for _ in 0..<parameters.accounts {
       // Twelve coins: log-normal to the eye. Leverage 1.3 … 6.2, notional 1 k … 1 M.
@@ -96,7 +96,7 @@ struct CascadeStudy {
           cash: Int64(capital / Int128(parameters.bidders)), edge: generator.within(2_000...30_000))
       )
     }
-    volume = open * Int128(parameters.volumePerNotional)
+    book = StudyBook(parameters.book, start: start, open: open)
     let limit = Money(raw: Int64(open * Int128(parameters.underAuction) / 1_000_000))
     caps = AuctionCaps(totalMax: limit, marketMax: [limit])
     total =
@@ -111,18 +111,22 @@ struct CascadeStudy {
   /// Plays a path of prices; what impact moved stays.
   mutating func run(_ path: [Int64], _ rule: Rule) throws -> Outcome {
     for step in 1..<path.count {
-      price = Int64(Int128(price) * Int128(path[step]) / Int128(path[step - 1]))
+      book.step(to: path[step])
       switch rule {
       case .market: sellWhatMust()
       case .auction: try auction(at: Int64(step) * parameters.step)
       }
       unwind()
+      sellBidders()
       outcome.lowest = min(outcome.lowest, price)
     }
     var sum = accounts.reduce(Int128(0)) { $0 + Int128($1.cash) }
     sum += bidders.reduce(Int128(0)) { $0 + Int128($1.cash) }
     outcome.imbalance = sum + market + rounding + Int128(fund) - total
     for account in accounts { outcome.badDebt += max(0, 0 - equity(account)) }
+    for bidder in bidders {
+      outcome.badDebt += max(0, 0 - bidder.cash - CascadeStudy.value(bidder.size, price))
+    }
     return outcome
   }
 
@@ -131,48 +135,51 @@ struct CascadeStudy {
   }
 
   private func requirement(_ size: Int64, _ share: Int64) -> Int64 {
-    Int64(
-      (Int128(CascadeStudy.value(size, price)) * Int128(share)).divided(
-        by: 1_000_000, rounding: .up))
+    CascadeStudy.share(CascadeStudy.value(size, price), share)
   }
 
-  /// Sells into the book: the price falls by λ√(size ÷ ADV) for good, the order gets half of that
-  /// worse again. Says what was got.
+  /// Millionths of a value, rounded up; values stay below 9e12 units, so the product fits.
+  private static func share(_ value: Int64, _ share: Int64) -> Int64 {
+    (value * share).divided(by: 1_000_000, rounding: .up)
+  }
+
+  /// Sells into the book and says what was got.
   private mutating func sell(_ size: Int64) -> Int64 {
+    let got = book.sell(size)
+    market -= Int128(got)
+    return got
+  }
+
+  /// What must be sold at market to stand at initial margin again, of who is below maintenance.
+  private func surplus(_ size: Int64, cash: Int64) -> Int64 {
     guard size > 0 else { return 0 }
-    let notional = Int128(CascadeStudy.value(size, price))
-    // √ in millionths.
-    let root = CascadeStudy.root(notional * 1_000_000_000_000 / max(1, volume))
-    let move = min(500_000, Int128(parameters.impact) * root / 1_000_000)
-    let got = Int128(CascadeStudy.value(size, price)) * (1_000_000 - move * 3 / 2) / 1_000_000
-    price = max(1, Int64(Int128(price) * (1_000_000 - move) / 1_000_000))
-    market -= got
-    return Int64(got)
+    let value = CascadeStudy.value(size, price)
+    let equity = cash + value
+    guard equity < CascadeStudy.share(value, parameters.maintenance) else { return 0 }
+    let keep = max(0, Int128(equity)) * 1_000_000 / Int128(parameters.initial)
+    return size - Int64(min(Int128(size), keep * 10_000_000_000 / Int128(price)))
   }
 
-  /// ⌊√value⌋ by halving.
-  private static func root(_ value: Int128) -> Int128 {
-    var (low, high) = (Int128(0), Int128(1) << 62)
-    while low < high {
-      let middle = (low + high + 1) / 2
-      if middle * middle <= value { low = middle } else { high = middle - 1 }
-    }
-    return low
-  }
-
-  /// Below maintenance, enough is sold at market to stand at initial margin again.
   private mutating func sellWhatMust() {
     for place in accounts.indices {
-      let account = accounts[place]
-      guard account.size > 0, equity(account) < requirement(account.size, parameters.maintenance)
-      else { continue }
-      let keep = max(0, Int128(equity(account))) * 1_000_000 / Int128(parameters.initial)
-      let kept = Int64(min(Int128(account.size), keep * 10_000_000_000 / Int128(price)))
-      let size = account.size - kept
+      let size = surplus(accounts[place].size, cash: accounts[place].cash)
+      guard size > 0 else { continue }
       outcome.liquidated += 1
-      outcome.forced += Int128(CascadeStudy.value(size, price))
+      outcome.forced += Int128(size)
       accounts[place].size -= size
       accounts[place].cash += sell(size)
+    }
+  }
+
+  /// The same for bidders who took too much.
+  private mutating func sellBidders() {
+    for place in bidders.indices {
+      let size = surplus(bidders[place].size, cash: bidders[place].cash)
+      guard size > 0 else { continue }
+      outcome.forced += Int128(size)
+      outcome.forcedOfBidders += Int128(size)
+      bidders[place].size -= size
+      bidders[place].cash += sell(size)
     }
   }
 
@@ -183,25 +190,27 @@ struct CascadeStudy {
     for place in accounts.indices {
       let account = accounts[place]
       guard account.size > 0 else { continue }
-      let marked = equity(account)
-      let net = marked - requirement(account.size, parameters.maintenance)
-      let figures = PortfolioAuction.Figures(
-        marked: Money(raw: marked), net: Money(raw: net), reserved: .zero)
+      let value = CascadeStudy.value(account.size, price)
+      let marked = account.cash + value
+      let net = marked - CascadeStudy.share(value, parameters.maintenance)
       guard net < 0 || account.auctionSince != nil else { continue }
+      let figures = PortfolioAuction.Figures(
+        marked: Money(raw: marked), net: Money(raw: net),
+        reserved: Money(raw: account.reserved))
       let elapsed = time - (account.auctionSince ?? time)
       guard try figures.phase(terms, elapsed: elapsed) != .over else {
         accounts[place].auctionSince = nil
+        accounts[place].reserved = 0
         continue
       }
-      let value = Money(raw: CascadeStudy.value(account.size, price))
       // What is under auction in this step; freed at its end, since price and size change.
-      let admitted = caps.admit(value, to: 0, least: .zero)
+      let admitted = caps.admit(Money(raw: value), to: 0, least: .zero)
       guard admitted.raw > 0 else { continue }
       if account.auctionSince == nil {
         accounts[place].auctionSince = time
         outcome.liquidated += 1
       }
-      let part = Int64(Int128(admitted.raw) * Int128(Ratio.scale) / Int128(value.raw))
+      let part = Int64(Int128(admitted.raw) * Int128(Ratio.scale) / Int128(value))
       try offer(place, figures, elapsed: elapsed, partMax: part, terms)
     }
     caps.release(caps.total, from: 0)
@@ -246,7 +255,8 @@ struct CascadeStudy {
       let fraction = Ratio(raw: part)
       let size = Int64(Int128(before.size) * Int128(part) / Int128(Ratio.scale))
       let cash = Int64(
-        (Int128(before.cash) * Int128(part)).divided(by: Int128(Ratio.scale), rounding: .down))
+        (Int128(before.cash - before.reserved) * Int128(part)).divided(
+          by: Int128(Ratio.scale), rounding: .down))
       let cost =
         isInsolvent
         ? try PortfolioAuction.insolventCost(
@@ -254,11 +264,12 @@ struct CascadeStudy {
         : try PortfolioAuction.cost(figures, discount: discount, fraction: fraction)
       accounts[place].size -= size
       accounts[place].cash += cost.received.raw - cash
+      accounts[place].reserved += cost.received.raw
       bidders[number].size += size
       bidders[number].cash += cash - cost.paid.raw
       fund -= cost.fund.raw
       rounding += Int128(cost.paid.raw) + Int128(cost.fund.raw) - Int128(cost.received.raw)
-      outcome.forced += Int128(CascadeStudy.value(size, price))
+      outcome.forced += Int128(size)
     }
   }
 
