@@ -41,6 +41,7 @@ struct ActionReader: Sendable {
     ("add_key", ["key", "instrument", "key_expires_ms"]),
     ("revoke_key", ["key"]),
     ("index", ["underlying", "price", "time_ms", "sequence"]),
+    ("impact", ["instrument", "price", "time_ms", "sequence"]),
     (
       "surface",
       [
@@ -122,6 +123,11 @@ struct ActionReader: Sendable {
     case "index":
       return .index(
         underlying: try underlying(fields), price: try fields.unit("price"),
+        time: Timestamp(raw: try fields.integer("time_ms")),
+        sequence: try fields.integer("sequence"))
+    case "impact":
+      return .impact(
+        instrument: try instrument(fields), price: try fields.unit("price"),
         time: Timestamp(raw: try fields.integer("time_ms")),
         sequence: try fields.integer("sequence"))
     case "surface": return try surface(fields)

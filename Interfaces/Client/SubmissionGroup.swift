@@ -99,7 +99,7 @@ extension Action {
     case .block: ActionKind.block.recordCount
     case .order, .replace, .cancel, .cancelClient, .cancelOrders, .addKey, .revokeKey, .withdraw,
       .deposit,
-      .release, .index, .halt:
+      .release, .index, .impact, .halt:
       1
     }
   }

@@ -322,6 +322,7 @@ extension Constants {
     }
     guard (1...1_000_000_000).contains(maintenanceFactor), (0...1_000_000_000).contains(closeBand)
     else { return "maintenance_factor or close_band" }
+    guard (0...1_000_000_000).contains(fundingRateMax) else { return "funding_rate_max" }
     return nil
   }
 }

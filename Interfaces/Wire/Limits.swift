@@ -76,9 +76,10 @@ public struct Constants: FlatRecord, Hashable {
   public var witnessQuorum: Int64 = 0
   /// The least withdrawal of the quote asset, in its units: each is a record for ever.
   public var withdrawalMin: Int64 = 1_000_000
+  /// The highest funding rate of eight hours either way, 1e-9.
+  public var fundingRateMax: Int64 = 7_500_000
   private var reserved: Bytes32 = .zero
   private var reserved2: Int64 = 0
-  private var reserved3: Int64 = 0
 
   public static let empty = Constants()
   public init() {}
@@ -88,7 +89,7 @@ public struct Constants: FlatRecord, Hashable {
   public static let largest: Int64 = 100_000_000_000_000_000
 
   var isCanonical: Bool {
-    reserved.isZero && reserved2 == 0 && reserved3 == 0
+    reserved.isZero && reserved2 == 0
   }
 
   /// Name and place of every constant, as `genesis.json` spells them.
@@ -106,7 +107,7 @@ public struct Constants: FlatRecord, Hashable {
       ("deposits_total_max", \.depositsTotalMax), ("oracle_quorum", \.oracleQuorum),
       ("oracle_staleness_ms", \.oracleStaleness), ("maintenance_factor", \.maintenanceFactor),
       ("close_band", \.closeBand), ("witness_quorum", \.witnessQuorum),
-      ("withdrawal_min", \.withdrawalMin),
+      ("withdrawal_min", \.withdrawalMin), ("funding_rate_max", \.fundingRateMax),
     ]
   }
 

@@ -14,6 +14,8 @@ public import Primitives
   case insurance = 8
   /// An account fell below maintenance, or rose above initial margin again.
   case restriction = 9
+  /// A position's funding since it was last booked.
+  case funding = 10
 }
 
 /// Why clearing did not carry an instruction out.

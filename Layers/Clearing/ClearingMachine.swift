@@ -43,10 +43,13 @@ public struct ClearingMachine: ~Copyable {
   var withdrawals = Pool<WithdrawalRecord>()
   var proposals = Pool<ProposalRecord>()
   var status = Pool<StatusRecord>(capacity: 1)
+  var perpetuals = Pool<PerpetualRecord>()
 
   // Derived from the facts.
   var owners: [PublicKey: AccountID] = [:]
   var freePositions = SlotBitmap()
+  /// By instrument: its slot among the perpetuals, or −1.
+  var perpetualSlots: [Int] = []
   var table = RiskTable()
   var accountTree = AccountTree()
   var trees = ClearingTrees()
@@ -82,7 +85,10 @@ public struct ClearingMachine: ~Copyable {
     for owner in genesis.accounts { openAccount(owner) }
     opened = []
     for _ in genesis.assets { funds.append(FundRecord()) }
-    for instrument in genesis.instruments { instruments.append(instrument) }
+    for instrument in genesis.instruments {
+      instruments.append(instrument)
+      openPerpetual(instrument)
+    }
     for underlying in genesis.underlyings.indices {
       indices.append(
         IndexEntry(
@@ -118,9 +124,12 @@ public struct ClearingMachine: ~Copyable {
     let sizeBefore = log.size
     let rootBefore = log.root
     do {
+      let last = status[0].time
       status[0].time = header.time
       activateProposals()
+      try runFunding(since: last)
       try book(body)
+      samplePremiums()
       try settleExpiries()
       try watchMargin(credit: header.creditBatch)
     } catch {
@@ -214,6 +223,9 @@ public struct ClearingMachine: ~Copyable {
     case .deposit:
       record.id < genesis.assets.count && genesis.assets[Int(record.id)].custodian == account
     case .release: genesis.assets.contains { $0.custodian == account }
+    case .index where record.a == 1:
+      record.id < instruments.count && instruments[Int(record.id)].kind == .perpetual
+        && genesis.publishers.contains(account)
     case .index, .surface:
       record.id < genesis.underlyings.count && genesis.publishers.contains(account)
     case .list, .halt: genesis.governance.contains(account)

@@ -14,6 +14,7 @@ struct ClearingTrees: ~Copyable {
   var withdrawals = PoolTree(recordsPerPage: 1)
   var proposals = PoolTree(recordsPerPage: 1)
   var status = PoolTree(recordsPerPage: 1)
+  var perpetuals = PoolTree(recordsPerPage: 1)
   /// SHA-256 of the constants and the rule set.
   var constants: Digest = .zero
 
@@ -31,6 +32,7 @@ extension ClearingMachine {
     static let instruments = 1
     static let oracle = 2
     static let parameters = 3
+    static let perpetuals = 4
     static let funds = 5
     static let withdrawals = 7
     static let status = 15
@@ -43,6 +45,7 @@ extension ClearingMachine {
     roots[RootPlace.instruments] = trees.instruments.root()
     roots[RootPlace.oracle] = trees.oracleRoot()
     roots[RootPlace.parameters] = trees.parametersRoot()
+    roots[RootPlace.perpetuals] = trees.perpetuals.root()
     roots[RootPlace.funds] = trees.funds.root()
     roots[RootPlace.withdrawals] = trees.withdrawals.root()
     roots[RootPlace.status] = trees.status.root()
@@ -61,6 +64,7 @@ extension ClearingMachine {
     trees.withdrawals.refresh(withdrawals)
     trees.proposals.refresh(proposals)
     trees.status.refresh(status)
+    trees.perpetuals.refresh(perpetuals)
     for entry in body.accounts { hash(entry.account) }
   }
 
@@ -81,6 +85,7 @@ extension ClearingMachine {
     trees.withdrawals.rebuild(withdrawals)
     trees.proposals.rebuild(proposals)
     trees.status.rebuild(status)
+    trees.perpetuals.rebuild(perpetuals)
     accountTree = AccountTree()
     for index in 0..<accounts.count { hash(AccountID(UInt32(index))) }
     root = stateRoot()

@@ -5,7 +5,7 @@ import Wire
 
 /// An account's margin at the marks in force.
 public struct MarginFigures: Sendable {
-  /// Cash plus every position at its mark, less cost; rounded down.
+  /// Cash plus every position at its mark, less cost and funding not yet booked; rounded down.
   public let equity: Money
   /// Sum over underlyings of the worst scenario; rounded up.
   public let initial: Money
@@ -119,6 +119,7 @@ extension ClearingMachine {
       let slot = Int(next) - 1
       let (id, quantity) = (positions[slot].instrument, positions[slot].quantity)
       equity += (table.mark(id) * quantity).raw - Notional(positions[slot].cost).raw
+      equity -= accruedFunding(positions[slot])
       let underlying = instruments[id.index].underlying.index
       if seen >> UInt64(underlying) & 1 == 0 {
         seen |= 1 << UInt64(underlying)
@@ -167,6 +168,7 @@ extension ClearingMachine {
     forEachPosition(account) { _, position in
       let id = position.instrument
       equity += (table.mark(id) * position.quantity).raw - Notional(position.cost).raw
+      equity -= accruedFunding(position)
       table.add(id, position.quantity, to: &sums, instruments[id.index].underlying.index)
     }
     let all = UInt64.max >> UInt64(Limits.underlyingsMax - genesis.underlyings.count)

@@ -44,10 +44,12 @@ extension ClearingMachine {
     _ account: AccountID, _ instrument: Instrument, _ change: Quantity, _ money: Money, fee: Money
   ) throws(ArithmeticFailure) -> (Quantity, Money, Money) {
     let slot = positionSlot(account, instrument.id) ?? openPosition(account, instrument.id)
+    if instrument.kindCode == InstrumentKind.perpetual.rawValue { try bookFunding(slot) }
     let posting = try positions[slot].net(change, for: money, isOption: instrument.isOption)
     let quantity = positions[slot].quantity
     if quantity.raw.magnitude > instrument.positionMax.raw.magnitude { throw .overflow("position") }
     var cash = try accounts[account.index].cash.adding(posting.cash).subtracting(fee)
+    if instrument.kindCode == InstrumentKind.perpetual.rawValue { restartFunding(slot) }
     if quantity.raw == 0 {
       // A flat position keeps no cost: what is left of rounding goes to cash.
       cash = try cash.subtracting(positions[slot].cost)

@@ -14,7 +14,8 @@ extension ClearingMachine {
     var receipt = Receipt(.oracle)
     receipt.buyer = account
     receipt.id = submission.sequence
-    receipt.instrument = InstrumentID(UInt32(submission.underlying.raw))
+    receipt.instrument =
+      submission.perpetual ?? InstrumentID(UInt32(submission.underlying.raw))
     receipt.price = submission.price
     defer { receipts.write(record: receipt) }
     guard isInWindow(submission.time) else {
@@ -32,7 +33,7 @@ extension ClearingMachine {
       }
       submissions[slot] = submission
     } else {
-      guard submission.kind == SubmissionRecord.index || isListed(submission) else {
+      guard submission.kind != SubmissionRecord.surface || isListed(submission) else {
         receipt.code = ReceiptCode.surfaceRefused.rawValue
         return
       }
@@ -66,7 +67,9 @@ extension ClearingMachine {
     // The quorum's time: so many publishers stand behind something at least this new.
     let time = fresh.map(\.time).sorted(by: >)[quorum - 1]
     let price = fresh.map(\.price).sorted()[(fresh.count - 1) / 2]
-    if feed.kind == SubmissionRecord.index {
+    if let perpetual = feed.perpetual {
+      setImpact(of: perpetual, price, time)
+    } else if feed.kind == SubmissionRecord.index {
       set(IndexEntry(underlying: feed.underlying, price: price, time: time))
     } else {
       set(
@@ -105,6 +108,11 @@ extension ClearingMachine {
 }
 
 extension SubmissionRecord {
+  /// The perpetual of an impact price.
+  var perpetual: InstrumentID? {
+    kind == SubmissionRecord.impact ? InstrumentID(UInt32(truncatingIfNeeded: expiry.raw)) : nil
+  }
+
   func isSameFeed(as other: SubmissionRecord) -> Bool {
     underlying == other.underlying && kind == other.kind && expiry == other.expiry
   }

@@ -30,8 +30,7 @@ struct PositionRecord: FlatRecord {
   var cost: Money = .zero
   var next: UInt32 = 0
   var isUsed: UInt32 = 0
-  /// Funding index at the last change of quantity and what was booked since: the seam of funding,
-  /// zero today.
+  /// Of a perpetual: the funding index at the last change of quantity, and what was booked since.
   var fundingIndexLow: UInt64 = 0
   var fundingIndexHigh: Int64 = 0
   var fundingBooked: Money = .zero
@@ -62,7 +61,9 @@ struct FundRecord: FlatRecord {
   var withdrawals: Int64 = 0
   /// The custodian's highest reference credited.
   var lastReference: UInt64 = 0
-  var reserved: UInt64 = 0
+  /// Funding booked from who pays, less what was booked to who receives: stands in for who was not
+  /// yet booked, and keeps the remainders of roundings against users.
+  var funding: Int64 = 0
 
   static let empty = FundRecord()
 }
@@ -72,19 +73,44 @@ struct SubmissionRecord: FlatRecord {
   /// Place in the genesis list of publishers.
   var publisher: UInt32 = 0
   var underlying = UnderlyingID(0)
-  /// 1 index, 2 surface.
+  /// 1 index, 2 surface, 3 impact.
   var kind: UInt16 = 0
-  /// Of a surface.
+  /// Of a surface; of an impact price the number of the perpetual.
   var expiry: Timestamp = .zero
   var sequence: UInt64 = 0
   var time: Timestamp = .zero
-  /// Index or forward.
+  /// Index, forward or impact price.
   var price: Price = .zero
   var parameters: SurfaceParameters = .empty
 
   static let empty = SubmissionRecord()
   static let index: UInt16 = 1
   static let surface: UInt16 = 2
+  static let impact: UInt16 = 3
+}
+
+/// A perpetual's funding: 552 bytes, in the order of listing.
+struct PerpetualRecord: FlatRecord {
+  var instrument = InstrumentID(0)
+  var reserved: UInt32 = 0
+  /// What a quorum said last of the book's impact price.
+  var impact: Price = .zero
+  var impactTime: Timestamp = .zero
+  /// The last minute since 1970 that was sampled, or passed without a sample.
+  var minute: Int64 = 0
+  /// Bit p: a premium stands at place p.
+  var present: UInt64 = 0
+  /// Premiums by minute modulo 60.
+  var premiums = InlineArray<60, Ratio>(repeating: .zero)
+  /// In force until the next sample.
+  var rate: Ratio = .zero
+  /// Cumulative funding of a contract, quote at 1e-18, and the remainder of its last growth.
+  var indexLow: UInt64 = 0
+  var indexHigh: Int64 = 0
+  var remainder: Int64 = 0
+
+  static let empty = PerpetualRecord()
+  static let sampleCount = 60
 }
 
 /// A withdrawal and where it stands: 88 bytes; its slot is its id.

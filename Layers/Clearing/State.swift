@@ -21,6 +21,7 @@ extension ClearingMachine: PooledState {
     try visitor.visit(&withdrawals)
     try visitor.visit(&proposals)
     try visitor.visit(&status)
+    try visitor.visit(&perpetuals)
   }
 
   /// Rebuilds all derived state after the pools were loaded, and checks the root.
@@ -48,6 +49,8 @@ extension ClearingMachine: PooledState {
     for slot in 0..<positions.count where positions[slot].isUsed == 0 { freePositions.free(slot) }
     restricted = (0..<accounts.count).filter { accounts[$0].isRestricted }
       .map { AccountID(UInt32($0)) }
+    perpetualSlots = []
+    for slot in 0..<perpetuals.count { notePerpetual(perpetuals[slot].instrument, slot) }
     reprice()
   }
 
@@ -124,6 +127,9 @@ extension ClearingMachine: PooledState {
     let fund = funds[asset.index]
     return (fund.insurance, fund.fees, fund.rounding, fund.deposits, fund.withdrawals)
   }
+
+  /// Funding booked and not yet passed on, with its dust.
+  public var fundingHeld: Int64 { funds[0].funding }
 
   public var tradeCount: UInt64 { status[0].trades }
 

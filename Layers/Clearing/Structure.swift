@@ -1,5 +1,6 @@
 import Instruments
 import Primitives
+import Risk
 import Wire
 
 extension ClearingMachine {
@@ -20,7 +21,7 @@ extension ClearingMachine {
         instruments[slot].fault == nil
       else { return "instrument \(slot)" }
     }
-    if let fault = figureFault() ?? decisionFault() { return fault }
+    if let fault = figureFault() ?? decisionFault() ?? perpetualFault() { return fault }
     for slot in 0..<slices.count
     where slices[slot].underlying.index >= genesis.underlyings.count {
       return "underlying of slice \(slot)"
@@ -44,8 +45,9 @@ extension ClearingMachine {
     for asset in 0..<funds.count {
       let fund = funds[asset]
       guard fund.insurance >= 0, fund.deposits >= 0, fund.withdrawals >= 0,
-        [fund.insurance, fund.fees, fund.rounding, fund.deposits, fund.withdrawals]
-          .allSatisfy(isModest)
+        [
+          fund.insurance, fund.fees, fund.rounding, fund.deposits, fund.withdrawals, fund.funding,
+        ].allSatisfy(isModest)
       else { return "fund of asset \(asset)" }
     }
     for index in 0..<accounts.count where !isModest(accounts[index].cash.raw) {
@@ -79,6 +81,29 @@ extension ClearingMachine {
       }
     }
     return nil
+  }
+
+  /// Every perpetual has its record, in the order of listing, and figures that a growth may follow.
+  private func perpetualFault() -> String? {
+    var slot = 0
+    for index in 0..<instruments.count where instruments[index].kind == .perpetual {
+      guard slot < perpetuals.count else { return "a perpetual without a record" }
+      let record = perpetuals[slot]
+      guard record.instrument.index == index, record.reserved == 0, record.impact.raw >= 0,
+        record.present >> UInt64(PerpetualRecord.sampleCount) == 0,
+        (0...Timestamp.latest.raw / 60_000).contains(record.minute),
+        record.rate.raw.magnitude <= genesis.constants.fundingRateMax.magnitude,
+        (0..<CumulativeIndex.fundingPeriod).contains(record.remainder)
+      else { return "perpetual \(slot)" }
+      slot += 1
+    }
+    for slot in 0..<submissions.count where submissions[slot].kind == SubmissionRecord.impact {
+      let number = submissions[slot].expiry.raw
+      guard (0..<Int64(instruments.count)).contains(number),
+        instruments[Int(number)].kind == .perpetual
+      else { return "perpetual of submission \(slot)" }
+    }
+    return slot == perpetuals.count ? nil : "a record of no perpetual"
   }
 
   /// A slot on no list holds nothing: no root would cover it.

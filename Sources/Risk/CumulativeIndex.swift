@@ -9,7 +9,7 @@ public struct CumulativeIndex: Hashable, Sendable {
   /// Rounded down; the same for those who pay and those who receive, so it makes no dust.
   public private(set) var value: Int128 = 0
   /// Of the last division, in parts of `divisor`.
-  private var remainder: Int128 = 0
+  public private(set) var remainder: Int128 = 0
   private let multiplier: Int128
   private let divisor: Int128
 
@@ -24,6 +24,14 @@ public struct CumulativeIndex: Hashable, Sendable {
   /// Quote per contract: rate (1e-9 for 8 h) × price (1e-8) × ms ÷ 28.8e6 ms is 1e-17 ÷ 28.8e6.
   public static let funding = CumulativeIndex(
     multiplier: 10, divisor: Int128(CumulativeIndex.fundingPeriod))
+
+  /// An index of funding as it was kept.
+  public static func funding(value: Int128, remainder: Int128) -> CumulativeIndex {
+    var index = funding
+    index.value = value
+    index.remainder = remainder
+    return index
+  }
 
   /// Quote per quote of debt: rate (1e-9 a year) × ms ÷ the year.
   public static let interest = CumulativeIndex(
@@ -64,6 +72,12 @@ public struct IndexedHolding: Hashable, Sendable {
   public private(set) var booked: Money = .zero
 
   public init(at index: CumulativeIndex) { opened = index.value }
+
+  /// A holding as it was kept.
+  public init(opened: Int128, booked: Money) {
+    self.opened = opened
+    self.booked = booked
+  }
 
   /// Holding × 1e-18 in one unit of money: quantities count in 1e-8, debts in 1e-6.
   private static let perContractMoney: Int128 = 100_000_000_000_000_000_000
@@ -112,16 +126,22 @@ public enum RunningRate {
 
   /// (max(bid − index, 0) − max(index − ask, 0)) ÷ index of impact prices at a governed notional,
   /// towards zero; zero when either side is thinner (nil) (field.md 2.11, quant.md 2).
-  public static func premium(bid: Price?, ask: Price?, index: Price) throws(ArithmeticFailure)
-    -> Ratio
-  {
-    precondition(index.raw > 0)
+  public static func premium(bid: Price?, ask: Price?, index: Price) -> Ratio {
     guard let bid, let ask else { return .zero }
     let above = max(0, Int128(bid.raw) - Int128(index.raw))
     let below = max(0, Int128(index.raw) - Int128(ask.raw))
-    let premium = (above - below) * Int128(Ratio.scale) / Int128(index.raw)
-    guard let raw = Int64(exactly: premium) else { throw .overflow("premium") }
-    return Ratio(raw: raw)
+    return premium(above - below, index)
+  }
+
+  /// The same of the index held between impact bid and impact ask, as publishers say it.
+  public static func premium(impact: Price, index: Price) -> Ratio {
+    premium(Int128(impact.raw) - Int128(index.raw), index)
+  }
+
+  /// What passes a ratio is held to it; every cap is far below.
+  private static func premium(_ gap: Int128, _ index: Price) -> Ratio {
+    precondition(index.raw > 0)
+    return Ratio(raw: Int64(clamping: gap * Int128(Ratio.scale) / Int128(index.raw)))
   }
 
   /// The mean of the samples without the `trim` highest and lowest of each hundred, towards zero,

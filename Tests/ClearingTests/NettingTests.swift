@@ -23,6 +23,7 @@ import class Foundation.ProcessInfo
     check(WithdrawalRecord.self, 88)
     check(ProposalRecord.self, 192)
     check(StatusRecord.self, 64)
+    check(PerpetualRecord.self, 552)
   }
 
   /// One trade, in figures a test can shuffle.

@@ -40,6 +40,16 @@ import Wire
     owner: digest(0x11), cash: Money(raw: -2), flags: 1, firstPosition: 3, firstBalance: 4,
     positionCount: 5, opened: 6, closing: 7)
 
+  private static var perpetual: PerpetualRecord {
+    var record = PerpetualRecord(
+      instrument: InstrumentID(1), impact: Price(raw: 2), impactTime: Timestamp(raw: 3),
+      minute: 4, present: 5, rate: Ratio(raw: 9), indexLow: 10, indexHigh: -11, remainder: 12)
+    record.premiums[0] = Ratio(raw: 6)
+    record.premiums[58] = Ratio(raw: 7)
+    record.premiums[59] = Ratio(raw: -8)
+    return record
+  }
+
   private static var rows: [Row] {
     let terms = TestWorld.instruments()[2]
     return [
@@ -53,12 +63,13 @@ import Wire
         "position",
         PositionRecord(
           account: AccountID(1), instrument: InstrumentID(2), quantity: Quantity(raw: -3),
-          cost: Money(raw: 4), next: 5, isUsed: 1)
+          cost: Money(raw: 4), next: 5, isUsed: 1, fundingIndexLow: 6, fundingIndexHigh: -7,
+          fundingBooked: Money(raw: 8))
       ) {
         for word in [1, 2] as [UInt32] { $0.write(word) }
         for word in [-3, 4] as [Int64] { $0.write(word) }
         for word in [5, 1] as [UInt32] { $0.write(word) }
-        $0.pad(24)
+        for word in [6, -7, 8] as [Int64] { $0.write(word) }
       },
       Row(
         "balance",
@@ -74,10 +85,10 @@ import Wire
       Row(
         "fund",
         FundRecord(
-          insurance: 1, fees: 2, rounding: -3, deposits: 4, withdrawals: 5, lastReference: 6)
+          insurance: 1, fees: 2, rounding: -3, deposits: 4, withdrawals: 5, lastReference: 6,
+          funding: -7)
       ) {
-        for word in [1, 2, -3, 4, 5, 6] as [Int64] { $0.write(word) }
-        $0.pad(8)
+        for word in [1, 2, -3, 4, 5, 6, -7] as [Int64] { $0.write(word) }
       },
       Row(
         "submission",
@@ -129,6 +140,12 @@ import Wire
         $0.write(UInt64(3))
         for word in [4, 5] as [UInt32] { $0.write(word) }
         $0.pad(24)
+      },
+      Row("perpetual", perpetual) {
+        for word in [1, 0] as [UInt32] { $0.write(word) }
+        for word in [2, 3, 4, 5, 6] as [Int64] { $0.write(word) }
+        $0.pad(57 * 8)
+        for word in [7, -8, 9, 10, -11, 12] as [Int64] { $0.write(word) }
       },
       leaf,
     ]

@@ -54,11 +54,14 @@ struct Medley: ~Copyable {
 
   static let clients = 6
   static let sessionKeys = 4
+  /// How much longer than usual a batch lasts.
+  private let pace: Int64
 
-  init(seed: UInt64) {
+  init(seed: UInt64, pace: Int64 = 1) {
+    self.pace = pace
     genesis = TestWorld.genesis(
       clients: Medley.clients,
-      instruments: TestWorld.instruments(expiry: 60_000, priceBand: 8_000_000))
+      instruments: TestWorld.instruments(expiry: 60_000 * pace, priceBand: 8_000_000))
     execution = ExecutionMachine(genesis: genesis)
     clearing = ClearingMachine(genesis: genesis)
     generator = Generator(seed: seed)
@@ -94,7 +97,7 @@ struct Medley: ~Copyable {
     results.append(try clearing.apply(header, try BatchBody(body)))
     clearing.seal()
     batches.append((header, body))
-    time = Timestamp(raw: time.raw + 100 + Int64(generator.below(1_500)))
+    time = Timestamp(raw: time.raw + pace * (100 + Int64(generator.below(1_500))))
   }
 
   private mutating func send(_ account: AccountID, _ actions: [Action], by key: PublicKey? = nil) {
@@ -109,7 +112,7 @@ struct Medley: ~Copyable {
 
   private mutating func traffic(_ number: Int) {
     if number == 0 { fund() }
-    if number == 0 || generator.chance(70) { oracle() }
+    if number == 0 || pace > 1 || generator.chance(70) { oracle() }
     if generator.chance(25) { govern() }
     if generator.chance(20), clearing.withdrawals.count > 0 {
       send(
@@ -179,6 +182,10 @@ struct Medley: ~Copyable {
         .index(
           underlying: UnderlyingID(1), price: Price(raw: price * Price.scale / 10), time: time,
           sequence: sequence),
+        .impact(
+          instrument: InstrumentID(UInt32(pace > 1 ? 0 : generator.pick([0, 0, 4, 5]))),
+          price: Price(raw: price * Price.scale + generator.within(-500_000_000...900_000_000)),
+          time: time, sequence: sequence),
       ]
       var smile = TestWorld.smile(time: max(60_000, expiry.raw - time.raw))
       smile.a += generator.within(0...1_000)
@@ -338,6 +345,17 @@ struct Medley: ~Copyable {
     for kind in ActionKind.allCases {
       #expect(medley.accepted[Int(kind.rawValue)] > 0, "seed \(seed): no \(kind) was accepted")
     }
+    let file = rangeFile(medley.genesis, medley.batches, medley.results)
+    guard let (code, text) = try verdict(file) else { return }
+    #expect(code == 0, "seed \(seed): \(text)")
+  }
+
+  @Test("it finds the funding of hours the same", arguments: [611, 612] as [UInt64])
+  func funding(seed: UInt64) throws {
+    var medley = Medley(seed: seed, pace: 40)
+    for number in 0..<160 { try medley.step(number) }
+    let bookings = medley.results.flatMap { House.receipts($0) }.count { $0.kind == .funding }
+    #expect(bookings > 20, "seed \(seed): \(bookings) bookings")
     let file = rangeFile(medley.genesis, medley.batches, medley.results)
     guard let (code, text) = try verdict(file) else { return }
     #expect(code == 0, "seed \(seed): \(text)")

@@ -119,6 +119,11 @@ import Wire
         underlying: UnderlyingID(1), price: Price(raw: 200_001_000_000),
         time: Timestamp(raw: 1_767_225_600_001), sequence: 4)),
     Row(
+      #""action":"impact","instrument":"BTC-PERP","price":"68000.5","time_ms":"5","sequence":"6""#,
+      .impact(
+        instrument: perpetual, price: Price(raw: 6_800_050_000_000), time: Timestamp(raw: 5),
+        sequence: 6)),
+    Row(
       #""action":"surface","underlying":"BTC","expiry_ms":"1774598400000","forward":"68000","a":"0.01","b":"0.1","rho":"-0.3","m":"0","sigma":"0.2","time_ms":"1","sequence":"1""#,
       .surface(
         underlying: UnderlyingID(0), expiry: Timestamp(raw: 1_774_598_400_000),

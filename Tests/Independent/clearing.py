@@ -14,13 +14,15 @@ class Clearing(Market):
         self.accounts, self.by_owner = [], {}
         self.batch, self.time, self.trades = 0, genesis.start, 0
         self.settling_from = self.watch_from = 0
-        self.funds = [Row(insurance=0, fees=0, rounding=0, deposits=0, withdrawals=0, reference=0)
+        self.funds = [Row(insurance=0, fees=0, rounding=0, deposits=0, withdrawals=0, reference=0, funding=0)
                       for _ in genesis.assets]
         self.submissions, self.withdrawals, self.proposals, self.slice_order = [], [], [], []
         self.pools = {name: Pool(size) for name, size in (
             ("instruments", 128), ("indices", 24), ("slices", 72), ("submissions", 80), ("proposals", 192), ("funds", 56),
-            ("withdrawals", 88), ("status", 64))}
-        self.tree = Tree()
+            ("withdrawals", 88), ("status", 64), ("perpetuals", 552))}
+        self.tree, self.perpetuals = Tree(), {}
+        for i in self.instruments:
+            self.open_perpetual(i)
         self.begin()
         for owner in genesis.accounts:
             self.open_account(owner)
@@ -34,7 +36,8 @@ class Clearing(Market):
 
     def open_account(self, owner):
         number = len(self.accounts)
-        self.accounts.append(Row(owner=owner, cash=0, flags=0, opened=self.batch, closing=NONE, positions={}, balances={}))
+        self.accounts.append(Row(owner=owner, cash=0, flags=0, opened=self.batch, closing=NONE, positions={}, balances={},
+                                 funding={}))
         self.by_owner[owner] = number
         self.opened.append((number, owner))
         self.hit.accounts.add(number)
@@ -50,7 +53,8 @@ class Clearing(Market):
             return sha(tag(name), struct.pack("<I", len(rows)), *rows) if rows else ZERO
         a = self.accounts[number]
         balances = [struct.pack("<Hq", asset, a.balances[asset]) for asset in sorted(a.balances)]
-        positions = [struct.pack("<Iqq24x", i, *a.positions[i]) for i in sorted(a.positions)]
+        positions = [struct.pack("<Iqq16sq", i, *a.positions[i], a.funding[i][0].to_bytes(16, "little", signed=True),
+                                 a.funding[i][1]) for i in sorted(a.positions)]
         return merkle(8, [chunk(a.cash), digest("novate/balances/1", balances), digest("novate/positions/1", positions),
                           chunk(a.flags, a.closing), chunk(number), a.owner, chunk(a.opened), ZERO])
 
@@ -64,12 +68,16 @@ class Clearing(Market):
                                 for s in self.submissions],
                 "proposals": [struct.pack("<32sHHIQIHHq128s", p.digest, p.kind, p.opener, p.approvals, p.effective,
                                           p.subject, p.done, p.halted, p.opened, p.terms) for p in self.proposals],
-                "funds": [struct.pack("<5qQ8x", f.insurance, f.fees, f.rounding, f.deposits, f.withdrawals, f.reference)
+                "funds": [struct.pack("<5qQq", f.insurance, f.fees, f.rounding, f.deposits, f.withdrawals, f.reference, f.funding)
                           for f in self.funds],
                 "withdrawals": [struct.pack("<IHHqQ32s32s", w.account, w.asset, w.state, w.amount, w.batch, w.destination,
                                             w.reference) for w in self.withdrawals],
                 "status": [struct.pack("<QqIIQII24x", self.batch, self.time, 1, 0, self.trades, self.settling_from,
-                                      self.watch_from)]}
+                                      self.watch_from)],
+                "perpetuals": [struct.pack("<IIqqqQ", i, 0, *p.impact, p.minute, sum(1 << n for n in p.samples))
+                               + struct.pack("<60q", *(p.samples.get(n, 0) for n in range(60)))
+                               + struct.pack("<q16sq", p.rate, p.index.to_bytes(16, "little", signed=True), p.rest)
+                               for i, p in self.perpetuals.items()]}
         for name, records in rows.items():
             pool = self.pools[name]
             for slot, record in enumerate(records):
@@ -80,7 +88,8 @@ class Clearing(Market):
         parameters = sha(sha(self.genesis.constants, self.genesis.rules), root["proposals"])
         places = [ZERO] * 16
         places[0], places[1], places[2], places[3] = self.tree.root(), root["instruments"], oracle, parameters
-        places[5], places[7], places[15] = root["funds"], root["withdrawals"], root["status"]
+        places[4], places[5], places[7], places[15] = (root["perpetuals"], root["funds"], root["withdrawals"],
+                                                           root["status"])
         return merkle(16, places), oracle, parameters
 
     # 9.3
@@ -90,8 +99,9 @@ class Clearing(Market):
         time, = struct.unpack_from("<q", header, 48)
         credit, = struct.unpack_from("<Q", header, 152)
         self.begin()
-        self.time = time
+        last, self.time = self.time, time
         self.activate()
+        self.run_funding(last)
         for event in events:
             if event[0] == 1:
                 self.novate(*struct.unpack("<BBBxIQIIqqQQ8x", event)[1:9])
@@ -100,6 +110,7 @@ class Clearing(Market):
                 action = Action(bundles[place], record, 96 + 64 * record)
                 need(action.kind == kind, "instruction")
                 self.carry_out(action, account)
+        self.sample_premiums()
         self.expire()
         self.watch_margin(credit)
         self.conserve()
@@ -130,6 +141,7 @@ class Clearing(Market):
     def net(self, account, instrument, change, flow, fee):
         a = self.accounts[account]
         q, c = a.positions.get(instrument.id, (0, 0))
+        self.fund_position(account, instrument.id)
         realised = 0
         if instrument.kind == 1:
             a.cash += flow
@@ -145,6 +157,7 @@ class Clearing(Market):
         q += change
         a.cash -= fee
         a.positions[instrument.id] = (q, c)
+        a.funding[instrument.id] = (self.perpetuals[instrument.id].index if instrument.kind == 3 else 0, 0)
         need(abs(q) <= 64 * instrument.size_max, "position limit")
         if q == 0:
             a.cash -= c
@@ -199,6 +212,8 @@ class Clearing(Market):
     def withdraw(self, r, account):
         a = self.accounts[account]
         self.hit.accounts.add(account)
+        for i in sorted(a.positions) if r.id == 0 else ():
+            self.fund_position(account, i)
         if (a.cash if r.id == 0 else a.balances.get(r.id, 0)) < r.x:
             return self.receipt(3, 11, buyer=account, numbers=(0, 0, r.x))
         cash = self.move(account, r.id, -r.x)
@@ -223,7 +238,8 @@ class Clearing(Market):
 
     def hear(self, r, signer):
         if r.kind == 9:
-            word = Row(feed=(r.id, 1, 0), time=r.y, price=r.x, svi=(0,) * 5)
+            feed = (self.instruments[r.id].underlying, 3, r.id) if r.a else (r.id, 1, 0)
+            word = Row(feed=feed, time=r.y, price=r.x, svi=(0,) * 5)
         else:
             forward, *svi = struct.unpack("<6q", r.data[32:80])
             word = Row(feed=(r.id, 2, r.x), time=r.y, price=forward, svi=tuple(svi))
@@ -255,6 +271,10 @@ class Clearing(Market):
         middle = (len(fresh) - 1) // 2
         price = sorted(s.price for s in fresh)[middle]
         underlying, kind, expiry = feed
+        if kind == 3:
+            if time >= self.perpetuals[expiry].impact[1]:
+                self.perpetuals[expiry].impact = (price, time)
+            return
         if kind == 1:
             old = self.indices[underlying]
             if time >= old[1] and old != (price, time):
@@ -272,6 +292,53 @@ class Clearing(Market):
             return
         self.slices[key] = value
         self.hit.slices.add(key)
+
+    # 9.13
+
+    def open_perpetual(self, instrument):
+        if instrument.kind == 3:
+            self.perpetuals[instrument.id] = Row(impact=(0, 0), minute=self.time // 60_000, samples={}, rate=0, index=0, rest=0)
+
+    def run_funding(self, last):
+        for i, p in self.perpetuals.items():
+            price = self.indices[self.instruments[i].underlying][0]
+            growth = p.rate * price * min(self.time - last, 60_000) * 10 + p.rest
+            p.index, p.rest = p.index + growth // 28_800_000, growth % 28_800_000
+
+    def sample_premiums(self):
+        minute, cap = self.time // 60_000, self.constant["funding_rate_max"]
+        for i, p in self.perpetuals.items():
+            underlying = self.instruments[i].underlying
+            price = self.indices[underlying][0]
+            if minute <= p.minute:
+                continue
+            for passed in range(max(p.minute, minute - 60) + 1, minute + 1):
+                p.samples.pop(passed % 60, None)
+            p.minute = minute
+            if self.is_fresh(underlying) and p.impact[0] > 0 and self.time - p.impact[1] <= self.constant["oracle_staleness_ms"]:
+                gap = (p.impact[0] - price) * ONE
+                p.samples[minute % 60] = min(abs(gap) // price, (1 << 63) - 1) * (1 if gap > 0 else -1)
+            kept = sorted(p.samples.values())
+            cut = len(kept) // 10
+            kept = kept[cut:len(kept) - cut] if len(kept) >= 30 else [0]
+            mean = abs(sum(kept)) // len(kept) * (1 if sum(kept) > 0 else -1)
+            p.rate = max(-cap, min(mean, cap))
+
+    def funding_due(self, account, instrument):
+        a = self.accounts[account]
+        if instrument not in self.perpetuals or instrument not in a.positions:
+            return 0
+        start, booked = a.funding[instrument]
+        return up(a.positions[instrument][0] * (self.perpetuals[instrument].index - start), 10 ** 20) - booked
+
+    def fund_position(self, account, instrument):
+        a, due = self.accounts[account], self.funding_due(account, instrument)
+        if due:
+            a.cash -= due
+            self.funds[0].funding += due
+            a.funding[instrument] = (a.funding[instrument][0], a.funding[instrument][1] + due)
+            self.hit.accounts.add(account)
+            self.receipt(10, 0, instrument, account, numbers=(0, a.positions[instrument][0], due, 0, 0, 0, 0, 0, 0, 0, a.cash))
 
     # 9.9
 
@@ -323,6 +390,7 @@ class Clearing(Market):
                 i = Instrument(p.terms)
                 i.id, i.listed = len(self.instruments), self.batch
                 self.instruments.append(i)
+                self.open_perpetual(i)
             else:
                 i = self.instruments[p.subject]
                 if not i.is_listed:
@@ -415,7 +483,7 @@ class Clearing(Market):
         equity, sums = a.cash * MONEY, {}
         for i in sorted(a.positions):
             q, c = a.positions[i]
-            equity += self.mark(i) * q - c * MONEY
+            equity += self.mark(i) * q - c * MONEY - self.funding_due(number, i) * MONEY
             total = sums.setdefault(self.instruments[i].underlying, [0] * 32)
             for s, unit in enumerate(self.units(i)):
                 total[s] += q * unit
@@ -474,7 +542,7 @@ class Clearing(Market):
         for asset, f in enumerate(self.funds):
             held_by = sum(a.cash - sum(c for _, c in a.positions.values()) if asset == 0 else a.balances.get(asset, 0)
                           for a in self.accounts)
-            need(held_by + f.insurance + f.fees + f.rounding == f.deposits - f.withdrawals, "conservation")
+            need(held_by + f.insurance + f.fees + f.rounding + f.funding == f.deposits - f.withdrawals, "conservation")
 
     def body(self):
         hit, a = self.hit, self.accounts

@@ -153,7 +153,7 @@ class Market:
         self.indices = [(0, 0) for _ in genesis.underlyings]
         self.slices = {}
         self.values, self.cache = [], {}
-        self.constant = dict(zip(CONSTANTS, struct.unpack("<18q", genesis.constants[:144])))
+        self.constant = dict(zip(CONSTANTS, struct.unpack(f"<{len(CONSTANTS)}q", genesis.constants[:8 * len(CONSTANTS)])))
 
     def reprice(self):
         self.values = []

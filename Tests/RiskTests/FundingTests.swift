@@ -117,15 +117,20 @@ import Testing
   }
 
   @Test("premium and rate by hand")
-  func premium() throws {
+  func premium() {
     let premium = { (bid: Int64?, ask: Int64?) in
-      try RunningRate.premium(bid: bid.map(price), ask: ask.map(price), index: price(1_000))
+      RunningRate.premium(bid: bid.map(price), ask: ask.map(price), index: price(1_000))
     }
-    #expect(try premium(1_010, 1_020) == percent(1))
-    #expect(try premium(980, 990) == percent(-1))
-    #expect(try premium(990, 1_010) == .zero)
-    #expect(try premium(nil, 990) == .zero)
-    #expect(try premium(1_010, nil) == .zero)
+    #expect(premium(1_010, 1_020) == percent(1))
+    #expect(premium(980, 990) == percent(-1))
+    #expect(premium(990, 1_010) == .zero)
+    #expect(premium(nil, 990) == .zero)
+    #expect(premium(1_010, nil) == .zero)
+    // The same as publishers say it: the index held between the two.
+    #expect(RunningRate.premium(impact: price(1_010), index: price(1_000)) == percent(1))
+    #expect(RunningRate.premium(impact: price(990), index: price(1_000)) == percent(-1))
+    #expect(
+      RunningRate.premium(impact: Price(raw: .max), index: Price(raw: 1)).raw == .max, "held")
     let flat = [Ratio](repeating: percent(1), count: 29)
     #expect(RunningRate.funding(of: flat, trim: 10, cap: percent(2)) == .zero, "one too few")
     #expect(RunningRate.funding(of: flat + [percent(1)], trim: 10, cap: percent(2)) == percent(1))

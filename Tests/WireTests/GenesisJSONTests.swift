@@ -45,7 +45,7 @@ import Wire
 
   static let golden = URL(filePath: #filePath).deletingLastPathComponent()
     .deletingLastPathComponent().appending(path: "Fixtures/Wire/genesis.json")
-  static let goldenHash = "915fca88fd5bcb2e261326461eecf48fff1776f1eb11f0d8ad31df11c2748723"
+  static let goldenHash = "7b839daa2bf7ab8d26ab70a77056f39b5bc1b56ced3e7c95303a3e411b90ad88"
 
   static func goldenBytes() throws -> [UInt8] { Array(try Data(contentsOf: golden)) }
 

@@ -271,7 +271,7 @@ import Testing
     Row("deposit without reference", "deposit") { $0.z = 0 },
     Row("asset of a release", "release") { $0.id = 1 }, Row("free index", "index") { $0.x = 0 },
     Row("index before time", "index") { $0.y = -1 },
-    Row("index without sequence", "index") { $0.z = 0 },
+    Row("index without sequence", "index") { $0.z = 0 }, Row("index of 2", "index") { $0.a = 2 },
     Row("underlying beyond 16 bits", "index") { $0.id = 1 << 20 },
     Row("tail of an index", "index") { $0.tail = Sample.digest(1) },
     Row("surface without expiry", "surface") { $0.x = 0 }, Row("halt 2", "halt") { $0.a = 2 },
