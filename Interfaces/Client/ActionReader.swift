@@ -52,7 +52,8 @@ struct ActionReader: Sendable {
       "list",
       [
         "instrument", "tick", "lot", "order_quantity_max", "price_max", "maker_fee", "taker_fee",
-        "price_band",
+        "price_band", "fee_tiers", "fee_tier_volume", "fee_tier_maker_step",
+        "fee_tier_taker_step",
       ]
     ),
     ("halt", ["instrument", "halted"]),
@@ -197,7 +198,12 @@ extension ActionReader {
       lot: try fields.unit("lot"), orderQuantityMax: try fields.unit("order_quantity_max"),
       priceMax: try fields.unit("price_max"), makerFee: try fields.unit("maker_fee"),
       takerFee: try fields.unit("taker_fee"),
-      priceBand: try fields.optionalUnit("price_band") ?? Listing.defaultPriceBand)
+      priceBand: try fields.optionalUnit("price_band") ?? Listing.defaultPriceBand,
+      tiers: FeeTiers(
+        count: try fields.optionalInteger("fee_tiers") ?? 0,
+        volume: try fields.optionalUnit("fee_tier_volume") ?? .zero,
+        makerStep: try fields.optionalInteger("fee_tier_maker_step") ?? 0,
+        takerStep: try fields.optionalInteger("fee_tier_taker_step") ?? 0))
     if let fault = terms.fault {
       throw .value("list", expected: "terms that can be listed", found: "\(fault)")
     }

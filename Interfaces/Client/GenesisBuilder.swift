@@ -63,6 +63,7 @@ public struct Listing: Sendable, Hashable {
   public var makerFee: Ratio
   public var takerFee: Ratio
   public var priceBand: Ratio
+  public var tiers: FeeTiers = .none
 
   /// The defaults: tick 0.1, lot 0.001, orders up to 10 000 contracts at up to 10 000 000, together
   /// a tenth of `Instrument.orderNotionalMax`; fees of 0.01 % and 0.03 %; a price band of half the
@@ -204,7 +205,7 @@ public struct GenesisBuilder: Sendable {
       id: id, underlying: UnderlyingID(UInt16(underlying)), name: listing.name,
       tick: listing.tick, lot: listing.lot, orderQuantityMax: listing.orderQuantityMax,
       priceMax: listing.priceMax, makerFee: listing.makerFee, takerFee: listing.takerFee,
-      priceBand: listing.priceBand)
+      priceBand: listing.priceBand, tiers: listing.tiers)
   }
 
   private var isName: Bool {

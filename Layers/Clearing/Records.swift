@@ -4,7 +4,7 @@ import Wire
 
 // The records of clearing's state: facts only, nothing that depends on a price.
 
-/// One account: 72 bytes. Lists are slot numbers plus one.
+/// One account: 88 bytes. Lists are slot numbers plus one.
 struct AccountRecord: FlatRecord {
   var owner: PublicKey = .zero
   var cash: Money = .zero
@@ -16,8 +16,13 @@ struct AccountRecord: FlatRecord {
   var opened: UInt64 = 0
   /// The batch of the last close directive not yet seen adopted; all ones for none.
   var closing: UInt64 = .max
+  /// What it traded, fading by a thirtieth a day, as of the day since 1970 that stands behind it.
+  var volume: Money = .zero
+  var volumeDay: Int64 = 0
 
   static let empty = AccountRecord()
+  /// No volume counts further: far from the end of Int64.
+  static let volumeMax: Int64 = 1 << 60
   var isRestricted: Bool { AccountFlags(rawValue: flags).contains(.reduceOnly) }
 }
 

@@ -94,6 +94,8 @@ extension ClearingMachine: PooledState {
     public var owner: PublicKey
     public var cash: Money
     public var flags: AccountFlags
+    /// What fee tiers go by, as of its last fill.
+    public var volume: Money
     public var positions: [(instrument: Instrument, quantity: Quantity, cost: Money, mark: Price)]
     public var balances: [(asset: AssetID, amount: Amount)]
     public var margin: MarginFigures
@@ -104,7 +106,7 @@ extension ClearingMachine: PooledState {
     let record = accounts[account.index]
     var view = AccountView(
       owner: record.owner, cash: record.cash, flags: AccountFlags(rawValue: record.flags),
-      positions: [], balances: [], margin: margin(account))
+      volume: record.volume, positions: [], balances: [], margin: margin(account))
     forEachPosition(account) { _, position in
       view.positions.append(
         (

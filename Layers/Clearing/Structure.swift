@@ -53,6 +53,12 @@ extension ClearingMachine {
     for index in 0..<accounts.count where !isModest(accounts[index].cash.raw) {
       return "cash of account \(index)"
     }
+    for index in 0..<accounts.count
+    where !(0...AccountRecord.volumeMax).contains(accounts[index].volume.raw)
+      || !(0...Timestamp.latest.raw / 86_400_000).contains(accounts[index].volumeDay)
+    {
+      return "volume of account \(index)"
+    }
     for slot in 0..<positions.count
     where !isModest(positions[slot].quantity.raw) || !isModest(positions[slot].cost.raw) {
       return "figures of position \(slot)"

@@ -15,7 +15,7 @@ import class Foundation.ProcessInfo
     func check<Record: FlatRecord>(_: Record.Type, _ size: Int) {
       #expect(MemoryLayout<Record>.size == size && MemoryLayout<Record>.stride == size)
     }
-    check(AccountRecord.self, 72)
+    check(AccountRecord.self, 88)
     check(PositionRecord.self, 56)
     check(BalanceRecord.self, 24)
     check(FundRecord.self, 56)

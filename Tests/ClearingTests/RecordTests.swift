@@ -38,7 +38,7 @@ import Wire
 
   private static let account = AccountRecord(
     owner: digest(0x11), cash: Money(raw: -2), flags: 1, firstPosition: 3, firstBalance: 4,
-    positionCount: 5, opened: 6, closing: 7)
+    positionCount: 5, opened: 6, closing: 7, volume: Money(raw: 8), volumeDay: 9)
 
   private static var perpetual: PerpetualRecord {
     var record = PerpetualRecord(
@@ -57,7 +57,7 @@ import Wire
         $0.write(digest(0x11))
         $0.write(Int64(-2))
         for word in [1, 3, 4, 5] as [UInt32] { $0.write(word) }
-        for word in [6, 7] as [UInt64] { $0.write(word) }
+        for word in [6, 7, 8, 9] as [UInt64] { $0.write(word) }
       },
       Row(
         "position",
@@ -164,7 +164,7 @@ import Wire
     }
     let minusTwo = UInt64(bitPattern: -2)
     let left = SHA256.pair(
-      SHA256.pair(chunk(minusTwo), balances), SHA256.pair(positions, chunk(1, 7)))
+      SHA256.pair(chunk(minusTwo), balances), SHA256.pair(positions, chunk(1, 7, 8, 9)))
     let right = SHA256.pair(
       SHA256.pair(chunk(9), account.owner), SHA256.pair(chunk(6), .zero))
     return Row("account-leaf", bytes: Merkle.root(of: fields, width: 8).withBytes { $0.array }) {

@@ -61,7 +61,10 @@ struct Medley: ~Copyable {
     self.pace = pace
     genesis = TestWorld.genesis(
       clients: Medley.clients,
-      instruments: TestWorld.instruments(expiry: 60_000 * pace, priceBand: 8_000_000))
+      instruments: TestWorld.instruments(
+        expiry: 60_000 * pace, priceBand: 8_000_000,
+        tiers: FeeTiers(
+          count: 5, volume: Money(raw: 300 * Money.scale), makerStep: 30, takerStep: 60)))
     execution = ExecutionMachine(genesis: genesis)
     clearing = ClearingMachine(genesis: genesis)
     generator = Generator(seed: seed)

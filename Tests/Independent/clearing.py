@@ -37,7 +37,7 @@ class Clearing(Market):
     def open_account(self, owner):
         number = len(self.accounts)
         self.accounts.append(Row(owner=owner, cash=0, flags=0, opened=self.batch, closing=NONE, positions={}, balances={},
-                                 funding={}))
+                                 funding={}, volume=0, day=0))
         self.by_owner[owner] = number
         self.opened.append((number, owner))
         self.hit.accounts.add(number)
@@ -56,7 +56,7 @@ class Clearing(Market):
         positions = [struct.pack("<Iqq16sq", i, *a.positions[i], a.funding[i][0].to_bytes(16, "little", signed=True),
                                  a.funding[i][1]) for i in sorted(a.positions)]
         return merkle(8, [chunk(a.cash), digest("novate/balances/1", balances), digest("novate/positions/1", positions),
-                          chunk(a.flags, a.closing), chunk(number), a.owner, chunk(a.opened), ZERO])
+                          chunk(a.flags, a.closing, a.volume, a.day), chunk(number), a.owner, chunk(a.opened), ZERO])
 
     def roots(self):
         for number in self.hit.accounts:
@@ -129,14 +129,23 @@ class Clearing(Market):
         buyer, seller = (taker, maker) if taker_side == 0 else (maker, taker)
         value = price * quantity
         paid, received = up(value, MONEY), value // MONEY
-        fees = i.fee(price, quantity, taker_side == 0), i.fee(price, quantity, taker_side == 1)
+        fees = [i.fee(price, quantity, taker_side == side, self.faded_volume(account))
+                for side, account in enumerate((buyer, seller))]
         one = self.net(buyer, i, quantity, -paid, fees[0])
         two = self.net(seller, i, -quantity, received, fees[1])
         self.funds[0].rounding += paid - received
         self.funds[0].fees += sum(fees)
+        for account in (buyer, seller):
+            self.accounts[account].volume = min(self.accounts[account].volume + received, 1 << 60)
         self.trades += 1
         self.receipt(1, 0, instrument, buyer, seller, trade, (price, quantity, paid, received, *fees, one[0], two[0], one[1],
                                                               two[1], one[2], two[2]))
+
+    def faded_volume(self, account):
+        a, today = self.accounts[account], self.time // 86_400_000
+        a.volume -= up(a.volume * min(today - a.day, 30), 30)
+        a.day = today
+        return a.volume
 
     def net(self, account, instrument, change, flow, fee):
         a = self.accounts[account]

@@ -183,7 +183,8 @@ def instrument(number, item, underlyings):
                        scaled(item["tick"], 8), scaled(item["lot"], 8),
                        scaled(item["order_quantity_max"], 8), scaled(item["price_max"], 8),
                        scaled(item["maker_fee"], 9), scaled(item["taker_fee"], 9))
-    return head + b"\1" + bytes(39) + struct.pack("<q8x", scaled(item["price_band"], 9))
+    tiers = item["fee_tiers"], item["fee_tier_maker_step"], item["fee_tier_taker_step"]
+    return head + struct.pack("<BBHH34xqq", 1, *tiers, scaled(item["price_band"], 9), scaled(item["fee_tier_volume"], 6))
 
 
 def genesis_bytes(text):
@@ -413,7 +414,7 @@ def objects(payload):
 # Pools in order, as 8.1 and 9.1 have them: record bytes, and records a page.
 EXECUTION = [(96, 16), (48, 16), (48, 16), (32, 16), (48, 16), (48, 16), (128, 1), (24, 1), (72, 1),
              (128, 1)]
-CLEARING = [72, 56, 24, 56, 128, 80, 24, 72, 88, 192, 64, 552]
+CLEARING = [88, 56, 24, 56, 128, 80, 24, 72, 88, 192, 64, 552]
 
 
 def pools(data, sizes):
@@ -469,8 +470,8 @@ def account_leaves(clearing):
 
     leaves = []
     for number, record in enumerate(accounts):
-        cash, flags, position, balance, count, opened, closing = struct.unpack_from(
-            "<qIIIIQQ", record, 32)
+        cash, flags, position, balance, count, opened, *marks = struct.unpack_from(
+            "<qIIIIQQQQ", record, 32)
         held = walk(positions, position, 24, lambda r: r[4:24] + r[32:56])
         need(len(held) == count, "position count")
         kept = walk(balances, balance, 16, lambda r: r[4:6] + r[8:16])
@@ -479,7 +480,7 @@ def account_leaves(clearing):
             return struct.pack(f"<{len(words)}Q", *words).ljust(32, b"\0")
         leaves.append(merkle(8, [
             struct.pack("<q", cash).ljust(32, b"\0"), digest("novate/balances/1", kept),
-            digest("novate/positions/1", held), chunk(flags, closing), chunk(number), record[:32],
+            digest("novate/positions/1", held), chunk(flags, *marks), chunk(number), record[:32],
             chunk(opened), ZERO]))
     return leaves
 

@@ -319,8 +319,8 @@ import Testing
     "reserved bytes of compound actions are zero",
     arguments: [
       ("surface", 80), ("surface", 127), ("block", 154), ("block", 159), ("block", 224),
-      ("block", 255), ("list", 64 + 73), ("list", 64 + 79), ("list", 64 + 80), ("list", 64 + 88),
-      ("list", 64 + 96), ("list", 64 + 120), ("list", 64 + 127),
+      ("block", 255), ("list", 64 + 78), ("list", 64 + 79), ("list", 64 + 80), ("list", 64 + 88),
+      ("list", 64 + 96), ("list", 64 + 111),
     ])
   func reserved(name: String, offset: Int) throws {
     let action = try #require(Sample.actions.first { $0.name == name }).action
