@@ -53,7 +53,7 @@ struct ActionReader: Sendable {
       [
         "instrument", "tick", "lot", "order_quantity_max", "price_max", "maker_fee", "taker_fee",
         "price_band", "fee_tiers", "fee_tier_volume", "fee_tier_maker_step",
-        "fee_tier_taker_step",
+        "fee_tier_taker_step", "settlement_samples",
       ]
     ),
     ("halt", ["instrument", "halted"]),
@@ -203,7 +203,9 @@ extension ActionReader {
         count: try fields.optionalInteger("fee_tiers") ?? 0,
         volume: try fields.optionalUnit("fee_tier_volume") ?? .zero,
         makerStep: try fields.optionalInteger("fee_tier_maker_step") ?? 0,
-        takerStep: try fields.optionalInteger("fee_tier_taker_step") ?? 0))
+        takerStep: try fields.optionalInteger("fee_tier_taker_step") ?? 0),
+      settlementSamples: try fields.optionalInteger("settlement_samples")
+        ?? Listing.settlementSamples(of: name))
     if let fault = terms.fault {
       throw .value("list", expected: "terms that can be listed", found: "\(fault)")
     }

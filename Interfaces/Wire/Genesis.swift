@@ -323,6 +323,9 @@ extension Constants {
     guard (1...1_000_000_000).contains(maintenanceFactor), (0...1_000_000_000).contains(closeBand)
     else { return "maintenance_factor or close_band" }
     guard (0...1_000_000_000).contains(fundingRateMax) else { return "funding_rate_max" }
+    guard (0...1_000_000_000).contains(oracleDeviationMax),
+      (0...1_000_000_000).contains(confidenceBand)
+    else { return "oracle_deviation_max or confidence_band" }
     return nil
   }
 }

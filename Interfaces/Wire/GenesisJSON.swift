@@ -97,6 +97,7 @@ extension Genesis {
       "fee_tier_volume": .string(instrument.tiers.volume.decimal),
       "fee_tier_maker_step": .integer(instrument.tiers.makerStep),
       "fee_tier_taker_step": .integer(instrument.tiers.takerStep),
+      "settlement_samples": .integer(instrument.settlementSamples),
     ]
   }
 }
@@ -309,6 +310,7 @@ extension JSONReader {
     try allow([
       "name", "tick", "lot", "order_quantity_max", "price_max", "maker_fee", "taker_fee",
       "price_band", "fee_tiers", "fee_tier_volume", "fee_tier_maker_step", "fee_tier_taker_step",
+      "settlement_samples",
     ])
     let text = try string("name")
     let name: InstrumentName
@@ -332,7 +334,8 @@ extension JSONReader {
       tiers: FeeTiers(
         count: try integer("fee_tiers"), volume: try decimal("fee_tier_volume"),
         makerStep: try integer("fee_tier_maker_step"),
-        takerStep: try integer("fee_tier_taker_step")))
+        takerStep: try integer("fee_tier_taker_step")),
+      settlementSamples: try integer("settlement_samples"))
   }
 
   func constants() throws(GenesisFailure) -> Constants {
@@ -349,7 +352,8 @@ extension Instrument {
   public init(
     id: InstrumentID, underlying: UnderlyingID, name: InstrumentName, tick: Price, lot: Quantity,
     orderQuantityMax: Quantity, priceMax: Price, makerFee: Ratio = .zero,
-    takerFee: Ratio = .zero, priceBand: Ratio = .zero, tiers: FeeTiers = .none
+    takerFee: Ratio = .zero, priceBand: Ratio = .zero, tiers: FeeTiers = .none,
+    settlementSamples: UInt16 = 0
   ) {
     let kind: InstrumentKind
     var (optionTypeCode, strike, expiry) = (UInt8(0), Price.zero, Timestamp.zero)
@@ -363,6 +367,6 @@ extension Instrument {
       id: id, underlying: underlying, kind: kind, optionTypeCode: optionTypeCode, strike: strike,
       expiry: expiry, tick: tick, lot: lot, orderQuantityMax: orderQuantityMax,
       priceMax: priceMax, makerFee: makerFee, takerFee: takerFee,
-      priceBand: priceBand, tiers: tiers)
+      priceBand: priceBand, tiers: tiers, settlementSamples: settlementSamples)
   }
 }

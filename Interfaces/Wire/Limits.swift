@@ -78,8 +78,13 @@ public struct Constants: FlatRecord, Hashable {
   public var withdrawalMin: Int64 = 1_000_000
   /// The highest funding rate of eight hours either way, 1e-9.
   public var fundingRateMax: Int64 = 7_500_000
-  private var reserved: Bytes32 = .zero
-  private var reserved2: Int64 = 0
+  /// How far an index may move at once while the one before is fresh, 1e-9; zero for any way.
+  public var oracleDeviationMax: Int64 = 0
+  /// Dispersion of a quorum at which nothing is sure, 1e-9 of the price; zero to ask for none.
+  public var confidenceBand: Int64 = 0
+  /// Batches in a row that doubt about an index may hold liquidation back.
+  public var holdBackBatchesMax: Int64 = 0
+  private var reserved: (UInt64, UInt64) = (0, 0)
 
   public static let empty = Constants()
   public init() {}
@@ -89,7 +94,7 @@ public struct Constants: FlatRecord, Hashable {
   public static let largest: Int64 = 100_000_000_000_000_000
 
   var isCanonical: Bool {
-    reserved.isZero && reserved2 == 0
+    reserved == (0, 0)
   }
 
   /// Name and place of every constant, as `genesis.json` spells them.
@@ -108,6 +113,8 @@ public struct Constants: FlatRecord, Hashable {
       ("oracle_staleness_ms", \.oracleStaleness), ("maintenance_factor", \.maintenanceFactor),
       ("close_band", \.closeBand), ("witness_quorum", \.witnessQuorum),
       ("withdrawal_min", \.withdrawalMin), ("funding_rate_max", \.fundingRateMax),
+      ("oracle_deviation_max", \.oracleDeviationMax), ("confidence_band", \.confidenceBand),
+      ("hold_back_batches_max", \.holdBackBatchesMax),
     ]
   }
 

@@ -44,6 +44,7 @@ public struct ClearingMachine: ~Copyable {
   var proposals = Pool<ProposalRecord>()
   var status = Pool<StatusRecord>(capacity: 1)
   var perpetuals = Pool<PerpetualRecord>()
+  var minutes = Pool<MinuteRecord>()
 
   // Derived from the facts.
   var owners: [PublicKey: AccountID] = [:]
@@ -93,6 +94,7 @@ public struct ClearingMachine: ~Copyable {
       indices.append(
         IndexEntry(
           underlying: UnderlyingID(UInt16(underlying)), price: .zero, time: .zero))
+      minutes.append(MinuteRecord())
     }
     reprice()
     rebuildTrees()
@@ -127,9 +129,11 @@ public struct ClearingMachine: ~Copyable {
       let last = status[0].time
       status[0].time = header.time
       activateProposals()
+      closeMinutes()
       try runFunding(since: last)
       try book(body)
       samplePremiums()
+      noteDoubt()
       try settleExpiries()
       try watchMargin(credit: header.creditBatch)
     } catch {

@@ -15,11 +15,12 @@ struct ClearingTrees: ~Copyable {
   var proposals = PoolTree(recordsPerPage: 1)
   var status = PoolTree(recordsPerPage: 1)
   var perpetuals = PoolTree(recordsPerPage: 1)
+  var minutes = PoolTree(recordsPerPage: 1)
   /// SHA-256 of the constants and the rule set.
   var constants: Digest = .zero
 
   mutating func oracleRoot() -> Digest {
-    Merkle.root(of: [indices.root(), slices.root(), submissions.root()], width: 4)
+    Merkle.root(of: [indices.root(), slices.root(), submissions.root(), minutes.root()], width: 4)
   }
 
   mutating func parametersRoot() -> Digest { SHA256.pair(constants, proposals.root()) }
@@ -65,6 +66,7 @@ extension ClearingMachine {
     trees.proposals.refresh(proposals)
     trees.status.refresh(status)
     trees.perpetuals.refresh(perpetuals)
+    trees.minutes.refresh(minutes)
     for entry in body.accounts { hash(entry.account) }
   }
 
@@ -86,6 +88,7 @@ extension ClearingMachine {
     trees.proposals.rebuild(proposals)
     trees.status.rebuild(status)
     trees.perpetuals.rebuild(perpetuals)
+    trees.minutes.rebuild(minutes)
     accountTree = AccountTree()
     for index in 0..<accounts.count { hash(AccountID(UInt32(index))) }
     root = stateRoot()

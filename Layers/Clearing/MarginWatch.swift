@@ -63,7 +63,9 @@ extension ClearingMachine {
     let isSeen =
       accounts[account.index].closing == .max
       || (credit != ExecutionHeader.noCredit && accounts[account.index].closing <= credit.raw)
-    guard isSeen, let directive = close(account, standing) else { return }
+    guard isSeen, !isHeldBack(account, lacking: maintenance - standing.equity),
+      let directive = close(account, standing)
+    else { return }
     accounts[account.index].closing = status[0].batch
     touched.touch(account)
     directives.append(directive)

@@ -94,6 +94,25 @@ struct SubmissionRecord: FlatRecord {
   static let impact: UInt16 = 3
 }
 
+/// What the minutes of an underlying's index left: 528 bytes; slot = underlying.
+struct MinuteRecord: FlatRecord {
+  /// The minute since 1970 whose words are being gathered, zero for none, and the last one decided.
+  var gathering: Int64 = 0
+  var sampled: Int64 = 0
+  /// One less the confidence of the index in force, and for how many batches in a row it has been
+  /// more than a half.
+  var doubt: Ratio = .zero
+  var doubtful: UInt64 = 0
+  /// Prices by minute modulo 30; zero for a minute without a quorum.
+  var samples = InlineArray<30, Price>(repeating: .zero)
+  /// Of each publisher the word nearest to the minute being gathered; zero for none.
+  var prices = InlineArray<16, Price>(repeating: .zero)
+  var times = InlineArray<16, Timestamp>(repeating: .zero)
+
+  static let empty = MinuteRecord()
+  static let sampleCount = 30
+}
+
 /// A perpetual's funding: 552 bytes, in the order of listing.
 struct PerpetualRecord: FlatRecord {
   var instrument = InstrumentID(0)

@@ -22,6 +22,7 @@ extension ClearingMachine: PooledState {
     try visitor.visit(&proposals)
     try visitor.visit(&status)
     try visitor.visit(&perpetuals)
+    try visitor.visit(&minutes)
   }
 
   /// Rebuilds all derived state after the pools were loaded, and checks the root.

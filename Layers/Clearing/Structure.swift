@@ -21,7 +21,9 @@ extension ClearingMachine {
         instruments[slot].fault == nil
       else { return "instrument \(slot)" }
     }
-    if let fault = figureFault() ?? decisionFault() ?? perpetualFault() { return fault }
+    if let fault = figureFault() ?? decisionFault() ?? perpetualFault() ?? minuteFault() {
+      return fault
+    }
     for slot in 0..<slices.count
     where slices[slot].underlying.index >= genesis.underlyings.count {
       return "underlying of slice \(slot)"
@@ -84,6 +86,24 @@ extension ClearingMachine {
         continue
       case .halt where proposal.subject < instruments.count: continue
       default: return "proposal \(slot)"
+      }
+    }
+    return nil
+  }
+
+  private func minuteFault() -> String? {
+    guard minutes.count == indices.count else { return "minutes do not fit the underlyings" }
+    let latest = Timestamp.latest.raw / 60_000
+    for slot in 0..<minutes.count {
+      let record = minutes[slot]
+      guard (0...latest).contains(record.gathering), (0...latest).contains(record.sampled),
+        (0...Ratio.scale).contains(record.doubt.raw)
+      else { return "minutes of underlying \(slot)" }
+      for place in 0..<MinuteRecord.sampleCount where record.samples[place].raw < 0 {
+        return "sample \(place) of underlying \(slot)"
+      }
+      for publisher in 0..<Limits.publishersMax where record.prices[publisher].raw < 0 {
+        return "word \(publisher) of underlying \(slot)"
       }
     }
     return nil

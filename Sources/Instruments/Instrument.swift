@@ -48,7 +48,8 @@ public import Primitives
   private var tierCount: UInt8 = 0
   private var makerStep: UInt16 = 0
   private var takerStep: UInt16 = 0
-  private var reserved2: UInt16 = 0
+  /// Minute samples a settlement price needs, at most 30; 0 settles at the first index after expiry.
+  public var settlementSamples: UInt16 = 0
   /// Fixed once, at expiry.
   public var settlementPrice: Price
   /// The batch that listed it.
@@ -87,7 +88,8 @@ public import Primitives
     id: InstrumentID, underlying: UnderlyingID, kind: InstrumentKind, optionTypeCode: UInt8 = 0,
     strike: Price = .zero, expiry: Timestamp = .zero, tick: Price, lot: Quantity,
     orderQuantityMax: Quantity, priceMax: Price, makerFee: Ratio = .zero,
-    takerFee: Ratio = .zero, priceBand: Ratio = .zero, tiers: FeeTiers = .none
+    takerFee: Ratio = .zero, priceBand: Ratio = .zero, tiers: FeeTiers = .none,
+    settlementSamples: UInt16 = 0
   ) {
     self.init()
     self.id = id
@@ -107,6 +109,7 @@ public import Primitives
     tierVolume = tiers.volume
     makerStep = tiers.makerStep
     takerStep = tiers.takerStep
+    self.settlementSamples = settlementSamples
     statusCode = InstrumentStatus.active.rawValue
   }
 }
@@ -148,12 +151,14 @@ public enum InstrumentFailure: Error, Hashable, Sendable {
   /// Steps without tiers, more than 16 tiers, or a rebate that reaches the least taker's fee: wash
   /// trading would pay.
   case tiers
+  /// More than 30 samples, or samples where none can be: no expiry, or not at a whole minute.
+  case samples
 }
 
 extension Instrument {
   /// Whether every reserved field is zero.
   public var isCanonical: Bool {
-    reserved2 == 0 && fundingIndexLow == 0 && fundingIndexHigh == 0
+    fundingIndexLow == 0 && fundingIndexHigh == 0
   }
 
   /// Whether these are terms to list: active, never settled, nothing reserved set.
@@ -252,6 +257,8 @@ extension Instrument {
     }
     guard (0...Ratio.scale).contains(priceBand.raw) else { return .band }
     guard hasSoundTiers else { return .tiers }
+    guard settlementSamples == 0 || settlementSamples <= 30 && expires && expiry.raw % 60_000 == 0
+    else { return .samples }
     return nil
   }
 

@@ -122,7 +122,7 @@ public struct OraclePrice: Hashable, Sendable {
   }
 
   /// The lower median.
-  static func median(_ values: [Int64]) -> Int64 { values.sorted()[(values.count - 1) / 2] }
+  public static func median(_ values: [Int64]) -> Int64 { values.sorted()[(values.count - 1) / 2] }
 
   /// Dispersion of the quorum nearest to the median: extremes outside it are ignored.
   private static func confidence(_ prices: [Int64], around price: Int64, _ rule: FeedRule)
@@ -130,7 +130,8 @@ public struct OraclePrice: Hashable, Sendable {
   {
     // Prices are positive, so differences fit.
     let gaps = prices.map { Int64(($0 - price).magnitude) }.sorted().prefix(rule.quorum)
-    let deviation = Int128(median(Array(gaps)))
+    // The upper median: of two words the gap between them.
+    let deviation = Int128(gaps[gaps.count / 2])
     let scale = Int128(Ratio.scale)
     // deviation ÷ (price × band), in 1e-9: deviation ≤ 2^63 × 1e18 < 2^123.
     let share = (deviation * scale * scale)

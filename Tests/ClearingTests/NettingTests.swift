@@ -24,6 +24,7 @@ import class Foundation.ProcessInfo
     check(ProposalRecord.self, 192)
     check(StatusRecord.self, 64)
     check(PerpetualRecord.self, 552)
+    check(MinuteRecord.self, 528)
   }
 
   /// One trade, in figures a test can shuffle.

@@ -50,6 +50,17 @@ import Wire
     return record
   }
 
+  private static var minute: MinuteRecord {
+    var record = MinuteRecord(gathering: 1, sampled: 2, doubt: Ratio(raw: 3), doubtful: 4)
+    record.samples[0] = Price(raw: 5)
+    record.samples[29] = Price(raw: 6)
+    record.prices[0] = Price(raw: 7)
+    record.prices[15] = Price(raw: 8)
+    record.times[0] = Timestamp(raw: 9)
+    record.times[15] = Timestamp(raw: 10)
+    return record
+  }
+
   private static var rows: [Row] {
     let terms = TestWorld.instruments()[2]
     return [
@@ -146,6 +157,15 @@ import Wire
         for word in [2, 3, 4, 5, 6] as [Int64] { $0.write(word) }
         $0.pad(57 * 8)
         for word in [7, -8, 9, 10, -11, 12] as [Int64] { $0.write(word) }
+      },
+      Row("minute", minute) {
+        for word in [1, 2, 3, 4, 5] as [Int64] { $0.write(word) }
+        $0.pad(28 * 8)
+        for word in [6, 7] as [Int64] { $0.write(word) }
+        $0.pad(14 * 8)
+        for word in [8, 9] as [Int64] { $0.write(word) }
+        $0.pad(14 * 8)
+        $0.write(Int64(10))
       },
       leaf,
     ]

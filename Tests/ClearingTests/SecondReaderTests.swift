@@ -59,12 +59,18 @@ struct Medley: ~Copyable {
 
   init(seed: UInt64, pace: Int64 = 1) {
     self.pace = pace
+    var constants = Constants()
+    constants.oracleDeviationMax = 100_000_000
+    constants.confidenceBand = pace > 1 ? 200_000_000 : 100_000
+    constants.holdBackBatchesMax = 3
     genesis = TestWorld.genesis(
       clients: Medley.clients,
       instruments: TestWorld.instruments(
         expiry: 60_000 * pace, priceBand: 8_000_000,
         tiers: FeeTiers(
-          count: 5, volume: Money(raw: 300 * Money.scale), makerStep: 30, takerStep: 60)))
+          count: 5, volume: Money(raw: 300 * Money.scale), makerStep: 30, takerStep: 60),
+        samples: pace > 1 ? 9 : 0),
+      constants: constants)
     execution = ExecutionMachine(genesis: genesis)
     clearing = ClearingMachine(genesis: genesis)
     generator = Generator(seed: seed)

@@ -19,8 +19,9 @@ class Clearing(Market):
         self.submissions, self.withdrawals, self.proposals, self.slice_order = [], [], [], []
         self.pools = {name: Pool(size) for name, size in (
             ("instruments", 128), ("indices", 24), ("slices", 72), ("submissions", 80), ("proposals", 192), ("funds", 56),
-            ("withdrawals", 88), ("status", 64), ("perpetuals", 552))}
+            ("withdrawals", 88), ("status", 64), ("perpetuals", 552), ("minutes", 528))}
         self.tree, self.perpetuals = Tree(), {}
+        self.minutes = [Row(gathering=0, sampled=0, doubt=0, doubtful=0, samples={}, words={}) for _ in genesis.underlyings]
         for i in self.instruments:
             self.open_perpetual(i)
         self.begin()
@@ -77,14 +78,18 @@ class Clearing(Market):
                 "perpetuals": [struct.pack("<IIqqqQ", i, 0, *p.impact, p.minute, sum(1 << n for n in p.samples))
                                + struct.pack("<60q", *(p.samples.get(n, 0) for n in range(60)))
                                + struct.pack("<q16sq", p.rate, p.index.to_bytes(16, "little", signed=True), p.rest)
-                               for i, p in self.perpetuals.items()]}
+                               for i, p in self.perpetuals.items()],
+                "minutes": [struct.pack("<qqqQ", m.gathering, m.sampled, m.doubt, m.doubtful)
+                            + struct.pack("<30q", *(m.samples.get(n, 0) for n in range(30)))
+                            + struct.pack("<32q", *(m.words.get(n, (0, 0))[k] for k in (0, 1) for n in range(16)))
+                            for m in self.minutes]}
         for name, records in rows.items():
             pool = self.pools[name]
             for slot, record in enumerate(records):
                 if slot >= len(pool) or pool.records[slot] != record:
                     pool.set(slot, record)
         root = {name: pool.root() for name, pool in self.pools.items()}
-        oracle = merkle(4, [root["indices"], root["slices"], root["submissions"]])
+        oracle = merkle(4, [root["indices"], root["slices"], root["submissions"], root["minutes"]])
         parameters = sha(sha(self.genesis.constants, self.genesis.rules), root["proposals"])
         places = [ZERO] * 16
         places[0], places[1], places[2], places[3] = self.tree.root(), root["instruments"], oracle, parameters
@@ -101,6 +106,7 @@ class Clearing(Market):
         self.begin()
         last, self.time = self.time, time
         self.activate()
+        self.close_minutes()
         self.run_funding(last)
         for event in events:
             if event[0] == 1:
@@ -111,6 +117,8 @@ class Clearing(Market):
                 need(action.kind == kind, "instruction")
                 self.carry_out(action, account)
         self.sample_premiums()
+        for m in self.minutes:
+            m.doubtful = m.doubtful + 1 if m.doubt > ONE // 2 else 0
         self.expire()
         self.watch_margin(credit)
         self.conserve()
@@ -269,6 +277,8 @@ class Clearing(Market):
                 return answer(8)
             self.submissions.append(word)
         answer(0)
+        if word.feed[1] == 1:
+            self.gather(word)
         self.decide(word.feed)
 
     def decide(self, feed):
@@ -285,8 +295,13 @@ class Clearing(Market):
                 self.perpetuals[expiry].impact = (price, time)
             return
         if kind == 1:
-            old = self.indices[underlying]
-            if time >= old[1] and old != (price, time):
+            old, m, limit = self.indices[underlying], self.minutes[underlying], self.constant["oracle_deviation_max"]
+            if time < old[1] or limit and self.is_fresh(underlying) and abs(price - old[0]) * ONE > old[0] * limit:
+                return
+            if self.constant["confidence_band"]:
+                gaps = sorted(abs(s.price - price) for s in fresh)[:quorum]
+                m.doubt = min(ONE, up(gaps[quorum // 2] * ONE * ONE, price * self.constant["confidence_band"]))
+            if old != (price, time):
                 self.indices[underlying] = (price, time)
                 self.hit.indices.add(underlying)
             return
@@ -301,6 +316,53 @@ class Clearing(Market):
             return
         self.slices[key] = value
         self.hit.slices.add(key)
+
+    # 9.14
+
+    def gather(self, word):
+        m, minute = self.minutes[word.feed[0]], (word.time + 30_000) // 60_000
+        if abs(word.time - minute * 60_000) > 10_000 or minute <= m.sampled or minute < m.gathering:
+            return
+        if minute > m.gathering:
+            if m.gathering:
+                self.decide_minute(m)
+            m.gathering = minute
+        _, known = m.words.get(word.publisher, (0, -1 << 80))
+        if abs(word.time - minute * 60_000) < abs(known - minute * 60_000):
+            m.words[word.publisher] = (word.price, word.time)
+
+    def close_minutes(self):
+        for m in self.minutes:
+            if m.gathering and self.time > m.gathering * 60_000 + 10_000:
+                self.decide_minute(m)
+
+    def decide_minute(self, m):
+        for passed in range(max(m.sampled, m.gathering - 30) + 1, m.gathering + 1):
+            m.samples.pop(passed % 30, None)
+        prices = sorted(price for price, _ in m.words.values())
+        if len(prices) >= self.constant["oracle_quorum"]:
+            m.samples[m.gathering % 30] = prices[(len(prices) - 1) // 2]
+        m.sampled, m.gathering, m.words = m.gathering, 0, {}
+
+    def settlement_price(self, i):
+        (price, time), m, last = self.indices[i.underlying], self.minutes[i.underlying], i.expiry // 60_000
+        if i.samples:
+            if self.time <= i.expiry + 10_000:
+                return None
+            standing = [m.samples[n % 30] for n in range(last - 29, last + 1)
+                        if m.sampled - 30 < n <= m.sampled and n % 30 in m.samples]
+            if len(standing) >= i.samples:
+                return sum(standing) // len(standing)
+        due = i.expiry + (86_400_000 if i.samples else 0)
+        return price if self.is_fresh(i.underlying) and time >= due else None
+
+    def is_held_back(self, number, lacking):
+        exposed = 0
+        for i, (q, _) in self.accounts[number].positions.items():
+            u = self.instruments[i].underlying
+            if 0 < self.minutes[u].doubtful <= self.constant["hold_back_batches_max"]:
+                exposed += abs(q) * self.indices[u][0]
+        return lacking < exposed * self.constant["confidence_band"] // ONE
 
     # 9.13
 
@@ -416,8 +478,8 @@ class Clearing(Market):
     def expire(self):
         if not any(i.status == 4 for i in self.instruments):
             for i in self.instruments:
-                price, time = self.indices[i.underlying]
-                if i.is_listed and i.expires and i.expiry <= self.time and self.is_fresh(i.underlying) and time >= i.expiry:
+                price = self.settlement_price(i) if i.is_listed and i.expires and i.expiry <= self.time else None
+                if price is not None:
                     i.settled, i.status = price, 4
                     self.hit.instruments.add(i.id)
         settling = [i for i in self.instruments if i.status == 4]
@@ -509,7 +571,8 @@ class Clearing(Market):
         if not a.flags:
             self.flag(number, 1)
             self.directives.append((1, 0, number, ALL, 0, 0))
-        if a.closing == NONE or (credit != NONE and credit >= a.closing):
+        lacking = up(requirement * self.constant["maintenance_factor"], ONE) - equity
+        if (a.closing == NONE or (credit != NONE and credit >= a.closing)) and not self.is_held_back(number, lacking):
             close = self.what_to_close(number, sums, equity, requirement)
             if close:
                 a.closing = self.batch

@@ -21,13 +21,14 @@ class Instrument:
     def __init__(self, data):
         (self.id, self.underlying, self.kind, option, self.strike, self.expiry, self.tick, self.lot, self.size_max,
          self.price_max, self.maker, self.taker, self.status, *self.tiers, self.settled, self.listed, self.band,
-         self.tier_volume) = struct.unpack("<IHBB8qBBHH2xqQ16xqq", data)
+         self.tier_volume) = struct.unpack("<IHBB8qBBHHHqQ16xqq", data)
+        *self.tiers, self.samples = self.tiers
         self.option, self.call, self.expires = option, option == 1, self.kind != 3
 
     def bytes(self):
-        return struct.pack("<IHBB8qBBHH2xqQ16xqq", self.id, self.underlying, self.kind, self.option, self.strike, self.expiry,
+        return struct.pack("<IHBB8qBBHHHqQ16xqq", self.id, self.underlying, self.kind, self.option, self.strike, self.expiry,
                            self.tick, self.lot, self.size_max, self.price_max, self.maker, self.taker, self.status, *self.tiers,
-                           self.settled, self.listed, self.band, self.tier_volume)
+                           self.samples, self.settled, self.listed, self.band, self.tier_volume)
 
     def rate(self, taker, volume):
         """7.3: the rate of an account of that volume."""
@@ -61,7 +62,8 @@ class Instrument:
                 and self.size_max % self.lot == 0 and self.price_max % self.tick == 0
                 and self.size_max <= 1 << 55 and self.price_max * self.size_max <= 10 ** 27
                 and 0 <= self.maker <= 5 * 10 ** 7 and 0 <= self.taker <= 5 * 10 ** 7
-                and 0 <= self.band <= ONE and self.has_sound_tiers)
+                and 0 <= self.band <= ONE and self.has_sound_tiers
+                and (self.samples == 0 or self.samples <= 30 and self.expires and self.expiry % 60_000 == 0))
 
     @property
     def has_sound_tiers(self):

@@ -154,7 +154,7 @@ CONSTANTS = """drift_max_ms heartbeat_ms run_ahead_max grant_age_max_ms activati
 bundle_life_max_ms open_orders_per_account_max keys_per_account_max positions_per_account_max
 bundles_per_second_max deposit_for_new_account_min deposits_total_max oracle_quorum
 oracle_staleness_ms maintenance_factor close_band witness_quorum withdrawal_min
-funding_rate_max""".split()
+funding_rate_max oracle_deviation_max confidence_band hold_back_batches_max""".split()
 MONTHS = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split()
 
 
@@ -183,8 +183,8 @@ def instrument(number, item, underlyings):
                        scaled(item["tick"], 8), scaled(item["lot"], 8),
                        scaled(item["order_quantity_max"], 8), scaled(item["price_max"], 8),
                        scaled(item["maker_fee"], 9), scaled(item["taker_fee"], 9))
-    tiers = item["fee_tiers"], item["fee_tier_maker_step"], item["fee_tier_taker_step"]
-    return head + struct.pack("<BBHH34xqq", 1, *tiers, scaled(item["price_band"], 9), scaled(item["fee_tier_volume"], 6))
+    tiers = item["fee_tiers"], item["fee_tier_maker_step"], item["fee_tier_taker_step"], item["settlement_samples"]
+    return head + struct.pack("<BBHHH32xqq", 1, *tiers, scaled(item["price_band"], 9), scaled(item["fee_tier_volume"], 6))
 
 
 def genesis_bytes(text):
@@ -267,7 +267,7 @@ class Genesis:
             for n, owner in enumerate(self.accounts)])
         roots = [ZERO] * 16
         roots[0], roots[1] = accounts, pool(self.instruments)
-        roots[2] = merkle(4, [pool(self.indices()), none, none])
+        roots[2] = merkle(4, [pool(self.indices()), none, none, pool([bytes(528)] * len(self.underlyings))])
         roots[3] = sha(sha(self.constants, self.rules), none)
         roots[4] = pool([struct.pack("<I20xq520x", n, self.start // 60_000)
                          for n, i in enumerate(self.instruments) if i[6] == 3])
@@ -414,7 +414,7 @@ def objects(payload):
 # Pools in order, as 8.1 and 9.1 have them: record bytes, and records a page.
 EXECUTION = [(96, 16), (48, 16), (48, 16), (32, 16), (48, 16), (48, 16), (128, 1), (24, 1), (72, 1),
              (128, 1)]
-CLEARING = [88, 56, 24, 56, 128, 80, 24, 72, 88, 192, 64, 552]
+CLEARING = [88, 56, 24, 56, 128, 80, 24, 72, 88, 192, 64, 552, 528]
 
 
 def pools(data, sizes):
@@ -446,10 +446,10 @@ def pre_state(data):
     reader.end()
     # Account leaves gather positions and balances by lists; 11.2 hashes the rest as pools.
     accounts = indexed(account_leaves(clearing))
-    instruments, submissions, indices, slices, withdrawals, proposals, status, perpetuals = map(
+    instruments, submissions, indices, slices, withdrawals, proposals, status, perpetuals, minutes = map(
         pool, clearing[4:])
     top = [ZERO] * 16
-    top[0], top[1], top[2] = accounts, instruments, merkle(4, [indices, slices, submissions])
+    top[0], top[1], top[2] = accounts, instruments, merkle(4, [indices, slices, submissions, minutes])
     top[4], top[5], top[7], top[15] = perpetuals, pool(clearing[3]), withdrawals, status
     return size, peaks, ids, roots, top, proposals
 
