@@ -310,7 +310,6 @@ extension Constants {
     guard Constants.fields.allSatisfy({ self[keyPath: $0.path] <= Constants.largest }) else {
       return "a constant is too large"
     }
-    guard isCanonical else { return "reserved constant" }
     guard (1...4_096).contains(runAheadMax), activationNotice >= runAheadMax + 1 else {
       return "activation_notice must pass run_ahead_max"
     }

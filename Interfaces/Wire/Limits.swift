@@ -84,7 +84,10 @@ public struct Constants: FlatRecord, Hashable {
   public var confidenceBand: Int64 = 0
   /// Batches in a row that doubt about an index may hold liquidation back.
   public var holdBackBatchesMax: Int64 = 0
-  private var reserved: (UInt64, UInt64) = (0, 0)
+  /// What may leave of one asset in a day, and at once, in the asset's units; zero for any amount.
+  public var outflowDailyMax: Int64 = 0
+  /// How much unrealised profit of one underlying may back a withdrawal, quote units.
+  public var profitCountedMax: Int64 = 100_000_000_000_000_000
 
   public static let empty = Constants()
   public init() {}
@@ -92,10 +95,6 @@ public struct Constants: FlatRecord, Hashable {
   /// No constant passes it, so that sums with times and amounts stay inside Int64; it is 1e11 of
   /// the quote asset, which with `Instrument.orderNotionalMax` keeps every cost inside `Money`.
   public static let largest: Int64 = 100_000_000_000_000_000
-
-  var isCanonical: Bool {
-    reserved == (0, 0)
-  }
 
   /// Name and place of every constant, as `genesis.json` spells them.
   public static var fields: [(name: String, path: any WritableKeyPath<Constants, Int64> & Sendable)]
@@ -115,6 +114,7 @@ public struct Constants: FlatRecord, Hashable {
       ("withdrawal_min", \.withdrawalMin), ("funding_rate_max", \.fundingRateMax),
       ("oracle_deviation_max", \.oracleDeviationMax), ("confidence_band", \.confidenceBand),
       ("hold_back_batches_max", \.holdBackBatchesMax),
+      ("outflow_daily_max", \.outflowDailyMax), ("profit_counted_max", \.profitCountedMax),
     ]
   }
 

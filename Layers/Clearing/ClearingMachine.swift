@@ -58,6 +58,8 @@ public struct ClearingMachine: ~Copyable {
   var restricted: [AccountID] = []
   /// Scenario sums of the account being weighed, a slot an underlying.
   var scratch = ScenarioSums(capacity: 1)
+  /// Changes of the market in this batch that the marks know.
+  var pricedChanges = 0
 
   // The batch being cleared.
   var touched = Touched()
@@ -136,6 +138,7 @@ public struct ClearingMachine: ~Copyable {
       noteDoubt()
       try settleExpiries()
       try watchMargin(credit: header.creditBatch)
+      lockWithdrawals()
     } catch {
       undo()
       throw .ledger(error)
@@ -303,6 +306,7 @@ public struct ClearingMachine: ~Copyable {
     receipts = ByteWriter(capacity: receipts.bytes.count)
     directives = []
     opened = []
+    pricedChanges = 0
   }
 
   private mutating func undo() {
@@ -365,6 +369,7 @@ struct Touched {
     accounts.append(account)
   }
 
+  var marketChanges: Int { indices.count + slices.count + instruments.count }
   var marketMoved: Bool { !indices.isEmpty || !slices.isEmpty || !instruments.isEmpty }
 
   mutating func clear() {

@@ -135,6 +135,10 @@ extension ClearingMachine {
       receipt.code = ReceiptCode.insufficientBalance.rawValue
       return
     }
+    if let refusal = try refusal(of: Money(raw: record.x), of: asset, from: account) {
+      receipt.code = refusal.rawValue
+      return
+    }
     receipt.buyerCash = try credit(account, asset, 0 - record.x)
     funds[asset.index].withdrawals = try sum(funds[asset.index].withdrawals, record.x)
     receipt.id = UInt64(withdrawals.count)

@@ -17,7 +17,7 @@ extension ClearingMachine {
   /// Recomputes marks if the market moved, then checks every account that may matter: below
   /// maintenance it may only reduce, its orders are cancelled and a position is closed against the
   /// book; above initial margin again it is free. A flat account's debt is paid by the insurance
-  /// fund, as far as that reaches.
+  /// fund, as far as that reaches; while some is left it may only reduce.
   ///
   /// An account whose every position stands on old words is left alone. When a Clearance has no
   /// room for another directive, the next batch goes on with the account where this one stopped.
@@ -40,8 +40,9 @@ extension ClearingMachine {
   {
     let record = accounts[account.index]
     guard record.firstPosition != 0 else {
-      if record.isRestricted { restrict(account, false) }
       try coverDebt(account)
+      let isInDebt = accounts[account.index].cash.raw < 0
+      if record.isRestricted != isInDebt { restrict(account, isInDebt) }
       return
     }
     guard isPriceable(account) else { return }

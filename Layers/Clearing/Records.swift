@@ -55,7 +55,7 @@ struct BalanceRecord: FlatRecord {
   static let empty = BalanceRecord()
 }
 
-/// What the house holds and owes of one asset: 56 bytes.
+/// What the house holds and owes of one asset: 80 bytes.
 struct FundRecord: FlatRecord {
   var insurance: Int64 = 0
   var fees: Int64 = 0
@@ -69,6 +69,10 @@ struct FundRecord: FlatRecord {
   /// Funding booked from who pays, less what was booked to who receives: stands in for who was not
   /// yet booked, and keeps the remainders of roundings against users.
   var funding: Int64 = 0
+  /// How much of the day's outflow is used, with the remainder of the last refill and its time.
+  var outflow: Int64 = 0
+  var outflowRemainder: Int64 = 0
+  var outflowTime: Timestamp = .zero
 
   static let empty = FundRecord()
 }
@@ -185,7 +189,8 @@ struct StatusRecord: FlatRecord {
   var batch: UInt64 = 0
   var time: Timestamp = .zero
   var term: UInt32 = 1
-  var reserved: UInt32 = 0
+  /// 1 while insolvency exceeds the insurance fund: nothing leaves.
+  var isLocked: UInt32 = 0
   /// Totals for people; recomputable.
   var trades: UInt64 = 0
   /// The account whose expired positions are paid out next; zero between expiries.

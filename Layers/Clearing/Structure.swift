@@ -46,7 +46,9 @@ extension ClearingMachine {
     else { return "a counter of the status record" }
     for asset in 0..<funds.count {
       let fund = funds[asset]
-      guard fund.insurance >= 0, fund.deposits >= 0, fund.withdrawals >= 0,
+      guard fund.insurance >= 0, fund.deposits >= 0, fund.withdrawals >= 0, fund.outflow >= 0,
+        (0..<Int64(OutflowLimit.day)).contains(fund.outflowRemainder),
+        (0...Timestamp.latest.raw).contains(fund.outflowTime.raw),
         [
           fund.insurance, fund.fees, fund.rounding, fund.deposits, fund.withdrawals, fund.funding,
         ].allSatisfy(isModest)

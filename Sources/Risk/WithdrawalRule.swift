@@ -124,8 +124,8 @@ public struct OutflowLimit: Hashable, Sendable {
   public private(set) var burst: Money
   /// What may leave now.
   public private(set) var level: Money
-  private var remainder: Int128 = 0
-  private var last: Timestamp
+  public private(set) var remainder: Int128 = 0
+  public private(set) var last: Timestamp
 
   public static let day: Int128 = 86_400_000
 
@@ -136,6 +136,14 @@ public struct OutflowLimit: Hashable, Sendable {
     self.burst = burst
     level = burst
     last = time
+  }
+
+  /// A bucket as it was kept: `used` of its burst is missing.
+  public init(daily: Money, burst: Money, used: Money, remainder: Int128, at time: Timestamp) {
+    self.init(daily: daily, burst: burst, at: time)
+    precondition(used.raw >= 0 && remainder >= 0)
+    level = Money(raw: max(0, burst.raw - used.raw))
+    self.remainder = remainder
   }
 
   /// Refills up to `time`; earlier times do nothing.

@@ -18,7 +18,7 @@ import class Foundation.ProcessInfo
     check(AccountRecord.self, 88)
     check(PositionRecord.self, 56)
     check(BalanceRecord.self, 24)
-    check(FundRecord.self, 56)
+    check(FundRecord.self, 80)
     check(SubmissionRecord.self, 80)
     check(WithdrawalRecord.self, 88)
     check(ProposalRecord.self, 192)

@@ -97,9 +97,9 @@ import Wire
         "fund",
         FundRecord(
           insurance: 1, fees: 2, rounding: -3, deposits: 4, withdrawals: 5, lastReference: 6,
-          funding: -7)
+          funding: -7, outflow: 8, outflowRemainder: 9, outflowTime: Timestamp(raw: 10))
       ) {
-        for word in [1, 2, -3, 4, 5, 6, -7] as [Int64] { $0.write(word) }
+        for word in [1, 2, -3, 4, 5, 6, -7, 8, 9, 10] as [Int64] { $0.write(word) }
       },
       Row(
         "submission",
@@ -143,11 +143,11 @@ import Wire
       Row(
         "status",
         StatusRecord(
-          batch: 1, time: Timestamp(raw: 2), term: 1, trades: 3, settlingFrom: 4, watchFrom: 5)
+          batch: 1, time: Timestamp(raw: 2), term: 1, isLocked: 6, trades: 3, settlingFrom: 4,
+          watchFrom: 5)
       ) {
         for word in [1, 2] as [UInt64] { $0.write(word) }
-        $0.write(UInt32(1))
-        $0.pad(4)
+        for word in [1, 6] as [UInt32] { $0.write(word) }
         $0.write(UInt64(3))
         for word in [4, 5] as [UInt32] { $0.write(word) }
         $0.pad(24)

@@ -63,6 +63,8 @@ struct Medley: ~Copyable {
     constants.oracleDeviationMax = 100_000_000
     constants.confidenceBand = pace > 1 ? 200_000_000 : 100_000
     constants.holdBackBatchesMax = 3
+    constants.outflowDailyMax = 2_000_000_000
+    constants.profitCountedMax = 1_000_000
     genesis = TestWorld.genesis(
       clients: Medley.clients,
       instruments: TestWorld.instruments(

@@ -144,7 +144,8 @@ import Wire
     #expect(try say(600, &house) == 600)
   }
 
-  @Test("doubt holds a close back for some batches, near the line alone; the account is reduce-only")
+  @Test(
+    "doubt holds a close back for some batches, near the line alone; the account is reduce-only")
   func holdBack() throws {
     var constants = Constants()
     constants.confidenceBand = 20_000_000

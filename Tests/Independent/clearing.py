@@ -13,12 +13,12 @@ class Clearing(Market):
         super().__init__(genesis)
         self.accounts, self.by_owner = [], {}
         self.batch, self.time, self.trades = 0, genesis.start, 0
-        self.settling_from = self.watch_from = 0
-        self.funds = [Row(insurance=0, fees=0, rounding=0, deposits=0, withdrawals=0, reference=0, funding=0)
+        self.settling_from = self.watch_from = self.locked = 0
+        self.funds = [Row(insurance=0, fees=0, rounding=0, deposits=0, withdrawals=0, reference=0, funding=0, outflow=(0, 0, 0))
                       for _ in genesis.assets]
         self.submissions, self.withdrawals, self.proposals, self.slice_order = [], [], [], []
         self.pools = {name: Pool(size) for name, size in (
-            ("instruments", 128), ("indices", 24), ("slices", 72), ("submissions", 80), ("proposals", 192), ("funds", 56),
+            ("instruments", 128), ("indices", 24), ("slices", 72), ("submissions", 80), ("proposals", 192), ("funds", 80),
             ("withdrawals", 88), ("status", 64), ("perpetuals", 552), ("minutes", 528))}
         self.tree, self.perpetuals = Tree(), {}
         self.minutes = [Row(gathering=0, sampled=0, doubt=0, doubtful=0, samples={}, words={}) for _ in genesis.underlyings]
@@ -69,11 +69,12 @@ class Clearing(Market):
                                 for s in self.submissions],
                 "proposals": [struct.pack("<32sHHIQIHHq128s", p.digest, p.kind, p.opener, p.approvals, p.effective,
                                           p.subject, p.done, p.halted, p.opened, p.terms) for p in self.proposals],
-                "funds": [struct.pack("<5qQq", f.insurance, f.fees, f.rounding, f.deposits, f.withdrawals, f.reference, f.funding)
+                "funds": [struct.pack("<5qQ4q", f.insurance, f.fees, f.rounding, f.deposits, f.withdrawals, f.reference, f.funding,
+                                      *f.outflow)
                           for f in self.funds],
                 "withdrawals": [struct.pack("<IHHqQ32s32s", w.account, w.asset, w.state, w.amount, w.batch, w.destination,
                                             w.reference) for w in self.withdrawals],
-                "status": [struct.pack("<QqIIQII24x", self.batch, self.time, 1, 0, self.trades, self.settling_from,
+                "status": [struct.pack("<QqIIQII24x", self.batch, self.time, 1, self.locked, self.trades, self.settling_from,
                                       self.watch_from)],
                 "perpetuals": [struct.pack("<IIqqqQ", i, 0, *p.impact, p.minute, sum(1 << n for n in p.samples))
                                + struct.pack("<60q", *(p.samples.get(n, 0) for n in range(60)))
@@ -121,6 +122,7 @@ class Clearing(Market):
             m.doubtful = m.doubtful + 1 if m.doubt > ONE // 2 else 0
         self.expire()
         self.watch_margin(credit)
+        self.lock()
         self.conserve()
         body = self.body()
         self.batch += 1
@@ -233,6 +235,9 @@ class Clearing(Market):
             self.fund_position(account, i)
         if (a.cash if r.id == 0 else a.balances.get(r.id, 0)) < r.x:
             return self.receipt(3, 11, buyer=account, numbers=(0, 0, r.x))
+        code = self.refusal(account, r)
+        if code:
+            return self.receipt(3, code, buyer=account, numbers=(0, 0, r.x))
         cash = self.move(account, r.id, -r.x)
         self.funds[r.id].withdrawals += r.x
         self.receipt(3, 0, buyer=account, id=len(self.withdrawals), numbers=(0, 0, r.x, 0, 0, 0, 0, 0, 0, 0, cash))
@@ -542,23 +547,16 @@ class Clearing(Market):
     def watch(self, number, credit):
         a = self.accounts[number]
         if not a.positions:
-            if a.flags:
-                self.flag(number, 0)
             paid = min(-a.cash, self.funds[0].insurance)
             if paid > 0:
                 self.funds[0].insurance -= paid
                 self.receipt(8, 0, buyer=number, numbers=(0, 0, paid, 0, 0, 0, 0, 0, 0, 0, self.move(number, 0, paid)))
+            if a.flags != (a.cash < 0):
+                self.flag(number, int(a.cash < 0))
             return
         if any(self.values[i] is None for i in a.positions) or not any(map(self.is_mark_fresh, a.positions)):
             return
-        equity, sums = a.cash * MONEY, {}
-        for i in sorted(a.positions):
-            q, c = a.positions[i]
-            equity += self.mark(i) * q - c * MONEY - self.funding_due(number, i) * MONEY
-            total = sums.setdefault(self.instruments[i].underlying, [0] * 32)
-            for s, unit in enumerate(self.units(i)):
-                total[s] += q * unit
-        requirement = -sum(min(0, *total) for total in sums.values())
+        equity, sums, requirement = self.weigh(number)
         if equity >= requirement:
             if a.flags:
                 self.flag(number, 0)
@@ -578,6 +576,64 @@ class Clearing(Market):
                 a.closing = self.batch
                 self.hit.accounts.add(number)
                 self.directives.append(close)
+
+    def weigh(self, number):
+        a, sums = self.accounts[number], {}
+        equity = a.cash * MONEY
+        for i in sorted(a.positions):
+            q, c = a.positions[i]
+            equity += self.mark(i) * q - c * MONEY - self.funding_due(number, i) * MONEY
+            total = sums.setdefault(self.instruments[i].underlying, [0] * 32)
+            for s, unit in enumerate(self.units(i)):
+                total[s] += q * unit
+        return equity, sums, -sum(min(0, *total) for total in sums.values())
+
+    # 9.15
+
+    def lock(self):
+        missing = sum(max(0, -self.weigh(n)[0]) for n, a in enumerate(self.accounts)
+                      if a.flags and all(self.values[i] is not None for i in a.positions))
+        self.locked = int(missing > self.funds[0].insurance * MONEY)
+
+    def refusal(self, account, r):
+        a, fund, daily = self.accounts[account], self.funds[r.id], self.constant["outflow_daily_max"]
+        if self.locked or a.flags:
+            return 15
+        if r.id == 0 and a.positions:
+            self.reprice()
+            if any(self.values[i] is None or self.time - self.mark_time(i) > self.constant["grant_age_max_ms"]
+                   for i in a.positions):
+                return 16
+            profits = {}
+            for i in a.positions:
+                u = self.instruments[i].underlying
+                profits[u] = profits.get(u, 0) + self.prudent_profit(account, i)
+            counted = sum(min(p // MONEY, self.constant["profit_counted_max"]) for p in profits.values())
+            if r.x > a.cash + counted - up(self.weigh(account)[2], MONEY):
+                return 17
+        if daily:
+            used, rest, last = fund.outflow
+            whole = daily * (self.time - last) + rest
+            rest = whole % 86_400_000 if used > whole // 86_400_000 else 0
+            used = max(0, used - whole // 86_400_000)
+            if r.x > daily - used:
+                return 18
+            fund.outflow = used + r.x, rest, self.time
+        return 0
+
+    def prudent_profit(self, account, i):
+        q, c = self.accounts[account].positions[i]
+        terms = self.instruments[i]
+        spot, m, now = self.indices[terms.underlying][0], self.minutes[terms.underlying], self.time // 60_000
+        recent = [m.samples[n % 30] for n in range(now - 29, now + 1)
+                  if m.sampled - 30 < n <= m.sampled and n % 30 in m.samples]
+        average = sum(recent) // len(recent) if recent else spot
+        doubt = m.doubt * self.constant["confidence_band"]
+        if (q > 0) != (terms.kind == 1 and not terms.call):
+            gap = spot - min(spot * (ONE * ONE - doubt) // (ONE * ONE), average)
+        else:
+            gap = max(up(spot * (ONE * ONE + doubt), ONE * ONE), average) - spot
+        return self.mark(i) * q - c * MONEY - gap * abs(q)
 
     def what_to_close(self, number, sums, equity, requirement):
         worst, underlying = min((min(0, *total), u) for u, total in sums.items())

@@ -154,7 +154,8 @@ CONSTANTS = """drift_max_ms heartbeat_ms run_ahead_max grant_age_max_ms activati
 bundle_life_max_ms open_orders_per_account_max keys_per_account_max positions_per_account_max
 bundles_per_second_max deposit_for_new_account_min deposits_total_max oracle_quorum
 oracle_staleness_ms maintenance_factor close_band witness_quorum withdrawal_min
-funding_rate_max oracle_deviation_max confidence_band hold_back_batches_max""".split()
+funding_rate_max oracle_deviation_max confidence_band hold_back_batches_max
+outflow_daily_max profit_counted_max""".split()
 MONTHS = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split()
 
 
@@ -271,7 +272,7 @@ class Genesis:
         roots[3] = sha(sha(self.constants, self.rules), none)
         roots[4] = pool([struct.pack("<I20xq520x", n, self.start // 60_000)
                          for n, i in enumerate(self.instruments) if i[6] == 3])
-        roots[5], roots[7] = pool([bytes(56)] * len(self.assets)), none
+        roots[5], roots[7] = pool([bytes(80)] * len(self.assets)), none
         roots[15] = pool([struct.pack("<QqII40x", 0, self.start, 1, 0)])
         return merkle(16, roots)
 
@@ -414,7 +415,7 @@ def objects(payload):
 # Pools in order, as 8.1 and 9.1 have them: record bytes, and records a page.
 EXECUTION = [(96, 16), (48, 16), (48, 16), (32, 16), (48, 16), (48, 16), (128, 1), (24, 1), (72, 1),
              (128, 1)]
-CLEARING = [88, 56, 24, 56, 128, 80, 24, 72, 88, 192, 64, 552, 528]
+CLEARING = [88, 56, 24, 80, 128, 80, 24, 72, 88, 192, 64, 552, 528]
 
 
 def pools(data, sizes):
