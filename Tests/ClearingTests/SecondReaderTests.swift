@@ -375,7 +375,7 @@ struct Medley: ~Copyable {
   @Test("it finds the closes and debts of a crash the same", arguments: [401, 402] as [UInt64])
   func crash(seed: UInt64) throws {
     var loop = Loop(seed: seed, crashes: true)
-    for number in 0..<100 {
+    for number in 0..<150 {
       let fault = try loop.step(number)
       #expect(fault == nil)
     }

@@ -90,10 +90,13 @@ import Wire
   func stale() throws {
     var house = Self.house()
     Self.long(&house)
+    house.fill(
+      buyer: 0, seller: 1, 0, price: 1_000 * Price.scale, quantity: 4 * Quantity.scale)
     try house.clear(after: 60_001)
     #expect(try Self.ask(&house, 0, 1) == ReceiptCode.markTooOld.rawValue)
     #expect(try Self.ask(&house, 2, 1) == ReceiptCode.insufficientBalance.rawValue)
-    house.index(0, 100 * Price.scale)
+    // 250 of equity for five, of which each asks for 108.8 to stay.
+    house.index(0, 850 * Price.scale)
     try house.clear(after: 0)
     #expect(house.isRestricted[7])
     #expect(try Self.ask(&house, 0, 1) == ReceiptCode.withdrawalsLocked.rawValue)

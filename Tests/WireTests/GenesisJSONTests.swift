@@ -49,7 +49,7 @@ import Wire
 
   static let golden = URL(filePath: #filePath).deletingLastPathComponent()
     .deletingLastPathComponent().appending(path: "Fixtures/Wire/genesis.json")
-  static let goldenHash = "7b839daa2bf7ab8d26ab70a77056f39b5bc1b56ced3e7c95303a3e411b90ad88"
+  static let goldenHash = "3460dc645625875c682c62f077c205cead8d6af7bc6e97c72747f57cf8935265"
 
   static func goldenBytes() throws -> [UInt8] { Array(try Data(contentsOf: golden)) }
 
