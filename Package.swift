@@ -96,7 +96,7 @@ let package = Package(
       ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire"]),
     room(
       "Clearing", in: "Layers",
-      ["Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire"]),
+      ["Primitives", "Instruments", "Pricing", "Margin", "Risk", "Commitments", "Wire"]),
     room(
       "Settlement", in: "Layers",
       ["Primitives", "Instruments", "Commitments", "Wire", "Execution", "Clearing"]),
@@ -174,8 +174,8 @@ let package = Package(
     tests(
       "ClearingTests",
       [
-        "Primitives", "Instruments", "Pricing", "Margin", "Commitments", "Wire", "Clearing",
-        "Execution", "TestSupport",
+        "Primitives", "Instruments", "Pricing", "Margin", "Risk", "Commitments", "Wire",
+        "Clearing", "Execution", "TestSupport",
       ]),
     tests(
       "SettlementTests",

@@ -54,6 +54,7 @@ struct ActionReader: Sendable {
     ("add_key", ["key", "instrument", "key_expires_ms"]),
     ("revoke_key", ["key"]),
     ("index", ["underlying", "price", "time_ms", "sequence"]),
+    ("impact", ["instrument", "price", "time_ms", "sequence"]),
     (
       "surface",
       [
@@ -64,7 +65,8 @@ struct ActionReader: Sendable {
       "list",
       [
         "instrument", "tick", "lot", "order_quantity_max", "price_max", "maker_fee", "taker_fee",
-        "price_band",
+        "price_band", "fee_tiers", "fee_tier_volume", "fee_tier_maker_step",
+        "fee_tier_taker_step", "settlement_samples",
       ]
     ),
     ("halt", ["instrument", "halted"]),
@@ -143,6 +145,11 @@ struct ActionReader: Sendable {
         underlying: try underlying(fields), price: try fields.unit("price"),
         time: Timestamp(raw: try fields.integer("time_ms")),
         sequence: try fields.integer("sequence"))
+    case "impact":
+      return .impact(
+        instrument: try instrument(fields), price: try fields.unit("price"),
+        time: Timestamp(raw: try fields.integer("time_ms")),
+        sequence: try fields.integer("sequence"))
     case "surface": return try surface(fields)
     case "list": return .list(try listing(fields))
     case "halt":
@@ -210,7 +217,14 @@ extension ActionReader {
       lot: try fields.unit("lot"), orderQuantityMax: try fields.unit("order_quantity_max"),
       priceMax: try fields.unit("price_max"), makerFee: try fields.unit("maker_fee"),
       takerFee: try fields.unit("taker_fee"),
-      priceBand: try fields.optionalUnit("price_band") ?? Listing.defaultPriceBand)
+      priceBand: try fields.optionalUnit("price_band") ?? Listing.defaultPriceBand,
+      tiers: FeeTiers(
+        count: try fields.optionalInteger("fee_tiers") ?? 0,
+        volume: try fields.optionalUnit("fee_tier_volume") ?? .zero,
+        makerStep: try fields.optionalInteger("fee_tier_maker_step") ?? 0,
+        takerStep: try fields.optionalInteger("fee_tier_taker_step") ?? 0),
+      settlementSamples: try fields.optionalInteger("settlement_samples")
+        ?? Listing.settlementSamples(of: name))
     if let fault = terms.fault {
       throw .value("list", expected: "terms that can be listed", found: "\(fault)")
     }

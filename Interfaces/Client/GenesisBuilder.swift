@@ -63,6 +63,8 @@ public struct Listing: Sendable, Hashable {
   public var makerFee: Ratio
   public var takerFee: Ratio
   public var priceBand: Ratio
+  public var tiers: FeeTiers = .none
+  public var settlementSamples: UInt16
 
   /// The defaults: tick 0.1, lot 0.001, orders up to 10 000 contracts at up to 10 000 000, together
   /// a tenth of `Instrument.orderNotionalMax`; fees of 0.01 % and 0.03 %; a price band of half the
@@ -84,6 +86,15 @@ public struct Listing: Sendable, Hashable {
     self.makerFee = makerFee
     self.takerFee = takerFee
     self.priceBand = priceBand
+    settlementSamples = Listing.settlementSamples(of: name)
+  }
+
+  /// 24 of thirty minutes for what expires: names name whole minutes.
+  public static func settlementSamples(of name: InstrumentName) -> UInt16 {
+    switch name.form {
+    case .option, .future: 24
+    case .perpetual: 0
+    }
   }
 
   /// Half the index: wide enough for a crash between two marks, too narrow for a slip of a digit.
@@ -204,7 +215,8 @@ public struct GenesisBuilder: Sendable {
       id: id, underlying: UnderlyingID(UInt16(underlying)), name: listing.name,
       tick: listing.tick, lot: listing.lot, orderQuantityMax: listing.orderQuantityMax,
       priceMax: listing.priceMax, makerFee: listing.makerFee, takerFee: listing.takerFee,
-      priceBand: listing.priceBand)
+      priceBand: listing.priceBand, tiers: listing.tiers,
+      settlementSamples: listing.settlementSamples)
   }
 
   private var isName: Bool {

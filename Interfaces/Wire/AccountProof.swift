@@ -6,7 +6,7 @@ public struct AccountProof: Sendable, Equatable {
   /// What the two disclosed lists begin with.
   public static let positionsTag: ObjectTag = "novate/positions/1"
   public static let balancesTag: ObjectTag = "novate/balances/1"
-  /// Bytes of one entry: instrument, quantity, cost, 24 zero; asset, amount.
+  /// Bytes of one entry: instrument, quantity, cost, funding index (16) and funding booked; asset, amount.
   static let positionByteCount = 44
   static let balanceByteCount = 10
   private static let listHeadByteCount = 36

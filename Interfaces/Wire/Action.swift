@@ -25,6 +25,9 @@ public enum Action: Sendable, Equatable {
   case deposit(asset: AssetID, amount: Amount, owner: PublicKey, reference: UInt64)
   case release(withdrawal: UInt64, reference: Bytes32)
   case index(underlying: UnderlyingID, price: Price, time: Timestamp, sequence: UInt64)
+  /// Of a perpetual: the index held between the book's impact bid and impact ask; the index itself
+  /// where either side is too thin.
+  case impact(instrument: InstrumentID, price: Price, time: Timestamp, sequence: UInt64)
   case surface(
     underlying: UnderlyingID, expiry: Timestamp, forward: Price, parameters: SurfaceParameters,
     time: Timestamp, sequence: UInt64)
@@ -105,6 +108,11 @@ extension Action {
       out.write(
         record: ActionRecord(
           kindCode: ActionKind.index.rawValue, id: UInt32(underlying.raw), x: price.raw,
+          y: time.raw, z: sequence))
+    case .impact(let instrument, let price, let time, let sequence):
+      out.write(
+        record: ActionRecord(
+          kindCode: ActionKind.index.rawValue, a: 1, id: instrument.raw, x: price.raw,
           y: time.raw, z: sequence))
     case .surface(let underlying, let expiry, let forward, let parameters, let time, let sequence):
       SurfaceUpdate(

@@ -78,8 +78,9 @@ extension Action {
       try unused(a: true, b: true, c: true, id: true, x: true, y: true)
     case .index:
       try require(record.x > 0 && record.y > 0 && record.z > 0, "index update")
+      try require(record.a <= 1, "index of")
       try require(record.id <= UInt16.max, "underlying")
-      try unused(a: true, b: true, c: true, tail: true)
+      try unused(b: true, c: true, tail: true)
     case .surface:
       try require(record.x > 0 && record.y > 0 && record.z > 0, "surface update")
       try require(record.id <= UInt16.max, "underlying")

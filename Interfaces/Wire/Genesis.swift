@@ -311,7 +311,6 @@ extension Constants {
     guard Constants.fields.allSatisfy({ self[keyPath: $0.path] <= Constants.largest }) else {
       return "a constant is too large"
     }
-    guard isCanonical else { return "reserved constant" }
     guard (1...4_096).contains(runAheadMax), activationNotice >= runAheadMax + 1 else {
       return "activation_notice must pass run_ahead_max"
     }
@@ -323,6 +322,10 @@ extension Constants {
     }
     guard (1...1_000_000_000).contains(maintenanceFactor), (0...1_000_000_000).contains(closeBand)
     else { return "maintenance_factor or close_band" }
+    guard (0...1_000_000_000).contains(fundingRateMax) else { return "funding_rate_max" }
+    guard (0...1_000_000_000).contains(oracleDeviationMax),
+      (0...1_000_000_000).contains(confidenceBand)
+    else { return "oracle_deviation_max or confidence_band" }
     return nil
   }
 }

@@ -93,6 +93,11 @@ extension Genesis {
       "maker_fee": .string(instrument.makerFee.decimal),
       "taker_fee": .string(instrument.takerFee.decimal),
       "price_band": .string(instrument.priceBand.decimal),
+      "fee_tiers": .integer(instrument.tiers.count),
+      "fee_tier_volume": .string(instrument.tiers.volume.decimal),
+      "fee_tier_maker_step": .integer(instrument.tiers.makerStep),
+      "fee_tier_taker_step": .integer(instrument.tiers.takerStep),
+      "settlement_samples": .integer(instrument.settlementSamples),
     ]
   }
 }
@@ -304,7 +309,8 @@ extension JSONReader {
   func instrument(_ id: InstrumentID, underlyings: [String]) throws(GenesisFailure) -> Instrument {
     try allow([
       "name", "tick", "lot", "order_quantity_max", "price_max", "maker_fee", "taker_fee",
-      "price_band",
+      "price_band", "fee_tiers", "fee_tier_volume", "fee_tier_maker_step", "fee_tier_taker_step",
+      "settlement_samples",
     ])
     let text = try string("name")
     let name: InstrumentName
@@ -324,7 +330,12 @@ extension JSONReader {
       tick: try decimal("tick"), lot: try decimal("lot"),
       orderQuantityMax: try decimal("order_quantity_max"), priceMax: try decimal("price_max"),
       makerFee: try decimal("maker_fee"), takerFee: try decimal("taker_fee"),
-      priceBand: try decimal("price_band"))
+      priceBand: try decimal("price_band"),
+      tiers: FeeTiers(
+        count: try integer("fee_tiers"), volume: try decimal("fee_tier_volume"),
+        makerStep: try integer("fee_tier_maker_step"),
+        takerStep: try integer("fee_tier_taker_step")),
+      settlementSamples: try integer("settlement_samples"))
   }
 
   func constants() throws(GenesisFailure) -> Constants {
@@ -341,7 +352,8 @@ extension Instrument {
   public init(
     id: InstrumentID, underlying: UnderlyingID, name: InstrumentName, tick: Price, lot: Quantity,
     orderQuantityMax: Quantity, priceMax: Price, makerFee: Ratio = .zero,
-    takerFee: Ratio = .zero, priceBand: Ratio = .zero
+    takerFee: Ratio = .zero, priceBand: Ratio = .zero, tiers: FeeTiers = .none,
+    settlementSamples: UInt16 = 0
   ) {
     let kind: InstrumentKind
     var (optionTypeCode, strike, expiry) = (UInt8(0), Price.zero, Timestamp.zero)
@@ -355,6 +367,6 @@ extension Instrument {
       id: id, underlying: underlying, kind: kind, optionTypeCode: optionTypeCode, strike: strike,
       expiry: expiry, tick: tick, lot: lot, orderQuantityMax: orderQuantityMax,
       priceMax: priceMax, makerFee: makerFee, takerFee: takerFee,
-      priceBand: priceBand)
+      priceBand: priceBand, tiers: tiers, settlementSamples: settlementSamples)
   }
 }

@@ -84,9 +84,18 @@ public struct Constants: FlatRecord, Hashable {
   public var witnessQuorum: Int64 = 0
   /// The least withdrawal of the quote asset, in its units: each is a record for ever.
   public var withdrawalMin: Int64 = 1_000_000
-  private var reserved: Bytes32 = .zero
-  private var reserved2: Int64 = 0
-  private var reserved3: Int64 = 0
+  /// The highest funding rate of eight hours either way, 1e-9.
+  public var fundingRateMax: Int64 = 7_500_000
+  /// How far an index may move at once while the one before is fresh, 1e-9; zero for any way.
+  public var oracleDeviationMax: Int64 = 0
+  /// Dispersion of a quorum at which nothing is sure, 1e-9 of the price; zero to ask for none.
+  public var confidenceBand: Int64 = 0
+  /// Batches in a row that doubt about an index may hold liquidation back.
+  public var holdBackBatchesMax: Int64 = 0
+  /// What may leave of one asset in a day, and at once, in the asset's units; zero for any amount.
+  public var outflowDailyMax: Int64 = 0
+  /// How much unrealised profit of one underlying may back a withdrawal, quote units.
+  public var profitCountedMax: Int64 = 100_000_000_000_000_000
 
   public static let empty = Constants()
   public init() {}
@@ -94,10 +103,6 @@ public struct Constants: FlatRecord, Hashable {
   /// No constant passes it, so that sums with times and amounts stay inside Int64; it is 1e11 of
   /// the quote asset, which with `Instrument.orderNotionalMax` keeps every cost inside `Money`.
   public static let largest: Int64 = 100_000_000_000_000_000
-
-  var isCanonical: Bool {
-    reserved.isZero && reserved2 == 0 && reserved3 == 0
-  }
 
   /// Name and place of every constant, as `genesis.json` spells them.
   public static var fields: [(name: String, path: any WritableKeyPath<Constants, Int64> & Sendable)]
@@ -114,7 +119,10 @@ public struct Constants: FlatRecord, Hashable {
       ("deposits_total_max", \.depositsTotalMax), ("oracle_quorum", \.oracleQuorum),
       ("oracle_staleness_ms", \.oracleStaleness), ("maintenance_factor", \.maintenanceFactor),
       ("close_band", \.closeBand), ("witness_quorum", \.witnessQuorum),
-      ("withdrawal_min", \.withdrawalMin),
+      ("withdrawal_min", \.withdrawalMin), ("funding_rate_max", \.fundingRateMax),
+      ("oracle_deviation_max", \.oracleDeviationMax), ("confidence_band", \.confidenceBand),
+      ("hold_back_batches_max", \.holdBackBatchesMax),
+      ("outflow_daily_max", \.outflowDailyMax), ("profit_counted_max", \.profitCountedMax),
     ]
   }
 

@@ -14,6 +14,8 @@ public import Primitives
   case insurance = 8
   /// An account fell below maintenance, or rose above initial margin again.
   case restriction = 9
+  /// A position's funding since it was last booked.
+  case funding = 10
 }
 
 /// Why clearing did not carry an instruction out.
@@ -35,6 +37,14 @@ public import Primitives
   case badKey = 13
   /// The member has as many undecided proposals as are allowed.
   case tooManyProposals = 14
+  /// Insolvency exceeds the insurance fund, or the account may only reduce: no money leaves.
+  case withdrawalsLocked = 15
+  /// A position's mark is too old.
+  case markTooOld = 16
+  /// Initial margin would not hold at prudent prices.
+  case marginShort = 17
+  /// More than may leave of the asset at this time.
+  case outflowLimit = 18
 }
 
 /// What clearing did, one a fill and one an instruction, in the order it did it: 128 bytes. Fields

@@ -19,13 +19,18 @@ struct AccountTree: ~Copyable {
   ) -> [Digest] {
     [
       chunk(UInt64(bitPattern: record.cash.raw)), balances, positions,
-      chunk(UInt64(record.flags), record.closing), chunk(UInt64(account.raw)), record.owner,
+      chunk(
+        UInt64(record.flags), record.closing, UInt64(bitPattern: record.volume.raw),
+        UInt64(bitPattern: record.volumeDay)), chunk(UInt64(account.raw)), record.owner,
       chunk(record.opened), .zero,
     ]
   }
 
-  private static func chunk(_ first: UInt64, _ second: UInt64 = 0) -> Digest {
-    Bytes32((first.littleEndian, second.littleEndian, 0, 0))
+  private static func chunk(
+    _ first: UInt64, _ second: UInt64 = 0, _ third: UInt64 = 0, _ fourth: UInt64 = 0
+  ) -> Digest {
+    Bytes32(
+      (first.littleEndian, second.littleEndian, third.littleEndian, fourth.littleEndian))
   }
 
   mutating func set(

@@ -43,10 +43,14 @@ public struct ClearingMachine: ~Copyable {
   var withdrawals = Pool<WithdrawalRecord>()
   var proposals = Pool<ProposalRecord>()
   var status = Pool<StatusRecord>(capacity: 1)
+  var perpetuals = Pool<PerpetualRecord>()
+  var minutes = Pool<MinuteRecord>()
 
   // Derived from the facts.
   var owners: [PublicKey: AccountID] = [:]
   var freePositions = SlotBitmap()
+  /// By instrument: its slot among the perpetuals, or −1.
+  var perpetualSlots: [Int] = []
   var table = RiskTable()
   var accountTree = AccountTree()
   var trees = ClearingTrees()
@@ -54,6 +58,8 @@ public struct ClearingMachine: ~Copyable {
   var restricted: [AccountID] = []
   /// Scenario sums of the account being weighed, a slot an underlying.
   var scratch = ScenarioSums(capacity: 1)
+  /// Changes of the market in this batch that the marks know.
+  var pricedChanges = 0
 
   // The batch being cleared.
   var touched = Touched()
@@ -82,11 +88,15 @@ public struct ClearingMachine: ~Copyable {
     for owner in genesis.accounts { openAccount(owner) }
     opened = []
     for _ in genesis.assets { funds.append(FundRecord()) }
-    for instrument in genesis.instruments { instruments.append(instrument) }
+    for instrument in genesis.instruments {
+      instruments.append(instrument)
+      openPerpetual(instrument)
+    }
     for underlying in genesis.underlyings.indices {
       indices.append(
         IndexEntry(
           underlying: UnderlyingID(UInt16(underlying)), price: .zero, time: .zero))
+      minutes.append(MinuteRecord())
     }
     reprice()
     rebuildTrees()
@@ -118,11 +128,17 @@ public struct ClearingMachine: ~Copyable {
     let sizeBefore = log.size
     let rootBefore = log.root
     do {
+      let last = status[0].time
       status[0].time = header.time
       activateProposals()
+      closeMinutes()
+      try runFunding(since: last)
       try book(body)
+      samplePremiums()
+      noteDoubt()
       try settleExpiries()
       try watchMargin(credit: header.creditBatch)
+      lockWithdrawals()
     } catch {
       undo()
       throw .ledger(error)
@@ -214,6 +230,9 @@ public struct ClearingMachine: ~Copyable {
     case .deposit:
       record.id < genesis.assets.count && genesis.assets[Int(record.id)].custodian == account
     case .release: genesis.assets.contains { $0.custodian == account }
+    case .index where record.a == 1:
+      record.id < instruments.count && instruments[Int(record.id)].kind == .perpetual
+        && genesis.publishers.contains(account)
     case .index, .surface:
       record.id < genesis.underlyings.count && genesis.publishers.contains(account)
     case .list, .halt: genesis.governance.contains(account)
@@ -289,6 +308,7 @@ public struct ClearingMachine: ~Copyable {
     receipts = ByteWriter(capacity: receipts.bytes.count)
     directives = []
     opened = []
+    pricedChanges = 0
   }
 
   private mutating func undo() {
@@ -351,6 +371,7 @@ struct Touched {
     accounts.append(account)
   }
 
+  var marketChanges: Int { indices.count + slices.count + instruments.count }
   var marketMoved: Bool { !indices.isEmpty || !slices.isEmpty || !instruments.isEmpty }
 
   mutating func clear() {

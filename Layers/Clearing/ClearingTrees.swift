@@ -14,11 +14,13 @@ struct ClearingTrees: ~Copyable {
   var withdrawals = PoolTree(recordsPerPage: 1)
   var proposals = PoolTree(recordsPerPage: 1)
   var status = PoolTree(recordsPerPage: 1)
+  var perpetuals = PoolTree(recordsPerPage: 1)
+  var minutes = PoolTree(recordsPerPage: 1)
   /// SHA-256 of the constants and the rule set.
   var constants: Digest = .zero
 
   mutating func oracleRoot() -> Digest {
-    Merkle.root(of: [indices.root(), slices.root(), submissions.root()], width: 4)
+    Merkle.root(of: [indices.root(), slices.root(), submissions.root(), minutes.root()], width: 4)
   }
 
   mutating func parametersRoot() -> Digest { SHA256.pair(constants, proposals.root()) }
@@ -31,6 +33,7 @@ extension ClearingMachine {
     static let instruments = 1
     static let oracle = 2
     static let parameters = 3
+    static let perpetuals = 4
     static let funds = 5
     static let withdrawals = 7
     static let status = 15
@@ -43,6 +46,7 @@ extension ClearingMachine {
     roots[RootPlace.instruments] = trees.instruments.root()
     roots[RootPlace.oracle] = trees.oracleRoot()
     roots[RootPlace.parameters] = trees.parametersRoot()
+    roots[RootPlace.perpetuals] = trees.perpetuals.root()
     roots[RootPlace.funds] = trees.funds.root()
     roots[RootPlace.withdrawals] = trees.withdrawals.root()
     roots[RootPlace.status] = trees.status.root()
@@ -61,6 +65,8 @@ extension ClearingMachine {
     trees.withdrawals.refresh(withdrawals)
     trees.proposals.refresh(proposals)
     trees.status.refresh(status)
+    trees.perpetuals.refresh(perpetuals)
+    trees.minutes.refresh(minutes)
     for entry in body.accounts { hash(entry.account) }
   }
 
@@ -81,6 +87,8 @@ extension ClearingMachine {
     trees.withdrawals.rebuild(withdrawals)
     trees.proposals.rebuild(proposals)
     trees.status.rebuild(status)
+    trees.perpetuals.rebuild(perpetuals)
+    trees.minutes.rebuild(minutes)
     accountTree = AccountTree()
     for index in 0..<accounts.count { hash(AccountID(UInt32(index))) }
     root = stateRoot()

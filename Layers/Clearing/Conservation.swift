@@ -3,8 +3,8 @@ import Wire
 
 extension ClearingMachine {
   /// Stops the process unless the batch moved value without making or losing any: per asset, the
-  /// change of balances (a position's cost counts against its owner's cash), insurance, fees and
-  /// rounding equals deposits less withdrawals. Costs one pass over what was touched.
+  /// change of balances (a position's cost counts against its owner's cash), insurance, fees,
+  /// rounding and funding equals deposits less withdrawals. Costs one pass over what was touched.
   func checkConservation() {
     var change = Array(repeating: Int128(0), count: genesis.assets.count)
     for index in 0..<accounts.touchedCount {
@@ -31,7 +31,7 @@ extension ClearingMachine {
     }
   }
 
-  /// The same over the whole state: what all accounts, insurance, fees and rounding hold, less
+  /// The same over the whole state: what all accounts, insurance, fees, rounding and funding hold, less
   /// deposits plus withdrawals. Zero, always.
   public func imbalance(_ asset: AssetID) -> Int128 {
     var total = funds[asset.index].held
@@ -50,6 +50,7 @@ extension ClearingMachine {
 extension FundRecord {
   /// The house's own share less what users brought and not yet took.
   fileprivate var held: Int128 {
-    Int128(insurance) + Int128(fees) + Int128(rounding) - Int128(deposits) + Int128(withdrawals)
+    Int128(insurance) + Int128(fees) + Int128(rounding) + Int128(funding) - Int128(deposits)
+      + Int128(withdrawals)
   }
 }

@@ -1,4 +1,5 @@
 import Commitments
+import Instruments
 import Primitives
 import Wire
 
@@ -17,12 +18,17 @@ extension ClearingMachine {
     case .release:
       release(record, by: instruction.account)
     case .index:
-      submit(
-        SubmissionRecord(
-          publisher: publisher(instruction.account),
-          underlying: UnderlyingID(UInt16(record.id)), kind: SubmissionRecord.index,
-          sequence: record.z, time: Timestamp(raw: record.y), price: Price(raw: record.x)),
-        by: instruction.account)
+      var submission = SubmissionRecord(
+        publisher: publisher(instruction.account), kind: SubmissionRecord.index,
+        sequence: record.z, time: Timestamp(raw: record.y), price: Price(raw: record.x))
+      if record.a == 1 {
+        submission.underlying = instruments[Int(record.id)].underlying
+        submission.kind = SubmissionRecord.impact
+        submission.expiry = Timestamp(raw: Int64(record.id))
+      } else {
+        submission.underlying = UnderlyingID(UInt16(record.id))
+      }
+      submit(submission, by: instruction.account)
     case .surface:
       let update = SurfaceUpdate(bundle.bytes.rawSpan, at: place)
       submit(
@@ -125,8 +131,13 @@ extension ClearingMachine {
     receipt.paid = Money(raw: record.x)
     defer { receipts.write(record: receipt) }
     touched.touch(account)
+    if asset == .quote { try bookFunding(account) }
     guard balance(account, asset) >= record.x else {
       receipt.code = ReceiptCode.insufficientBalance.rawValue
+      return
+    }
+    if let refusal = try refusal(of: Money(raw: record.x), of: asset, from: account) {
+      receipt.code = refusal.rawValue
       return
     }
     receipt.buyerCash = try credit(account, asset, 0 - record.x)

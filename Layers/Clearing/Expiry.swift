@@ -3,8 +3,8 @@ import Primitives
 import Wire
 
 extension ClearingMachine {
-  /// Settles in cash what has expired: at the first batch whose quorum index is at or past the
-  /// expiry and fresh, the index is the settlement price, fixed once. Positions are then paid out,
+  /// Settles in cash what has expired, at a price that is fixed once: the mean of the index's minute
+  /// samples, or the first fresh index at or past the expiry, as the terms say. Positions are then paid out,
   /// account after account, as many a batch as a Clearance has room for; what becomes due meanwhile
   /// waits until that is done.
   ///
@@ -38,10 +38,9 @@ extension ClearingMachine {
     for index in 0..<instruments.count {
       let instrument = instruments[index]
       guard instrument.status != .settled, instrument.expires, instrument.expiry <= time,
-        isFresh(instrument.underlying),
-        indices[instrument.underlying.index].time >= instrument.expiry
+        let price = settlementPrice(instrument)
       else { continue }
-      instruments[index].settlementPrice = indices[instrument.underlying.index].price
+      instruments[index].settlementPrice = price
       instruments[index].statusCode = InstrumentStatus.settling.rawValue
       touched.instruments.append(index)
     }

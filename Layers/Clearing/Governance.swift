@@ -119,5 +119,6 @@ extension ClearingMachine {
     instrument.id = InstrumentID(UInt32(instruments.count))
     instrument.listed = BatchNumber(status[0].batch)
     touched.instruments.append(instruments.append(instrument))
+    openPerpetual(instrument)
   }
 }

@@ -5,7 +5,7 @@ import Wire
 
 /// An account's margin at the marks in force.
 public struct MarginFigures: Sendable {
-  /// Cash plus every position at its mark, less cost; rounded down.
+  /// Cash plus every position at its mark, less cost and funding not yet booked; rounded down.
   public let equity: Money
   /// Sum over underlyings of the worst scenario; rounded up.
   public let initial: Money
@@ -17,7 +17,7 @@ extension ClearingMachine {
   /// Recomputes marks if the market moved, then checks every account that may matter: below
   /// maintenance it may only reduce, its orders are cancelled and a position is closed against the
   /// book; above initial margin again it is free. A flat account's debt is paid by the insurance
-  /// fund, as far as that reaches.
+  /// fund, as far as that reaches; while some is left it may only reduce.
   ///
   /// An account whose every position stands on old words is left alone. When a Clearance has no
   /// room for another directive, the next batch goes on with the account where this one stopped.
@@ -40,8 +40,9 @@ extension ClearingMachine {
   {
     let record = accounts[account.index]
     guard record.firstPosition != 0 else {
-      if record.isRestricted { restrict(account, false) }
       try coverDebt(account)
+      let isInDebt = accounts[account.index].cash.raw < 0
+      if record.isRestricted != isInDebt { restrict(account, isInDebt) }
       return
     }
     guard isPriceable(account) else { return }
@@ -63,7 +64,9 @@ extension ClearingMachine {
     let isSeen =
       accounts[account.index].closing == .max
       || (credit != ExecutionHeader.noCredit && accounts[account.index].closing <= credit.raw)
-    guard isSeen, let directive = close(account, standing) else { return }
+    guard isSeen, !isHeldBack(account, lacking: maintenance - standing.equity),
+      let directive = close(account, standing)
+    else { return }
     accounts[account.index].closing = status[0].batch
     touched.touch(account)
     directives.append(directive)
@@ -119,6 +122,7 @@ extension ClearingMachine {
       let slot = Int(next) - 1
       let (id, quantity) = (positions[slot].instrument, positions[slot].quantity)
       equity += (table.mark(id) * quantity).raw - Notional(positions[slot].cost).raw
+      equity -= accruedFunding(positions[slot])
       let underlying = instruments[id.index].underlying.index
       if seen >> UInt64(underlying) & 1 == 0 {
         seen |= 1 << UInt64(underlying)
@@ -167,6 +171,7 @@ extension ClearingMachine {
     forEachPosition(account) { _, position in
       let id = position.instrument
       equity += (table.mark(id) * position.quantity).raw - Notional(position.cost).raw
+      equity -= accruedFunding(position)
       table.add(id, position.quantity, to: &sums, instruments[id.index].underlying.index)
     }
     let all = UInt64.max >> UInt64(Limits.underlyingsMax - genesis.underlyings.count)

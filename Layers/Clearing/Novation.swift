@@ -14,6 +14,8 @@ extension ClearingMachine {
     let paid = try notional.money(rounding: .up)
     let received = try notional.money(rounding: .down)
     let buyerTakes = fill.takerSide == .buy
+    let buyerRates = rates(of: fill.buyer, instrument)
+    let sellerRates = rates(of: fill.seller, instrument)
     var receipt = Receipt(.trade)
     receipt.instrument = fill.instrument
     receipt.buyer = fill.buyer
@@ -24,9 +26,9 @@ extension ClearingMachine {
     receipt.paid = paid
     receipt.received = received
     receipt.buyerFee = Fees.fee(
-      fill.price, fill.quantity, rate: buyerTakes ? instrument.takerFee : instrument.makerFee)
+      fill.price, fill.quantity, rate: buyerTakes ? buyerRates.taker : buyerRates.maker)
     receipt.sellerFee = Fees.fee(
-      fill.price, fill.quantity, rate: buyerTakes ? instrument.makerFee : instrument.takerFee)
+      fill.price, fill.quantity, rate: buyerTakes ? sellerRates.maker : sellerRates.taker)
     (receipt.buyerPosition, receipt.buyerRealised, receipt.buyerCash) = try post(
       fill.buyer, instrument, fill.quantity, paid, fee: receipt.buyerFee)
     (receipt.sellerPosition, receipt.sellerRealised, receipt.sellerCash) = try post(
@@ -35,8 +37,32 @@ extension ClearingMachine {
     funds[0].rounding = try sum(funds[0].rounding, paid.raw - received.raw)
     funds[0].fees = try sum(funds[0].fees, receipt.buyerFee.raw)
     funds[0].fees = try sum(funds[0].fees, receipt.sellerFee.raw)
+    count(received, for: fill.buyer)
+    count(received, for: fill.seller)
     status[0].trades += 1
     receipts.write(record: receipt)
+  }
+
+  /// An account's rates by its volume before the fill, faded to today.
+  private mutating func rates(of account: AccountID, _ instrument: Instrument) -> (
+    maker: Ratio, taker: Ratio
+  ) {
+    let today = time.raw / 86_400_000
+    let past = today - accounts[account.index].volumeDay
+    if past > 0 {
+      let volume = Int128(accounts[account.index].volume.raw)
+      let faded = (volume * Int128(min(past, 30))).divided(by: 30, rounding: .up)
+      accounts[account.index].volume = Money(raw: Int64(volume - faded))
+      accounts[account.index].volumeDay = today
+    }
+    return instrument.fees(volume: accounts[account.index].volume)
+  }
+
+  @inline(__always)
+  private mutating func count(_ traded: Money, for account: AccountID) {
+    // Two values below 2^61: no overflow.
+    let volume = accounts[account.index].volume.raw + traded.raw
+    accounts[account.index].volume = Money(raw: min(volume, AccountRecord.volumeMax))
   }
 
   /// Books one side: nets the position, moves cash, takes the fee.
@@ -44,10 +70,12 @@ extension ClearingMachine {
     _ account: AccountID, _ instrument: Instrument, _ change: Quantity, _ money: Money, fee: Money
   ) throws(ArithmeticFailure) -> (Quantity, Money, Money) {
     let slot = positionSlot(account, instrument.id) ?? openPosition(account, instrument.id)
+    if instrument.kindCode == InstrumentKind.perpetual.rawValue { try bookFunding(slot) }
     let posting = try positions[slot].net(change, for: money, isOption: instrument.isOption)
     let quantity = positions[slot].quantity
     if quantity.raw.magnitude > instrument.positionMax.raw.magnitude { throw .overflow("position") }
     var cash = try accounts[account.index].cash.adding(posting.cash).subtracting(fee)
+    if instrument.kindCode == InstrumentKind.perpetual.rawValue { restartFunding(slot) }
     if quantity.raw == 0 {
       // A flat position keeps no cost: what is left of rounding goes to cash.
       cash = try cash.subtracting(positions[slot].cost)

@@ -2,6 +2,7 @@ import Instruments
 import Margin
 import Pricing
 import Primitives
+import Risk
 import Wire
 
 extension ClearingMachine {
@@ -14,7 +15,8 @@ extension ClearingMachine {
     var receipt = Receipt(.oracle)
     receipt.buyer = account
     receipt.id = submission.sequence
-    receipt.instrument = InstrumentID(UInt32(submission.underlying.raw))
+    receipt.instrument =
+      submission.perpetual ?? InstrumentID(UInt32(submission.underlying.raw))
     receipt.price = submission.price
     defer { receipts.write(record: receipt) }
     guard isInWindow(submission.time) else {
@@ -32,12 +34,13 @@ extension ClearingMachine {
       }
       submissions[slot] = submission
     } else {
-      guard submission.kind == SubmissionRecord.index || isListed(submission) else {
+      guard submission.kind != SubmissionRecord.surface || isListed(submission) else {
         receipt.code = ReceiptCode.surfaceRefused.rawValue
         return
       }
       submissions.append(submission)
     }
+    if submission.kind == SubmissionRecord.index { gather(submission) }
     decide(submission)
   }
 
@@ -66,8 +69,10 @@ extension ClearingMachine {
     // The quorum's time: so many publishers stand behind something at least this new.
     let time = fresh.map(\.time).sorted(by: >)[quorum - 1]
     let price = fresh.map(\.price).sorted()[(fresh.count - 1) / 2]
-    if feed.kind == SubmissionRecord.index {
-      set(IndexEntry(underlying: feed.underlying, price: price, time: time))
+    if let perpetual = feed.perpetual {
+      setImpact(of: perpetual, price, time)
+    } else if feed.kind == SubmissionRecord.index {
+      judge(feed.underlying, fresh)
     } else {
       set(
         SliceEntry(
@@ -76,9 +81,31 @@ extension ClearingMachine {
     }
   }
 
-  private mutating func set(_ entry: IndexEntry) {
-    let slot = entry.underlying.index
-    guard entry.time >= indices[slot].time, entry != indices[slot] else { return }
+  /// Sets an index to what its fresh words make, unless that is a jump: then the price before stands
+  /// until it is no longer fresh or the words come back. No minority makes a jump, and none outlasts
+  /// `drift_max`.
+  private mutating func judge(_ underlying: UnderlyingID, _ fresh: [SubmissionRecord]) {
+    let constants = genesis.constants
+    let rule = FeedRule(
+      quorum: Int(constants.oracleQuorum), heartbeat: constants.oracleStaleness,
+      drift: constants.driftMax,
+      deviationMax: Ratio(raw: constants.oracleDeviationMax),
+      band: Ratio(raw: max(1, constants.confidenceBand)), confidenceMin: .zero)
+    let words = fresh.sorted { $0.publisher < $1.publisher }.map {
+      OracleWord(signer: $0.publisher, price: $0.price, time: $0.time)
+    }
+    let isBound = constants.oracleDeviationMax > 0 && isFresh(underlying)
+    let found = OraclePrice(
+      of: words, rule, at: time, last: isBound ? indices[underlying.index].price : nil)
+    guard found.verdict >= .tooUncertain else { return }
+    let entry = IndexEntry(underlying: underlying, price: found.price, time: found.time)
+    let slot = underlying.index
+    guard entry.time >= indices[slot].time else { return }
+    if constants.confidenceBand > 0 {
+      let doubt = Ratio(raw: Ratio.scale - found.confidence.raw)
+      if minutes[slot].doubt != doubt { minutes[slot].doubt = doubt }
+    }
+    guard entry != indices[slot] else { return }
     indices[slot] = entry
     touched.indices.append(slot)
   }
@@ -105,6 +132,11 @@ extension ClearingMachine {
 }
 
 extension SubmissionRecord {
+  /// The perpetual of an impact price.
+  var perpetual: InstrumentID? {
+    kind == SubmissionRecord.impact ? InstrumentID(UInt32(truncatingIfNeeded: expiry.raw)) : nil
+  }
+
   func isSameFeed(as other: SubmissionRecord) -> Bool {
     underlying == other.underlying && kind == other.kind && expiry == other.expiry
   }

@@ -4,7 +4,7 @@ import Wire
 
 // The records of clearing's state: facts only, nothing that depends on a price.
 
-/// One account: 72 bytes. Lists are slot numbers plus one.
+/// One account: 88 bytes. Lists are slot numbers plus one.
 struct AccountRecord: FlatRecord {
   var owner: PublicKey = .zero
   var cash: Money = .zero
@@ -16,8 +16,13 @@ struct AccountRecord: FlatRecord {
   var opened: UInt64 = 0
   /// The batch of the last close directive not yet seen adopted; all ones for none.
   var closing: UInt64 = .max
+  /// What it traded, fading by a thirtieth a day, as of the day since 1970 that stands behind it.
+  var volume: Money = .zero
+  var volumeDay: Int64 = 0
 
   static let empty = AccountRecord()
+  /// No volume counts further: far from the end of Int64.
+  static let volumeMax: Int64 = 1 << 60
   var isRestricted: Bool { AccountFlags(rawValue: flags).contains(.reduceOnly) }
 }
 
@@ -30,8 +35,7 @@ struct PositionRecord: FlatRecord {
   var cost: Money = .zero
   var next: UInt32 = 0
   var isUsed: UInt32 = 0
-  /// Funding index at the last change of quantity and what was booked since: the seam of funding,
-  /// zero today.
+  /// Of a perpetual: the funding index at the last change of quantity, and what was booked since.
   var fundingIndexLow: UInt64 = 0
   var fundingIndexHigh: Int64 = 0
   var fundingBooked: Money = .zero
@@ -51,7 +55,7 @@ struct BalanceRecord: FlatRecord {
   static let empty = BalanceRecord()
 }
 
-/// What the house holds and owes of one asset: 56 bytes.
+/// What the house holds and owes of one asset: 80 bytes.
 struct FundRecord: FlatRecord {
   var insurance: Int64 = 0
   var fees: Int64 = 0
@@ -62,7 +66,13 @@ struct FundRecord: FlatRecord {
   var withdrawals: Int64 = 0
   /// The custodian's highest reference credited.
   var lastReference: UInt64 = 0
-  var reserved: UInt64 = 0
+  /// Funding booked from who pays, less what was booked to who receives: stands in for who was not
+  /// yet booked, and keeps the remainders of roundings against users.
+  var funding: Int64 = 0
+  /// How much of the day's outflow is used, with the remainder of the last refill and its time.
+  var outflow: Int64 = 0
+  var outflowRemainder: Int64 = 0
+  var outflowTime: Timestamp = .zero
 
   static let empty = FundRecord()
 }
@@ -72,19 +82,63 @@ struct SubmissionRecord: FlatRecord {
   /// Place in the genesis list of publishers.
   var publisher: UInt32 = 0
   var underlying = UnderlyingID(0)
-  /// 1 index, 2 surface.
+  /// 1 index, 2 surface, 3 impact.
   var kind: UInt16 = 0
-  /// Of a surface.
+  /// Of a surface; of an impact price the number of the perpetual.
   var expiry: Timestamp = .zero
   var sequence: UInt64 = 0
   var time: Timestamp = .zero
-  /// Index or forward.
+  /// Index, forward or impact price.
   var price: Price = .zero
   var parameters: SurfaceParameters = .empty
 
   static let empty = SubmissionRecord()
   static let index: UInt16 = 1
   static let surface: UInt16 = 2
+  static let impact: UInt16 = 3
+}
+
+/// What the minutes of an underlying's index left: 528 bytes; slot = underlying.
+struct MinuteRecord: FlatRecord {
+  /// The minute since 1970 whose words are being gathered, zero for none, and the last one decided.
+  var gathering: Int64 = 0
+  var sampled: Int64 = 0
+  /// One less the confidence of the index in force, and for how many batches in a row it has been
+  /// more than a half.
+  var doubt: Ratio = .zero
+  var doubtful: UInt64 = 0
+  /// Prices by minute modulo 30; zero for a minute without a quorum.
+  var samples = InlineArray<30, Price>(repeating: .zero)
+  /// Of each publisher the word nearest to the minute being gathered; zero for none.
+  var prices = InlineArray<16, Price>(repeating: .zero)
+  var times = InlineArray<16, Timestamp>(repeating: .zero)
+
+  static let empty = MinuteRecord()
+  static let sampleCount = 30
+}
+
+/// A perpetual's funding: 552 bytes, in the order of listing.
+struct PerpetualRecord: FlatRecord {
+  var instrument = InstrumentID(0)
+  var reserved: UInt32 = 0
+  /// What a quorum said last of the book's impact price.
+  var impact: Price = .zero
+  var impactTime: Timestamp = .zero
+  /// The last minute since 1970 that was sampled, or passed without a sample.
+  var minute: Int64 = 0
+  /// Bit p: a premium stands at place p.
+  var present: UInt64 = 0
+  /// Premiums by minute modulo 60.
+  var premiums = InlineArray<60, Ratio>(repeating: .zero)
+  /// In force until the next sample.
+  var rate: Ratio = .zero
+  /// Cumulative funding of a contract, quote at 1e-18, and the remainder of its last growth.
+  var indexLow: UInt64 = 0
+  var indexHigh: Int64 = 0
+  var remainder: Int64 = 0
+
+  static let empty = PerpetualRecord()
+  static let sampleCount = 60
 }
 
 /// A withdrawal and where it stands: 88 bytes; its slot is its id.
@@ -135,7 +189,8 @@ struct StatusRecord: FlatRecord {
   var batch: UInt64 = 0
   var time: Timestamp = .zero
   var term: UInt32 = 1
-  var reserved: UInt32 = 0
+  /// 1 while insolvency exceeds the insurance fund: nothing leaves.
+  var isLocked: UInt32 = 0
   /// Totals for people; recomputable.
   var trades: UInt64 = 0
   /// The account whose expired positions are paid out next; zero between expiries.

@@ -21,6 +21,8 @@ extension ClearingMachine: PooledState {
     try visitor.visit(&withdrawals)
     try visitor.visit(&proposals)
     try visitor.visit(&status)
+    try visitor.visit(&perpetuals)
+    try visitor.visit(&minutes)
   }
 
   /// Rebuilds all derived state after the pools were loaded, and checks the root.
@@ -48,6 +50,8 @@ extension ClearingMachine: PooledState {
     for slot in 0..<positions.count where positions[slot].isUsed == 0 { freePositions.free(slot) }
     restricted = (0..<accounts.count).filter { accounts[$0].isRestricted }
       .map { AccountID(UInt32($0)) }
+    perpetualSlots = []
+    for slot in 0..<perpetuals.count { notePerpetual(perpetuals[slot].instrument, slot) }
     reprice()
   }
 
@@ -91,6 +95,8 @@ extension ClearingMachine: PooledState {
     public var owner: PublicKey
     public var cash: Money
     public var flags: AccountFlags
+    /// What fee tiers go by, as of its last fill.
+    public var volume: Money
     public var positions: [(instrument: Instrument, quantity: Quantity, cost: Money, mark: Price)]
     public var balances: [(asset: AssetID, amount: Amount)]
     public var margin: MarginFigures
@@ -101,7 +107,7 @@ extension ClearingMachine: PooledState {
     let record = accounts[account.index]
     var view = AccountView(
       owner: record.owner, cash: record.cash, flags: AccountFlags(rawValue: record.flags),
-      positions: [], balances: [], margin: margin(account))
+      volume: record.volume, positions: [], balances: [], margin: margin(account))
     forEachPosition(account) { _, position in
       view.positions.append(
         (
@@ -124,6 +130,9 @@ extension ClearingMachine: PooledState {
     let fund = funds[asset.index]
     return (fund.insurance, fund.fees, fund.rounding, fund.deposits, fund.withdrawals)
   }
+
+  /// Funding booked and not yet passed on, with its dust.
+  public var fundingHeld: Int64 { funds[0].funding }
 
   public var tradeCount: UInt64 { status[0].trades }
 

@@ -1,5 +1,6 @@
 import Instruments
 import Primitives
+import Risk
 import Wire
 
 extension ClearingMachine {
@@ -20,7 +21,9 @@ extension ClearingMachine {
         instruments[slot].fault == nil
       else { return "instrument \(slot)" }
     }
-    if let fault = figureFault() ?? decisionFault() { return fault }
+    if let fault = figureFault() ?? decisionFault() ?? perpetualFault() ?? minuteFault() {
+      return fault
+    }
     for slot in 0..<slices.count
     where slices[slot].underlying.index >= genesis.underlyings.count {
       return "underlying of slice \(slot)"
@@ -43,13 +46,22 @@ extension ClearingMachine {
     else { return "a counter of the status record" }
     for asset in 0..<funds.count {
       let fund = funds[asset]
-      guard fund.insurance >= 0, fund.deposits >= 0, fund.withdrawals >= 0,
-        [fund.insurance, fund.fees, fund.rounding, fund.deposits, fund.withdrawals]
-          .allSatisfy(isModest)
+      guard fund.insurance >= 0, fund.deposits >= 0, fund.withdrawals >= 0, fund.outflow >= 0,
+        (0..<Int64(OutflowLimit.day)).contains(fund.outflowRemainder),
+        (0...Timestamp.latest.raw).contains(fund.outflowTime.raw),
+        [
+          fund.insurance, fund.fees, fund.rounding, fund.deposits, fund.withdrawals, fund.funding,
+        ].allSatisfy(isModest)
       else { return "fund of asset \(asset)" }
     }
     for index in 0..<accounts.count where !isModest(accounts[index].cash.raw) {
       return "cash of account \(index)"
+    }
+    for index in 0..<accounts.count
+    where !(0...AccountRecord.volumeMax).contains(accounts[index].volume.raw)
+      || !(0...Timestamp.latest.raw / 86_400_000).contains(accounts[index].volumeDay)
+    {
+      return "volume of account \(index)"
     }
     for slot in 0..<positions.count
     where !isModest(positions[slot].quantity.raw) || !isModest(positions[slot].cost.raw) {
@@ -79,6 +91,47 @@ extension ClearingMachine {
       }
     }
     return nil
+  }
+
+  private func minuteFault() -> String? {
+    guard minutes.count == indices.count else { return "minutes do not fit the underlyings" }
+    let latest = Timestamp.latest.raw / 60_000
+    for slot in 0..<minutes.count {
+      let record = minutes[slot]
+      guard (0...latest).contains(record.gathering), (0...latest).contains(record.sampled),
+        (0...Ratio.scale).contains(record.doubt.raw)
+      else { return "minutes of underlying \(slot)" }
+      for place in 0..<MinuteRecord.sampleCount where record.samples[place].raw < 0 {
+        return "sample \(place) of underlying \(slot)"
+      }
+      for publisher in 0..<Limits.publishersMax where record.prices[publisher].raw < 0 {
+        return "word \(publisher) of underlying \(slot)"
+      }
+    }
+    return nil
+  }
+
+  /// Every perpetual has its record, in the order of listing, and figures that a growth may follow.
+  private func perpetualFault() -> String? {
+    var slot = 0
+    for index in 0..<instruments.count where instruments[index].kind == .perpetual {
+      guard slot < perpetuals.count else { return "a perpetual without a record" }
+      let record = perpetuals[slot]
+      guard record.instrument.index == index, record.reserved == 0, record.impact.raw >= 0,
+        record.present >> UInt64(PerpetualRecord.sampleCount) == 0,
+        (0...Timestamp.latest.raw / 60_000).contains(record.minute),
+        record.rate.raw.magnitude <= genesis.constants.fundingRateMax.magnitude,
+        (0..<CumulativeIndex.fundingPeriod).contains(record.remainder)
+      else { return "perpetual \(slot)" }
+      slot += 1
+    }
+    for slot in 0..<submissions.count where submissions[slot].kind == SubmissionRecord.impact {
+      let number = submissions[slot].expiry.raw
+      guard (0..<Int64(instruments.count)).contains(number),
+        instruments[Int(number)].kind == .perpetual
+      else { return "perpetual of submission \(slot)" }
+    }
+    return slot == perpetuals.count ? nil : "a record of no perpetual"
   }
 
   /// A slot on no list holds nothing: no root would cover it.

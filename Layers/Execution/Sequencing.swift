@@ -1,4 +1,5 @@
 import Commitments
+import Instruments
 import Margin
 import Primitives
 public import Wire
@@ -102,7 +103,7 @@ extension ExecutionMachine {
       guard genesis.publishers.contains(account), key.isOwner else {
         return .rejected(.notAuthorised)
       }
-      guard record.id < genesis.underlyings.count else { return .rejected(.unknownInstrument) }
+      guard isKnownFeed(record) else { return .rejected(.unknownInstrument) }
     case .list, .halt:
       guard genesis.governance.contains(account), key.isOwner else {
         return .rejected(.notAuthorised)
@@ -111,6 +112,14 @@ extension ExecutionMachine {
     events.append(
       Instruction(kind: kind, account: account, bundle: place, record: UInt32(index)))
     return Outcome(.accepted)
+  }
+
+  /// An underlying there is or, of an impact price, a perpetual.
+  private func isKnownFeed(_ record: ActionRecord) -> Bool {
+    guard record.kind == .index, record.a == 1 else {
+      return record.id < genesis.underlyings.count
+    }
+    return record.id < instruments.count && instruments[Int(record.id)].kind == .perpetual
   }
 
   // MARK: - Keys

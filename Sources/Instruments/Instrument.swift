@@ -44,9 +44,12 @@ public import Primitives
   public var makerFee: Ratio
   public var takerFee: Ratio
   public var statusCode: UInt8
-  private var reserved0: UInt8 = 0
-  private var reserved1: UInt16 = 0
-  private var reserved2: UInt32 = 0
+  /// Fee tiers above the first, at most 16; `FeeTiers` says what they do.
+  private var tierCount: UInt8 = 0
+  private var makerStep: UInt16 = 0
+  private var takerStep: UInt16 = 0
+  /// Minute samples a settlement price needs, at most 30; 0 settles at the first index after expiry.
+  public var settlementSamples: UInt16 = 0
   /// Fixed once, at expiry.
   public var settlementPrice: Price
   /// The batch that listed it.
@@ -57,7 +60,7 @@ public import Primitives
   /// How far from the mark an order may buy above it or sell below it, as a share of the index;
   /// zero for no limit.
   public var priceBand: Ratio = .zero
-  private var reserved4: UInt64 = 0
+  private var tierVolume: Money = .zero
 
   public static let empty = Instrument()
 
@@ -85,7 +88,8 @@ public import Primitives
     id: InstrumentID, underlying: UnderlyingID, kind: InstrumentKind, optionTypeCode: UInt8 = 0,
     strike: Price = .zero, expiry: Timestamp = .zero, tick: Price, lot: Quantity,
     orderQuantityMax: Quantity, priceMax: Price, makerFee: Ratio = .zero,
-    takerFee: Ratio = .zero, priceBand: Ratio = .zero
+    takerFee: Ratio = .zero, priceBand: Ratio = .zero, tiers: FeeTiers = .none,
+    settlementSamples: UInt16 = 0
   ) {
     self.init()
     self.id = id
@@ -101,8 +105,33 @@ public import Primitives
     self.makerFee = makerFee
     self.takerFee = takerFee
     self.priceBand = priceBand
+    tierCount = tiers.count
+    tierVolume = tiers.volume
+    makerStep = tiers.makerStep
+    takerStep = tiers.takerStep
+    self.settlementSamples = settlementSamples
     statusCode = InstrumentStatus.active.rawValue
   }
+}
+
+/// How a contract's fees fall with an account's volume: with each further `volume` both rates fall
+/// by their step, `count` times at most. A maker's may pass zero and become a rebate.
+@frozen public struct FeeTiers: Hashable, Sendable {
+  public var count: UInt8
+  public var volume: Money
+  /// 1e-6 of notional.
+  public var makerStep: UInt16
+  public var takerStep: UInt16
+
+  public init(count: UInt8, volume: Money, makerStep: UInt16, takerStep: UInt16) {
+    self.count = count
+    self.volume = volume
+    self.makerStep = makerStep
+    self.takerStep = takerStep
+  }
+
+  public static let none = FeeTiers(count: 0, volume: .zero, makerStep: 0, takerStep: 0)
+  public static let countMax: UInt8 = 16
 }
 
 /// Why the terms of a contract cannot be listed.
@@ -119,13 +148,17 @@ public enum InstrumentFailure: Error, Hashable, Sendable {
   case fee
   /// A price band outside 0…1.
   case band
+  /// Steps without tiers, more than 16 tiers, or a rebate that reaches the least taker's fee: wash
+  /// trading would pay.
+  case tiers
+  /// More than 30 samples, or samples where none can be: no expiry, or not at a whole minute.
+  case samples
 }
 
 extension Instrument {
   /// Whether every reserved field is zero.
   public var isCanonical: Bool {
-    reserved0 == 0 && reserved1 == 0 && reserved2 == 0 && reserved4 == 0
-      && fundingIndexLow == 0 && fundingIndexHigh == 0
+    fundingIndexLow == 0 && fundingIndexHigh == 0
   }
 
   /// Whether these are terms to list: active, never settled, nothing reserved set.
@@ -139,6 +172,34 @@ extension Instrument {
     copy.statusCode = statusCode
     copy.settlementPrice = settlementPrice
     return copy == self
+  }
+
+  public var tiers: FeeTiers {
+    FeeTiers(count: tierCount, volume: tierVolume, makerStep: makerStep, takerStep: takerStep)
+  }
+
+  /// The rates of an account by its volume; never above the contract's own.
+  @inlinable public func fees(volume: Money) -> (maker: Ratio, taker: Ratio) {
+    let tiers = tiers
+    guard tiers.count > 0, volume.raw > 0 else { return (makerFee, takerFee) }
+    return fees(tier: min(Int64(tiers.count), volume.raw / tiers.volume.raw))
+  }
+
+  /// Bound: at most 16 steps of 6.6 %.
+  @usableFromInline func fees(tier: Int64) -> (maker: Ratio, taker: Ratio) {
+    (
+      Ratio(raw: makerFee.raw - tier * Int64(makerStep) * 1_000),
+      Ratio(raw: takerFee.raw - tier * Int64(takerStep) * 1_000)
+    )
+  }
+
+  /// For every pair of tiers what a maker gets is less than what a taker pays: rates fall with the
+  /// tier, so the last one decides.
+  private var hasSoundTiers: Bool {
+    guard tierCount > 0 else { return tiers == .none }
+    let best = fees(tier: Int64(tierCount))
+    return tierCount <= FeeTiers.countMax && tierVolume.raw > 0
+      && best.taker.raw > max(0, 0 - best.maker.raw)
   }
 
   public var kind: InstrumentKind? { InstrumentKind(rawValue: kindCode) }
@@ -195,6 +256,9 @@ extension Instrument {
       return .fee
     }
     guard (0...Ratio.scale).contains(priceBand.raw) else { return .band }
+    guard hasSoundTiers else { return .tiers }
+    guard settlementSamples == 0 || settlementSamples <= 30 && expires && expiry.raw % 60_000 == 0
+    else { return .samples }
     return nil
   }
 

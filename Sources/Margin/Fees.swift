@@ -2,7 +2,8 @@ public import Primitives
 
 /// Fees on fills, one rule for execution, which reserves them, and clearing, which takes them.
 public enum Fees {
-  /// rate × |quantity| × price, rounded up to money. Zero for a zero rate.
+  /// rate × |quantity| × price, rounded up to money: a rebate (negative) a little less. Zero for a
+  /// zero rate.
   ///
   /// Bound: a listed order's notional is at most 1e28 units, so the money is at most 1e18 and the
   /// product with a rate of at most 1e9 fits Int128.

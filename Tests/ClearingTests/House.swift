@@ -100,6 +100,20 @@ struct House: ~Copyable {
     }
   }
 
+  /// Two publishers say what the book of a perpetual would give.
+  mutating func impact(_ instrument: UInt32, _ price: Int64) {
+    sequence += 1
+    for publisher in TestWorld.publishers.prefix(2) {
+      instruct(
+        publisher,
+        [
+          .impact(
+            instrument: InstrumentID(instrument), price: Price(raw: price), time: time,
+            sequence: sequence)
+        ])
+    }
+  }
+
   /// Two publishers say the forward and a flat smile of the options' expiry.
   mutating func surface(_ forward: Int64) {
     sequence += 1

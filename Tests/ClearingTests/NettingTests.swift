@@ -15,14 +15,16 @@ import class Foundation.ProcessInfo
     func check<Record: FlatRecord>(_: Record.Type, _ size: Int) {
       #expect(MemoryLayout<Record>.size == size && MemoryLayout<Record>.stride == size)
     }
-    check(AccountRecord.self, 72)
+    check(AccountRecord.self, 88)
     check(PositionRecord.self, 56)
     check(BalanceRecord.self, 24)
-    check(FundRecord.self, 56)
+    check(FundRecord.self, 80)
     check(SubmissionRecord.self, 80)
     check(WithdrawalRecord.self, 88)
     check(ProposalRecord.self, 192)
     check(StatusRecord.self, 64)
+    check(PerpetualRecord.self, 552)
+    check(MinuteRecord.self, 528)
   }
 
   /// One trade, in figures a test can shuffle.

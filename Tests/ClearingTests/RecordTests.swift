@@ -38,7 +38,28 @@ import Wire
 
   private static let account = AccountRecord(
     owner: digest(0x11), cash: Money(raw: -2), flags: 1, firstPosition: 3, firstBalance: 4,
-    positionCount: 5, opened: 6, closing: 7)
+    positionCount: 5, opened: 6, closing: 7, volume: Money(raw: 8), volumeDay: 9)
+
+  private static var perpetual: PerpetualRecord {
+    var record = PerpetualRecord(
+      instrument: InstrumentID(1), impact: Price(raw: 2), impactTime: Timestamp(raw: 3),
+      minute: 4, present: 5, rate: Ratio(raw: 9), indexLow: 10, indexHigh: -11, remainder: 12)
+    record.premiums[0] = Ratio(raw: 6)
+    record.premiums[58] = Ratio(raw: 7)
+    record.premiums[59] = Ratio(raw: -8)
+    return record
+  }
+
+  private static var minute: MinuteRecord {
+    var record = MinuteRecord(gathering: 1, sampled: 2, doubt: Ratio(raw: 3), doubtful: 4)
+    record.samples[0] = Price(raw: 5)
+    record.samples[29] = Price(raw: 6)
+    record.prices[0] = Price(raw: 7)
+    record.prices[15] = Price(raw: 8)
+    record.times[0] = Timestamp(raw: 9)
+    record.times[15] = Timestamp(raw: 10)
+    return record
+  }
 
   private static var rows: [Row] {
     let terms = TestWorld.instruments()[2]
@@ -47,18 +68,19 @@ import Wire
         $0.write(digest(0x11))
         $0.write(Int64(-2))
         for word in [1, 3, 4, 5] as [UInt32] { $0.write(word) }
-        for word in [6, 7] as [UInt64] { $0.write(word) }
+        for word in [6, 7, 8, 9] as [UInt64] { $0.write(word) }
       },
       Row(
         "position",
         PositionRecord(
           account: AccountID(1), instrument: InstrumentID(2), quantity: Quantity(raw: -3),
-          cost: Money(raw: 4), next: 5, isUsed: 1)
+          cost: Money(raw: 4), next: 5, isUsed: 1, fundingIndexLow: 6, fundingIndexHigh: -7,
+          fundingBooked: Money(raw: 8))
       ) {
         for word in [1, 2] as [UInt32] { $0.write(word) }
         for word in [-3, 4] as [Int64] { $0.write(word) }
         for word in [5, 1] as [UInt32] { $0.write(word) }
-        $0.pad(24)
+        for word in [6, -7, 8] as [Int64] { $0.write(word) }
       },
       Row(
         "balance",
@@ -74,10 +96,10 @@ import Wire
       Row(
         "fund",
         FundRecord(
-          insurance: 1, fees: 2, rounding: -3, deposits: 4, withdrawals: 5, lastReference: 6)
+          insurance: 1, fees: 2, rounding: -3, deposits: 4, withdrawals: 5, lastReference: 6,
+          funding: -7, outflow: 8, outflowRemainder: 9, outflowTime: Timestamp(raw: 10))
       ) {
-        for word in [1, 2, -3, 4, 5, 6] as [Int64] { $0.write(word) }
-        $0.pad(8)
+        for word in [1, 2, -3, 4, 5, 6, -7, 8, 9, 10] as [Int64] { $0.write(word) }
       },
       Row(
         "submission",
@@ -121,14 +143,29 @@ import Wire
       Row(
         "status",
         StatusRecord(
-          batch: 1, time: Timestamp(raw: 2), term: 1, trades: 3, settlingFrom: 4, watchFrom: 5)
+          batch: 1, time: Timestamp(raw: 2), term: 1, isLocked: 6, trades: 3, settlingFrom: 4,
+          watchFrom: 5)
       ) {
         for word in [1, 2] as [UInt64] { $0.write(word) }
-        $0.write(UInt32(1))
-        $0.pad(4)
+        for word in [1, 6] as [UInt32] { $0.write(word) }
         $0.write(UInt64(3))
         for word in [4, 5] as [UInt32] { $0.write(word) }
         $0.pad(24)
+      },
+      Row("perpetual", perpetual) {
+        for word in [1, 0] as [UInt32] { $0.write(word) }
+        for word in [2, 3, 4, 5, 6] as [Int64] { $0.write(word) }
+        $0.pad(57 * 8)
+        for word in [7, -8, 9, 10, -11, 12] as [Int64] { $0.write(word) }
+      },
+      Row("minute", minute) {
+        for word in [1, 2, 3, 4, 5] as [Int64] { $0.write(word) }
+        $0.pad(28 * 8)
+        for word in [6, 7] as [Int64] { $0.write(word) }
+        $0.pad(14 * 8)
+        for word in [8, 9] as [Int64] { $0.write(word) }
+        $0.pad(14 * 8)
+        $0.write(Int64(10))
       },
       leaf,
     ]
@@ -147,7 +184,7 @@ import Wire
     }
     let minusTwo = UInt64(bitPattern: -2)
     let left = SHA256.pair(
-      SHA256.pair(chunk(minusTwo), balances), SHA256.pair(positions, chunk(1, 7)))
+      SHA256.pair(chunk(minusTwo), balances), SHA256.pair(positions, chunk(1, 7, 8, 9)))
     let right = SHA256.pair(
       SHA256.pair(chunk(9), account.owner), SHA256.pair(chunk(6), .zero))
     return Row("account-leaf", bytes: Merkle.root(of: fields, width: 8).withBytes { $0.array }) {

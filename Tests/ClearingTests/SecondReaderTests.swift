@@ -55,11 +55,25 @@ struct Medley: ~Copyable {
 
   static let clients = 6
   static let sessionKeys = 4
+  /// How much longer than usual a batch lasts.
+  private let pace: Int64
 
-  init(seed: UInt64) {
+  init(seed: UInt64, pace: Int64 = 1) {
+    self.pace = pace
+    var constants = Constants()
+    constants.oracleDeviationMax = 100_000_000
+    constants.confidenceBand = pace > 1 ? 200_000_000 : 100_000
+    constants.holdBackBatchesMax = 3
+    constants.outflowDailyMax = 2_000_000_000
+    constants.profitCountedMax = 1_000_000
     genesis = TestWorld.genesis(
       clients: Medley.clients,
-      instruments: TestWorld.instruments(expiry: 60_000, priceBand: 8_000_000))
+      instruments: TestWorld.instruments(
+        expiry: 60_000 * pace, priceBand: 8_000_000,
+        tiers: FeeTiers(
+          count: 5, volume: Money(raw: 300 * Money.scale), makerStep: 30, takerStep: 60),
+        samples: pace > 1 ? 9 : 0),
+      constants: constants)
     execution = ExecutionMachine(genesis: genesis)
     clearing = ClearingMachine(genesis: genesis)
     generator = Generator(seed: seed)
@@ -96,7 +110,7 @@ struct Medley: ~Copyable {
     results.append(try clearing.apply(header, try BatchBody(body)))
     clearing.seal()
     batches.append((header, body))
-    time = Timestamp(raw: time.raw + 100 + Int64(generator.below(1_500)))
+    time = Timestamp(raw: time.raw + pace * (100 + Int64(generator.below(1_500))))
   }
 
   private mutating func send(_ account: AccountID, _ actions: [Action], by key: PublicKey? = nil) {
@@ -111,7 +125,7 @@ struct Medley: ~Copyable {
 
   private mutating func traffic(_ number: Int) {
     if number == 0 { fund() }
-    if number == 0 || generator.chance(70) { oracle() }
+    if number == 0 || pace > 1 || generator.chance(70) { oracle() }
     if generator.chance(25) { govern() }
     if generator.chance(20), clearing.withdrawals.count > 0 {
       send(
@@ -181,6 +195,10 @@ struct Medley: ~Copyable {
         .index(
           underlying: UnderlyingID(1), price: Price(raw: price * Price.scale / 10), time: time,
           sequence: sequence),
+        .impact(
+          instrument: InstrumentID(UInt32(pace > 1 ? 0 : generator.pick([0, 0, 4, 5]))),
+          price: Price(raw: price * Price.scale + generator.within(-500_000_000...900_000_000)),
+          time: time, sequence: sequence),
       ]
       var smile = TestWorld.smile(time: max(60_000, expiry.raw - time.raw))
       smile.a += generator.within(0...1_000)
@@ -388,10 +406,21 @@ struct Medley: ~Copyable {
     #expect(code == 0, "seed \(seed): \(text)")
   }
 
+  @Test("it finds the funding of hours the same", arguments: [611, 612] as [UInt64])
+  func funding(seed: UInt64) throws {
+    var medley = Medley(seed: seed, pace: 40)
+    for number in 0..<160 { try medley.step(number) }
+    let bookings = medley.results.flatMap { House.receipts($0) }.count { $0.kind == .funding }
+    #expect(bookings > 20, "seed \(seed): \(bookings) bookings")
+    let file = rangeFile(medley.genesis, medley.batches, medley.results)
+    guard let (code, text) = try verdict(file) else { return }
+    #expect(code == 0, "seed \(seed): \(text)")
+  }
+
   @Test("it finds the closes and debts of a crash the same", arguments: [401, 402] as [UInt64])
   func crash(seed: UInt64) throws {
     var loop = Loop(seed: seed, crashes: true)
-    for number in 0..<100 {
+    for number in 0..<150 {
       let fault = try loop.step(number)
       #expect(fault == nil)
     }

@@ -149,6 +149,11 @@ import Wire
         underlying: UnderlyingID(1), price: Price(raw: 200_001_000_000),
         time: Timestamp(raw: 1_767_225_600_001), sequence: 4)),
     Row(
+      #""action":"impact","instrument":"BTC-PERP","price":"68000.5","time_ms":"5","sequence":"6""#,
+      .impact(
+        instrument: perpetual, price: Price(raw: 6_800_050_000_000), time: Timestamp(raw: 5),
+        sequence: 6)),
+    Row(
       #""action":"surface","underlying":"BTC","expiry_ms":"1774598400000","forward":"68000","a":"0.01","b":"0.1","rho":"-0.3","m":"0","sigma":"0.2","time_ms":"1","sequence":"1""#,
       .surface(
         underlying: UnderlyingID(0), expiry: Timestamp(raw: 1_774_598_400_000),
@@ -169,7 +174,7 @@ import Wire
           expiry: Timestamp(raw: 1_774_598_400_000), tick: Price(raw: 50_000_000),
           lot: Quantity(raw: 1_000_000), orderQuantityMax: Quantity(raw: 10_000_000_000),
           priceMax: Price(raw: 5_000_000_000_000), takerFee: Ratio(raw: 500_000),
-          priceBand: Listing.defaultPriceBand))),
+          priceBand: Listing.defaultPriceBand, settlementSamples: 24))),
     Row(
       #""action":"list","instrument":"ETH-27MAR26","tick":"0.5","lot":"0.01","order_quantity_max":"100","price_max":"50000","maker_fee":"0","taker_fee":"0","price_band":"0""#,
       .list(
@@ -177,7 +182,18 @@ import Wire
           id: InstrumentID(0), underlying: UnderlyingID(1), kind: .future,
           expiry: Timestamp(raw: 1_774_598_400_000), tick: Price(raw: 50_000_000),
           lot: Quantity(raw: 1_000_000), orderQuantityMax: Quantity(raw: 10_000_000_000),
-          priceMax: Price(raw: 5_000_000_000_000)))),
+          priceMax: Price(raw: 5_000_000_000_000), settlementSamples: 24))),
+    Row(
+      #""action":"list","instrument":"ETH-27MAR26","tick":"0.5","lot":"0.01","order_quantity_max":"100","price_max":"50000","maker_fee":"0.0001","taker_fee":"0.0005","price_band":"0","fee_tiers":2,"fee_tier_volume":"1000000","fee_tier_maker_step":100,"fee_tier_taker_step":50,"settlement_samples":0""#,
+      .list(
+        Instrument(
+          id: InstrumentID(0), underlying: UnderlyingID(1), kind: .future,
+          expiry: Timestamp(raw: 1_774_598_400_000), tick: Price(raw: 50_000_000),
+          lot: Quantity(raw: 1_000_000), orderQuantityMax: Quantity(raw: 10_000_000_000),
+          priceMax: Price(raw: 5_000_000_000_000), makerFee: Ratio(raw: 100_000),
+          takerFee: Ratio(raw: 500_000),
+          tiers: FeeTiers(
+            count: 2, volume: Money(raw: 1_000_000_000_000), makerStep: 100, takerStep: 50)))),
   ]
 
   @Test("a line is the action it spells, and one that a bundle may hold", arguments: rows)

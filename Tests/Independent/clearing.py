@@ -13,14 +13,17 @@ class Clearing(Market):
         super().__init__(genesis)
         self.accounts, self.by_owner = [], {}
         self.batch, self.time, self.trades = 0, genesis.start, 0
-        self.settling_from = self.watch_from = 0
-        self.funds = [Row(insurance=0, fees=0, rounding=0, deposits=0, withdrawals=0, reference=0)
+        self.settling_from = self.watch_from = self.locked = 0
+        self.funds = [Row(insurance=0, fees=0, rounding=0, deposits=0, withdrawals=0, reference=0, funding=0, outflow=(0, 0, 0))
                       for _ in genesis.assets]
         self.submissions, self.withdrawals, self.proposals, self.slice_order = [], [], [], []
         self.pools = {name: Pool(size) for name, size in (
-            ("instruments", 128), ("indices", 24), ("slices", 72), ("submissions", 80), ("proposals", 192), ("funds", 56),
-            ("withdrawals", 88), ("status", 64))}
-        self.tree = Tree()
+            ("instruments", 128), ("indices", 24), ("slices", 72), ("submissions", 80), ("proposals", 192), ("funds", 80),
+            ("withdrawals", 88), ("status", 64), ("perpetuals", 552), ("minutes", 528))}
+        self.tree, self.perpetuals = Tree(), {}
+        self.minutes = [Row(gathering=0, sampled=0, doubt=0, doubtful=0, samples={}, words={}) for _ in genesis.underlyings]
+        for i in self.instruments:
+            self.open_perpetual(i)
         self.begin()
         for owner in genesis.accounts:
             self.open_account(owner)
@@ -34,7 +37,8 @@ class Clearing(Market):
 
     def open_account(self, owner):
         number = len(self.accounts)
-        self.accounts.append(Row(owner=owner, cash=0, flags=0, opened=self.batch, closing=NONE, positions={}, balances={}))
+        self.accounts.append(Row(owner=owner, cash=0, flags=0, opened=self.batch, closing=NONE, positions={}, balances={},
+                                 funding={}, volume=0, day=0))
         self.by_owner[owner] = number
         self.opened.append((number, owner))
         self.hit.accounts.add(number)
@@ -50,9 +54,10 @@ class Clearing(Market):
             return sha(tag(name), struct.pack("<I", len(rows)), *rows) if rows else ZERO
         a = self.accounts[number]
         balances = [struct.pack("<Hq", asset, a.balances[asset]) for asset in sorted(a.balances)]
-        positions = [struct.pack("<Iqq24x", i, *a.positions[i]) for i in sorted(a.positions)]
+        positions = [struct.pack("<Iqq16sq", i, *a.positions[i], a.funding[i][0].to_bytes(16, "little", signed=True),
+                                 a.funding[i][1]) for i in sorted(a.positions)]
         return merkle(8, [chunk(a.cash), digest("novate/balances/1", balances), digest("novate/positions/1", positions),
-                          chunk(a.flags, a.closing), chunk(number), a.owner, chunk(a.opened), ZERO])
+                          chunk(a.flags, a.closing, a.volume, a.day), chunk(number), a.owner, chunk(a.opened), ZERO])
 
     def roots(self):
         for number in self.hit.accounts:
@@ -64,23 +69,33 @@ class Clearing(Market):
                                 for s in self.submissions],
                 "proposals": [struct.pack("<32sHHIQIHHq128s", p.digest, p.kind, p.opener, p.approvals, p.effective,
                                           p.subject, p.done, p.halted, p.opened, p.terms) for p in self.proposals],
-                "funds": [struct.pack("<5qQ8x", f.insurance, f.fees, f.rounding, f.deposits, f.withdrawals, f.reference)
+                "funds": [struct.pack("<5qQ4q", f.insurance, f.fees, f.rounding, f.deposits, f.withdrawals, f.reference, f.funding,
+                                      *f.outflow)
                           for f in self.funds],
                 "withdrawals": [struct.pack("<IHHqQ32s32s", w.account, w.asset, w.state, w.amount, w.batch, w.destination,
                                             w.reference) for w in self.withdrawals],
-                "status": [struct.pack("<QqIIQII24x", self.batch, self.time, 1, 0, self.trades, self.settling_from,
-                                      self.watch_from)]}
+                "status": [struct.pack("<QqIIQII24x", self.batch, self.time, 1, self.locked, self.trades, self.settling_from,
+                                      self.watch_from)],
+                "perpetuals": [struct.pack("<IIqqqQ", i, 0, *p.impact, p.minute, sum(1 << n for n in p.samples))
+                               + struct.pack("<60q", *(p.samples.get(n, 0) for n in range(60)))
+                               + struct.pack("<q16sq", p.rate, p.index.to_bytes(16, "little", signed=True), p.rest)
+                               for i, p in self.perpetuals.items()],
+                "minutes": [struct.pack("<qqqQ", m.gathering, m.sampled, m.doubt, m.doubtful)
+                            + struct.pack("<30q", *(m.samples.get(n, 0) for n in range(30)))
+                            + struct.pack("<32q", *(m.words.get(n, (0, 0))[k] for k in (0, 1) for n in range(16)))
+                            for m in self.minutes]}
         for name, records in rows.items():
             pool = self.pools[name]
             for slot, record in enumerate(records):
                 if slot >= len(pool) or pool.records[slot] != record:
                     pool.set(slot, record)
         root = {name: pool.root() for name, pool in self.pools.items()}
-        oracle = merkle(4, [root["indices"], root["slices"], root["submissions"]])
+        oracle = merkle(4, [root["indices"], root["slices"], root["submissions"], root["minutes"]])
         parameters = sha(sha(self.genesis.constants, self.genesis.rules), root["proposals"])
         places = [ZERO] * 16
         places[0], places[1], places[2], places[3] = self.tree.root(), root["instruments"], oracle, parameters
-        places[5], places[7], places[15] = root["funds"], root["withdrawals"], root["status"]
+        places[4], places[5], places[7], places[15] = (root["perpetuals"], root["funds"], root["withdrawals"],
+                                                           root["status"])
         return merkle(16, places), oracle, parameters
 
     # 9.3
@@ -90,8 +105,10 @@ class Clearing(Market):
         time, = struct.unpack_from("<q", header, 48)
         credit, = struct.unpack_from("<Q", header, 152)
         self.begin()
-        self.time = time
+        last, self.time = self.time, time
         self.activate()
+        self.close_minutes()
+        self.run_funding(last)
         for event in events:
             if event[0] == 1:
                 self.novate(*struct.unpack("<BBBxIQIIqqQQ8x", event)[1:9])
@@ -100,8 +117,12 @@ class Clearing(Market):
                 action = Action(bundles[place], record, 96 + 64 * record)
                 need(action.kind == kind, "instruction")
                 self.carry_out(action, account)
+        self.sample_premiums()
+        for m in self.minutes:
+            m.doubtful = m.doubtful + 1 if m.doubt > ONE // 2 else 0
         self.expire()
         self.watch_margin(credit)
+        self.lock()
         self.conserve()
         body = self.body()
         self.batch += 1
@@ -118,18 +139,28 @@ class Clearing(Market):
         buyer, seller = (taker, maker) if taker_side == 0 else (maker, taker)
         value = price * quantity
         paid, received = up(value, MONEY), value // MONEY
-        fees = i.fee(price, quantity, taker_side == 0), i.fee(price, quantity, taker_side == 1)
+        fees = [i.fee(price, quantity, taker_side == side, self.faded_volume(account))
+                for side, account in enumerate((buyer, seller))]
         one = self.net(buyer, i, quantity, -paid, fees[0])
         two = self.net(seller, i, -quantity, received, fees[1])
         self.funds[0].rounding += paid - received
         self.funds[0].fees += sum(fees)
+        for account in (buyer, seller):
+            self.accounts[account].volume = min(self.accounts[account].volume + received, 1 << 60)
         self.trades += 1
         self.receipt(1, 0, instrument, buyer, seller, trade, (price, quantity, paid, received, *fees, one[0], two[0], one[1],
                                                               two[1], one[2], two[2]))
 
+    def faded_volume(self, account):
+        a, today = self.accounts[account], self.time // 86_400_000
+        a.volume -= up(a.volume * min(today - a.day, 30), 30)
+        a.day = today
+        return a.volume
+
     def net(self, account, instrument, change, flow, fee):
         a = self.accounts[account]
         q, c = a.positions.get(instrument.id, (0, 0))
+        self.fund_position(account, instrument.id)
         realised = 0
         if instrument.kind == 1:
             a.cash += flow
@@ -145,6 +176,7 @@ class Clearing(Market):
         q += change
         a.cash -= fee
         a.positions[instrument.id] = (q, c)
+        a.funding[instrument.id] = (self.perpetuals[instrument.id].index if instrument.kind == 3 else 0, 0)
         need(abs(q) <= 64 * instrument.size_max, "position limit")
         if q == 0:
             a.cash -= c
@@ -199,8 +231,13 @@ class Clearing(Market):
     def withdraw(self, r, account):
         a = self.accounts[account]
         self.hit.accounts.add(account)
+        for i in sorted(a.positions) if r.id == 0 else ():
+            self.fund_position(account, i)
         if (a.cash if r.id == 0 else a.balances.get(r.id, 0)) < r.x:
             return self.receipt(3, 11, buyer=account, numbers=(0, 0, r.x))
+        code = self.refusal(account, r)
+        if code:
+            return self.receipt(3, code, buyer=account, numbers=(0, 0, r.x))
         cash = self.move(account, r.id, -r.x)
         self.funds[r.id].withdrawals += r.x
         self.receipt(3, 0, buyer=account, id=len(self.withdrawals), numbers=(0, 0, r.x, 0, 0, 0, 0, 0, 0, 0, cash))
@@ -223,7 +260,8 @@ class Clearing(Market):
 
     def hear(self, r, signer):
         if r.kind == 9:
-            word = Row(feed=(r.id, 1, 0), time=r.y, price=r.x, svi=(0,) * 5)
+            feed = (self.instruments[r.id].underlying, 3, r.id) if r.a else (r.id, 1, 0)
+            word = Row(feed=feed, time=r.y, price=r.x, svi=(0,) * 5)
         else:
             forward, *svi = struct.unpack("<6q", r.data[32:80])
             word = Row(feed=(r.id, 2, r.x), time=r.y, price=forward, svi=tuple(svi))
@@ -244,6 +282,8 @@ class Clearing(Market):
                 return answer(8)
             self.submissions.append(word)
         answer(0)
+        if word.feed[1] == 1:
+            self.gather(word)
         self.decide(word.feed)
 
     def decide(self, feed):
@@ -255,9 +295,18 @@ class Clearing(Market):
         middle = (len(fresh) - 1) // 2
         price = sorted(s.price for s in fresh)[middle]
         underlying, kind, expiry = feed
+        if kind == 3:
+            if time >= self.perpetuals[expiry].impact[1]:
+                self.perpetuals[expiry].impact = (price, time)
+            return
         if kind == 1:
-            old = self.indices[underlying]
-            if time >= old[1] and old != (price, time):
+            old, m, limit = self.indices[underlying], self.minutes[underlying], self.constant["oracle_deviation_max"]
+            if time < old[1] or limit and self.is_fresh(underlying) and abs(price - old[0]) * ONE > old[0] * limit:
+                return
+            if self.constant["confidence_band"]:
+                gaps = sorted(abs(s.price - price) for s in fresh)[:quorum]
+                m.doubt = min(ONE, up(gaps[quorum // 2] * ONE * ONE, price * self.constant["confidence_band"]))
+            if old != (price, time):
                 self.indices[underlying] = (price, time)
                 self.hit.indices.add(underlying)
             return
@@ -272,6 +321,100 @@ class Clearing(Market):
             return
         self.slices[key] = value
         self.hit.slices.add(key)
+
+    # 9.14
+
+    def gather(self, word):
+        m, minute = self.minutes[word.feed[0]], (word.time + 30_000) // 60_000
+        if abs(word.time - minute * 60_000) > 10_000 or minute <= m.sampled or minute < m.gathering:
+            return
+        if minute > m.gathering:
+            if m.gathering:
+                self.decide_minute(m)
+            m.gathering = minute
+        _, known = m.words.get(word.publisher, (0, -1 << 80))
+        if abs(word.time - minute * 60_000) < abs(known - minute * 60_000):
+            m.words[word.publisher] = (word.price, word.time)
+
+    def close_minutes(self):
+        for m in self.minutes:
+            if m.gathering and self.time > m.gathering * 60_000 + 10_000:
+                self.decide_minute(m)
+
+    def decide_minute(self, m):
+        for passed in range(max(m.sampled, m.gathering - 30) + 1, m.gathering + 1):
+            m.samples.pop(passed % 30, None)
+        prices = sorted(price for price, _ in m.words.values())
+        if len(prices) >= self.constant["oracle_quorum"]:
+            m.samples[m.gathering % 30] = prices[(len(prices) - 1) // 2]
+        m.sampled, m.gathering, m.words = m.gathering, 0, {}
+
+    def settlement_price(self, i):
+        (price, time), m, last = self.indices[i.underlying], self.minutes[i.underlying], i.expiry // 60_000
+        if i.samples:
+            if self.time <= i.expiry + 10_000:
+                return None
+            standing = [m.samples[n % 30] for n in range(last - 29, last + 1)
+                        if m.sampled - 30 < n <= m.sampled and n % 30 in m.samples]
+            if len(standing) >= i.samples:
+                return sum(standing) // len(standing)
+        due = i.expiry + (86_400_000 if i.samples else 0)
+        return price if self.is_fresh(i.underlying) and time >= due else None
+
+    def is_held_back(self, number, lacking):
+        exposed = 0
+        for i, (q, _) in self.accounts[number].positions.items():
+            u = self.instruments[i].underlying
+            if 0 < self.minutes[u].doubtful <= self.constant["hold_back_batches_max"]:
+                exposed += abs(q) * self.indices[u][0]
+        return lacking < exposed * self.constant["confidence_band"] // ONE
+
+    # 9.13
+
+    def open_perpetual(self, instrument):
+        if instrument.kind == 3:
+            self.perpetuals[instrument.id] = Row(impact=(0, 0), minute=self.time // 60_000, samples={}, rate=0, index=0, rest=0)
+
+    def run_funding(self, last):
+        for i, p in self.perpetuals.items():
+            price = self.indices[self.instruments[i].underlying][0]
+            growth = p.rate * price * min(self.time - last, 60_000) * 10 + p.rest
+            p.index, p.rest = p.index + growth // 28_800_000, growth % 28_800_000
+
+    def sample_premiums(self):
+        minute, cap = self.time // 60_000, self.constant["funding_rate_max"]
+        for i, p in self.perpetuals.items():
+            underlying = self.instruments[i].underlying
+            price = self.indices[underlying][0]
+            if minute <= p.minute:
+                continue
+            for passed in range(max(p.minute, minute - 60) + 1, minute + 1):
+                p.samples.pop(passed % 60, None)
+            p.minute = minute
+            if self.is_fresh(underlying) and p.impact[0] > 0 and self.time - p.impact[1] <= self.constant["oracle_staleness_ms"]:
+                gap = (p.impact[0] - price) * ONE
+                p.samples[minute % 60] = min(abs(gap) // price, (1 << 63) - 1) * (1 if gap > 0 else -1)
+            kept = sorted(p.samples.values())
+            cut = len(kept) // 10
+            kept = kept[cut:len(kept) - cut] if len(kept) >= 30 else [0]
+            mean = abs(sum(kept)) // len(kept) * (1 if sum(kept) > 0 else -1)
+            p.rate = max(-cap, min(mean, cap))
+
+    def funding_due(self, account, instrument):
+        a = self.accounts[account]
+        if instrument not in self.perpetuals or instrument not in a.positions:
+            return 0
+        start, booked = a.funding[instrument]
+        return up(a.positions[instrument][0] * (self.perpetuals[instrument].index - start), 10 ** 20) - booked
+
+    def fund_position(self, account, instrument):
+        a, due = self.accounts[account], self.funding_due(account, instrument)
+        if due:
+            a.cash -= due
+            self.funds[0].funding += due
+            a.funding[instrument] = (a.funding[instrument][0], a.funding[instrument][1] + due)
+            self.hit.accounts.add(account)
+            self.receipt(10, 0, instrument, account, numbers=(0, a.positions[instrument][0], due, 0, 0, 0, 0, 0, 0, 0, a.cash))
 
     # 9.9
 
@@ -323,6 +466,7 @@ class Clearing(Market):
                 i = Instrument(p.terms)
                 i.id, i.listed = len(self.instruments), self.batch
                 self.instruments.append(i)
+                self.open_perpetual(i)
             else:
                 i = self.instruments[p.subject]
                 if not i.is_listed:
@@ -339,8 +483,8 @@ class Clearing(Market):
     def expire(self):
         if not any(i.status == 4 for i in self.instruments):
             for i in self.instruments:
-                price, time = self.indices[i.underlying]
-                if i.is_listed and i.expires and i.expiry <= self.time and self.is_fresh(i.underlying) and time >= i.expiry:
+                price = self.settlement_price(i) if i.is_listed and i.expires and i.expiry <= self.time else None
+                if price is not None:
                     i.settled, i.status = price, 4
                     self.hit.instruments.add(i.id)
         settling = [i for i in self.instruments if i.status == 4]
@@ -403,23 +547,16 @@ class Clearing(Market):
     def watch(self, number, credit):
         a = self.accounts[number]
         if not a.positions:
-            if a.flags:
-                self.flag(number, 0)
             paid = min(-a.cash, self.funds[0].insurance)
             if paid > 0:
                 self.funds[0].insurance -= paid
                 self.receipt(8, 0, buyer=number, numbers=(0, 0, paid, 0, 0, 0, 0, 0, 0, 0, self.move(number, 0, paid)))
+            if a.flags != (a.cash < 0):
+                self.flag(number, int(a.cash < 0))
             return
         if any(self.values[i] is None for i in a.positions) or not any(map(self.is_mark_fresh, a.positions)):
             return
-        equity, sums = a.cash * MONEY, {}
-        for i in sorted(a.positions):
-            q, c = a.positions[i]
-            equity += self.mark(i) * q - c * MONEY
-            total = sums.setdefault(self.instruments[i].underlying, [0] * 32)
-            for s, unit in enumerate(self.units(i)):
-                total[s] += q * unit
-        requirement = -sum(min(0, *total) for total in sums.values())
+        equity, sums, requirement = self.weigh(number)
         if equity >= requirement:
             if a.flags:
                 self.flag(number, 0)
@@ -432,12 +569,71 @@ class Clearing(Market):
         if not a.flags:
             self.flag(number, 1)
             self.directives.append((1, 0, number, ALL, 0, 0))
-        if a.closing == NONE or (credit != NONE and credit >= a.closing):
+        lacking = up(requirement * self.constant["maintenance_factor"], ONE) - equity
+        if (a.closing == NONE or (credit != NONE and credit >= a.closing)) and not self.is_held_back(number, lacking):
             close = self.what_to_close(number, sums, equity, requirement)
             if close:
                 a.closing = self.batch
                 self.hit.accounts.add(number)
                 self.directives.append(close)
+
+    def weigh(self, number):
+        a, sums = self.accounts[number], {}
+        equity = a.cash * MONEY
+        for i in sorted(a.positions):
+            q, c = a.positions[i]
+            equity += self.mark(i) * q - c * MONEY - self.funding_due(number, i) * MONEY
+            total = sums.setdefault(self.instruments[i].underlying, [0] * 32)
+            for s, unit in enumerate(self.units(i)):
+                total[s] += q * unit
+        return equity, sums, -sum(min(0, *total) for total in sums.values())
+
+    # 9.15
+
+    def lock(self):
+        missing = sum(max(0, -self.weigh(n)[0]) for n, a in enumerate(self.accounts)
+                      if a.flags and all(self.values[i] is not None for i in a.positions))
+        self.locked = int(missing > self.funds[0].insurance * MONEY)
+
+    def refusal(self, account, r):
+        a, fund, daily = self.accounts[account], self.funds[r.id], self.constant["outflow_daily_max"]
+        if self.locked or a.flags:
+            return 15
+        if r.id == 0 and a.positions:
+            self.reprice()
+            if any(self.values[i] is None or self.time - self.mark_time(i) > self.constant["grant_age_max_ms"]
+                   for i in a.positions):
+                return 16
+            profits = {}
+            for i in a.positions:
+                u = self.instruments[i].underlying
+                profits[u] = profits.get(u, 0) + self.prudent_profit(account, i)
+            counted = sum(min(p // MONEY, self.constant["profit_counted_max"]) for p in profits.values())
+            if r.x > a.cash + counted - up(self.weigh(account)[2], MONEY):
+                return 17
+        if daily:
+            used, rest, last = fund.outflow
+            whole = daily * (self.time - last) + rest
+            rest = whole % 86_400_000 if used > whole // 86_400_000 else 0
+            used = max(0, used - whole // 86_400_000)
+            if r.x > daily - used:
+                return 18
+            fund.outflow = used + r.x, rest, self.time
+        return 0
+
+    def prudent_profit(self, account, i):
+        q, c = self.accounts[account].positions[i]
+        terms = self.instruments[i]
+        spot, m, now = self.indices[terms.underlying][0], self.minutes[terms.underlying], self.time // 60_000
+        recent = [m.samples[n % 30] for n in range(now - 29, now + 1)
+                  if m.sampled - 30 < n <= m.sampled and n % 30 in m.samples]
+        average = sum(recent) // len(recent) if recent else spot
+        doubt = m.doubt * self.constant["confidence_band"]
+        if (q > 0) != (terms.kind == 1 and not terms.call):
+            gap = spot - min(spot * (ONE * ONE - doubt) // (ONE * ONE), average)
+        else:
+            gap = max(up(spot * (ONE * ONE + doubt), ONE * ONE), average) - spot
+        return self.mark(i) * q - c * MONEY - gap * abs(q)
 
     def what_to_close(self, number, sums, equity, requirement):
         worst, underlying = min((min(0, *total), u) for u, total in sums.items())
@@ -474,7 +670,7 @@ class Clearing(Market):
         for asset, f in enumerate(self.funds):
             held_by = sum(a.cash - sum(c for _, c in a.positions.values()) if asset == 0 else a.balances.get(asset, 0)
                           for a in self.accounts)
-            need(held_by + f.insurance + f.fees + f.rounding == f.deposits - f.withdrawals, "conservation")
+            need(held_by + f.insurance + f.fees + f.rounding + f.funding == f.deposits - f.withdrawals, "conservation")
 
     def body(self):
         hit, a = self.hit, self.accounts

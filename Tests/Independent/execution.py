@@ -544,7 +544,8 @@ class Execution(Market):
         allowed = {6: lambda: self.withdraw(account, r),
                    7: lambda: r.id < len(custodians) and custodians[r.id] == account,
                    8: lambda: account in custodians,
-                   9: lambda: account in g.publishers and r.id < len(g.underlyings),
+                   9: lambda: account in g.publishers and (
+                       r.id < len(self.instruments) and self.instruments[r.id].kind == 3 if r.a else r.id < len(g.underlyings)),
                    10: lambda: account in g.publishers and r.id < len(g.underlyings),
                    12: lambda: account in g.members, 13: lambda: account in g.members}
         if allowed[r.kind]():

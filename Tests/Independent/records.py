@@ -20,17 +20,24 @@ class Row:
 class Instrument:
     def __init__(self, data):
         (self.id, self.underlying, self.kind, option, self.strike, self.expiry, self.tick, self.lot, self.size_max,
-         self.price_max, self.maker, self.taker, self.status, self.settled, self.listed, self.band) = struct.unpack(
-             "<IHBB8qB7xqQ16xq", data[:120])
+         self.price_max, self.maker, self.taker, self.status, *self.tiers, self.settled, self.listed, self.band,
+         self.tier_volume) = struct.unpack("<IHBB8qBBHHHqQ16xqq", data)
+        *self.tiers, self.samples = self.tiers
         self.option, self.call, self.expires = option, option == 1, self.kind != 3
 
     def bytes(self):
-        return struct.pack("<IHBB8qB7xqQ16xq8x", self.id, self.underlying, self.kind, self.option, self.strike, self.expiry,
-                           self.tick, self.lot, self.size_max, self.price_max, self.maker, self.taker, self.status,
-                           self.settled, self.listed, self.band)
+        return struct.pack("<IHBB8qBBHHHqQ16xqq", self.id, self.underlying, self.kind, self.option, self.strike, self.expiry,
+                           self.tick, self.lot, self.size_max, self.price_max, self.maker, self.taker, self.status, *self.tiers,
+                           self.samples, self.settled, self.listed, self.band, self.tier_volume)
 
-    def fee(self, price, quantity, taker):
-        rate = self.taker if taker else self.maker
+    def rate(self, taker, volume):
+        """7.3: the rate of an account of that volume."""
+        count, *steps = self.tiers
+        tier = min(count, volume // self.tier_volume) if count else 0
+        return (self.taker if taker else self.maker) - tier * steps[taker] * 1_000
+
+    def fee(self, price, quantity, taker, volume=0):
+        rate = self.rate(taker, volume)
         return up(up(price * abs(quantity), MONEY) * rate, ONE) if rate else 0
 
     def payoff(self, price):
@@ -55,7 +62,15 @@ class Instrument:
                 and self.size_max % self.lot == 0 and self.price_max % self.tick == 0
                 and self.size_max <= 1 << 55 and self.price_max * self.size_max <= 10 ** 27
                 and 0 <= self.maker <= 5 * 10 ** 7 and 0 <= self.taker <= 5 * 10 ** 7
-                and 0 <= self.band <= ONE)
+                and 0 <= self.band <= ONE and self.has_sound_tiers
+                and (self.samples == 0 or self.samples <= 30 and self.expires and self.expiry % 60_000 == 0))
+
+    @property
+    def has_sound_tiers(self):
+        if not self.tiers[0]:
+            return (*self.tiers, self.tier_volume) == (0, 0, 0, 0)
+        return (self.tiers[0] <= 16 and self.tier_volume > 0
+                and self.rate(True, 1 << 80) > max(0, -self.rate(False, 1 << 80)))
 
 
 class Tree:
@@ -153,7 +168,7 @@ class Market:
         self.indices = [(0, 0) for _ in genesis.underlyings]
         self.slices = {}
         self.values, self.cache = [], {}
-        self.constant = dict(zip(CONSTANTS, struct.unpack("<18q", genesis.constants[:144])))
+        self.constant = dict(zip(CONSTANTS, struct.unpack(f"<{len(CONSTANTS)}q", genesis.constants[:8 * len(CONSTANTS)])))
 
     def reprice(self):
         self.values = []

@@ -153,7 +153,9 @@ class Reader:
 CONSTANTS = """drift_max_ms heartbeat_ms run_ahead_max grant_age_max_ms activation_notice
 bundle_life_max_ms open_orders_per_account_max keys_per_account_max positions_per_account_max
 bundles_per_second_max deposit_for_new_account_min deposits_total_max oracle_quorum
-oracle_staleness_ms maintenance_factor close_band witness_quorum withdrawal_min""".split()
+oracle_staleness_ms maintenance_factor close_band witness_quorum withdrawal_min
+funding_rate_max oracle_deviation_max confidence_band hold_back_batches_max
+outflow_daily_max profit_counted_max""".split()
 MONTHS = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split()
 
 
@@ -182,7 +184,8 @@ def instrument(number, item, underlyings):
                        scaled(item["tick"], 8), scaled(item["lot"], 8),
                        scaled(item["order_quantity_max"], 8), scaled(item["price_max"], 8),
                        scaled(item["maker_fee"], 9), scaled(item["taker_fee"], 9))
-    return head + b"\1" + bytes(39) + struct.pack("<q8x", scaled(item["price_band"], 9))
+    tiers = item["fee_tiers"], item["fee_tier_maker_step"], item["fee_tier_taker_step"], item["settlement_samples"]
+    return head + struct.pack("<BBHHH32xqq", 1, *tiers, scaled(item["price_band"], 9), scaled(item["fee_tier_volume"], 6))
 
 
 def genesis_bytes(text):
@@ -213,7 +216,7 @@ def genesis_bytes(text):
     out += items([account(a) for a in members["members"]])
     out += items([instrument(n, i, value["underlyings"])
                   for n, i in enumerate(value["instruments"])])
-    out += struct.pack("<18q48x", *(value["constants"][c] for c in CONSTANTS))
+    out += struct.pack(f"<{len(CONSTANTS)}q", *(value["constants"][c] for c in CONSTANTS)).ljust(192, b"\0")
     return out + bytes.fromhex(value["rule_set"])
 
 
@@ -265,9 +268,11 @@ class Genesis:
             for n, owner in enumerate(self.accounts)])
         roots = [ZERO] * 16
         roots[0], roots[1] = accounts, pool(self.instruments)
-        roots[2] = merkle(4, [pool(self.indices()), none, none])
+        roots[2] = merkle(4, [pool(self.indices()), none, none, pool([bytes(528)] * len(self.underlyings))])
         roots[3] = sha(sha(self.constants, self.rules), none)
-        roots[5], roots[7] = pool([bytes(56)] * len(self.assets)), none
+        roots[4] = pool([struct.pack("<I20xq520x", n, self.start // 60_000)
+                         for n, i in enumerate(self.instruments) if i[6] == 3])
+        roots[5], roots[7] = pool([bytes(80)] * len(self.assets)), none
         roots[15] = pool([struct.pack("<QqII40x", 0, self.start, 1, 0)])
         return merkle(16, roots)
 
@@ -414,7 +419,7 @@ def objects(payload):
 # Pools in order, as 8.1 and 9.1 have them: record bytes, and records a page.
 EXECUTION = [(96, 16), (48, 16), (48, 16), (32, 16), (48, 16), (48, 16), (128, 1), (24, 1), (72, 1),
              (128, 1)]
-CLEARING = [72, 56, 24, 56, 128, 80, 24, 72, 88, 192, 64]
+CLEARING = [88, 56, 24, 80, 128, 80, 24, 72, 88, 192, 64, 552, 528]
 
 
 def pools(data, sizes):
@@ -446,11 +451,11 @@ def pre_state(data):
     reader.end()
     # Account leaves gather positions and balances by lists; 11.2 hashes the rest as pools.
     accounts = indexed(account_leaves(clearing))
-    instruments, submissions, indices, slices, withdrawals, proposals, status = map(
+    instruments, submissions, indices, slices, withdrawals, proposals, status, perpetuals, minutes = map(
         pool, clearing[4:])
     top = [ZERO] * 16
-    top[0], top[1], top[2] = accounts, instruments, merkle(4, [indices, slices, submissions])
-    top[5], top[7], top[15] = pool(clearing[3]), withdrawals, status
+    top[0], top[1], top[2] = accounts, instruments, merkle(4, [indices, slices, submissions, minutes])
+    top[4], top[5], top[7], top[15] = perpetuals, pool(clearing[3]), withdrawals, status
     return size, peaks, ids, roots, top, proposals
 
 
@@ -470,9 +475,9 @@ def account_leaves(clearing):
 
     leaves = []
     for number, record in enumerate(accounts):
-        cash, flags, position, balance, count, opened, closing = struct.unpack_from(
-            "<qIIIIQQ", record, 32)
-        held = walk(positions, position, 24, lambda r: r[4:24] + bytes(24))
+        cash, flags, position, balance, count, opened, *marks = struct.unpack_from(
+            "<qIIIIQQQQ", record, 32)
+        held = walk(positions, position, 24, lambda r: r[4:24] + r[32:56])
         need(len(held) == count, "position count")
         kept = walk(balances, balance, 16, lambda r: r[4:6] + r[8:16])
 
@@ -480,7 +485,7 @@ def account_leaves(clearing):
             return struct.pack(f"<{len(words)}Q", *words).ljust(32, b"\0")
         leaves.append(merkle(8, [
             struct.pack("<q", cash).ljust(32, b"\0"), digest("novate/balances/1", kept),
-            digest("novate/positions/1", held), chunk(flags, closing), chunk(number), record[:32],
+            digest("novate/positions/1", held), chunk(flags, *marks), chunk(number), record[:32],
             chunk(opened), ZERO]))
     return leaves
 

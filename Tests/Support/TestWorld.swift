@@ -58,7 +58,8 @@ public enum TestWorld {
 
   /// - Parameter expiry: of the future and the options, after the start.
   public static func instruments(
-    expiry: Int64 = 10 * day, fees: Bool = true, priceBand: Int64 = 0
+    expiry: Int64 = 10 * day, fees: Bool = true, priceBand: Int64 = 0, tiers: FeeTiers = .none,
+    samples: UInt16 = 0
   ) -> [Instrument] {
     func make(
       _ id: UInt32, _ underlying: UInt16, _ kind: InstrumentKind, _ type: UInt8 = 0,
@@ -72,7 +73,8 @@ public enum TestWorld {
         orderQuantityMax: Quantity(raw: 1_000 * Quantity.scale),
         priceMax: Price(raw: 100_000 * Price.scale),
         makerFee: Ratio(raw: fees ? 100_000 : 0), takerFee: Ratio(raw: fees ? 500_000 : 0),
-        priceBand: Ratio(raw: priceBand))
+        priceBand: Ratio(raw: priceBand), tiers: tiers,
+        settlementSamples: kind == .perpetual ? 0 : samples)
     }
     return [
       make(0, 0, .perpetual), make(1, 0, .future), make(2, 0, .option, 1, strike: 1_000),

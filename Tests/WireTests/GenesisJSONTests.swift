@@ -16,13 +16,17 @@ import Wire
 
   /// Small, with one of everything.
   static func sample() throws -> Genesis {
-    func instrument(_ id: UInt32, _ name: String, _ tick: String) throws -> Instrument {
+    let tiers = FeeTiers(
+      count: 3, volume: try Money(decimal: "1000000.5"), makerStep: 60, takerStep: 40)
+    func instrument(
+      _ id: UInt32, _ name: String, _ tick: String, _ tiers: FeeTiers = .none
+    ) throws -> Instrument {
       Instrument(
         id: InstrumentID(id), underlying: UnderlyingID(0), name: try InstrumentName(name),
         tick: try Price(decimal: tick), lot: try Quantity(decimal: "0.001"),
         orderQuantityMax: try Quantity(decimal: "1000"), priceMax: try Price(decimal: "10000000"),
         makerFee: try Ratio(decimal: "0.0001"), takerFee: try Ratio(decimal: "0.0003"),
-        priceBand: try Ratio(decimal: "0.25"))
+        priceBand: try Ratio(decimal: "0.25"), tiers: tiers)
     }
     return Genesis(
       name: "golden", startTime: Timestamp(raw: 1_767_225_600_000), execution: try roleKeys(1),
@@ -37,7 +41,7 @@ import Wire
       underlyings: ["BTC"], publishers: [AccountID(1), AccountID(2)], governance: [AccountID(2)],
       governanceThreshold: 1,
       instruments: [
-        try instrument(0, "BTC-PERP", "0.1"), try instrument(1, "BTC-27MAR26", "0.5"),
+        try instrument(0, "BTC-PERP", "0.1", tiers), try instrument(1, "BTC-27MAR26", "0.5"),
         try instrument(2, "BTC-27MAR26-60000-C", "5"),
         try instrument(3, "BTC-27MAR26T1430-0d55-P", "5"),
       ])

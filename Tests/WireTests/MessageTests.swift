@@ -300,7 +300,7 @@ import Testing
     Row("deposit without reference", "deposit") { $0.z = 0 },
     Row("asset of a release", "release") { $0.id = 1 }, Row("free index", "index") { $0.x = 0 },
     Row("index before time", "index") { $0.y = -1 },
-    Row("index without sequence", "index") { $0.z = 0 },
+    Row("index without sequence", "index") { $0.z = 0 }, Row("index of 2", "index") { $0.a = 2 },
     Row("underlying beyond 16 bits", "index") { $0.id = 1 << 20 },
     Row("tail of an index", "index") { $0.tail = Sample.digest(1) },
     Row("surface without expiry", "surface") { $0.x = 0 }, Row("halt 2", "halt") { $0.a = 2 },
@@ -349,10 +349,10 @@ import Testing
     arguments: [
       ("mass-quote", 64 + 4), ("mass-quote", 64 + 40), ("mass-quote", 128 + 63),
       ("mass-quote", 128 + 8),
-      ("mass-quote", 128 + 16), ("mass-quote", 64 + 15), ("surface", 80), ("surface", 127),
-      ("block", 154), ("block", 159), ("block", 224),
-      ("block", 255), ("list", 64 + 73), ("list", 64 + 79), ("list", 64 + 80), ("list", 64 + 88),
-      ("list", 64 + 96), ("list", 64 + 120), ("list", 64 + 127),
+      ("mass-quote", 128 + 16), ("mass-quote", 64 + 15),
+      ("surface", 80), ("surface", 127), ("block", 154), ("block", 159), ("block", 224),
+      ("block", 255), ("list", 64 + 80), ("list", 64 + 88),
+      ("list", 64 + 96), ("list", 64 + 111),
     ])
   func reserved(name: String, offset: Int) throws {
     let action = try #require(Sample.actions.first { $0.name == name }).action

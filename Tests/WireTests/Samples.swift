@@ -121,6 +121,11 @@ struct Sample: Sendable, CustomTestStringConvertible {
       ("block", .block(block)),
       ("list", .list(TestWorld.instruments()[2])),
       ("halt", .halt(instrument: InstrumentID(1), halted: true)),
+      (
+        "impact",
+        .impact(
+          instrument: InstrumentID(4), price: Price(raw: 11), time: TestWorld.start, sequence: 5)
+      ),
     ]
   }
 

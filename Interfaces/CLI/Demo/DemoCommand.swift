@@ -131,7 +131,10 @@ struct DemoCommand: ParsableCommand {
     builder.name = DemoFolder.networkName
     builder.underlyings = tape.underlyings
     builder.listings = tape.listings.map {
-      Listing($0.name, tick: $0.tick, lot: $0.lot)
+      // Its minutes pass between two steps: no settlement price can be sampled.
+      var listing = Listing($0.name, tick: $0.tick, lot: $0.lot)
+      listing.settlementSamples = 0
+      return listing
     }
     builder.accountCount = DemoCast.accountCount(tape)
     builder.witnessCount = 1

@@ -1,0 +1,120 @@
+import Instruments
+import Margin
+import Primitives
+import Risk
+import Wire
+
+// What may leave (field.md 5): initial margin holds after it with every price at its worse, profit
+// counts up to a cap, and all of an asset together no faster than its limit. What open orders could
+// still do, execution has judged: it alone knows them.
+
+extension ClearingMachine {
+  /// Why an amount may not leave; nil when it may, and then its outflow is counted.
+  mutating func refusal(of amount: Money, of asset: AssetID, from account: AccountID)
+    throws(ArithmeticFailure) -> ReceiptCode?
+  {
+    if status[0].isLocked != 0 || accounts[account.index].isRestricted { return .withdrawalsLocked }
+    if asset == .quote, accounts[account.index].firstPosition != 0 {
+      if touched.marketChanges != pricedChanges {
+        reprice()
+        pricedChanges = touched.marketChanges
+      }
+      switch try withdrawalRule(account).refusal(of: amount) {
+      case .locked: return .withdrawalsLocked
+      case .stale: return .markTooOld
+      case .balance: return .insufficientBalance
+      case .margin: return .marginShort
+      case nil: break
+      }
+    }
+    return takeOutflow(amount, of: asset) ? nil : .outflowLimit
+  }
+
+  /// Everything of an account at prudent prices; its funding has been booked.
+  private mutating func withdrawalRule(_ account: AccountID) throws(ArithmeticFailure)
+    -> WithdrawalRule
+  {
+    let requirement = weigh(account).requirement
+    var profits = [Int128](repeating: 0, count: genesis.underlyings.count)
+    var isFresh = true
+    var next = accounts[account.index].firstPosition
+    while next != 0 {
+      let position = positions[Int(next) - 1]
+      next = position.next
+      let id = position.instrument
+      isFresh =
+        isFresh && table.isPriced(id)
+        && time.raw - table.time(id).raw <= genesis.constants.grantAgeMax
+      profits[instruments[id.index].underlying.index] += prudentProfit(position)
+    }
+    let cap = Money(raw: genesis.constants.profitCountedMax)
+    var markets: [WithdrawalRule.MarketProfit] = []
+    for profit in profits where profit != 0 {
+      let money = try Notional(raw: profit).money(rounding: .down)
+      markets.append(WithdrawalRule.MarketProfit(amount: money, countedMax: cap))
+    }
+    return WithdrawalRule(
+      cash: accounts[account.index].cash, collateral: .zero, profits: markets,
+      requirement: try Notional(raw: requirement).money(rounding: .up), reserved: .zero,
+      accrued: .zero, fees: .zero, areFeedsFresh: isFresh, isLocked: false)
+  }
+
+  /// Value less cost of a position at the prudent price of its side. No contract changes by more
+  /// than its underlying does, so an option gives up the whole difference.
+  private func prudentProfit(_ position: PositionRecord) -> Int128 {
+    let instrument = instruments[position.instrument.index]
+    let slot = instrument.underlying.index
+    let spot = indices[slot].price
+    let recent = samples(instrument.underlying, upTo: time.raw / SettlementSamples.minute)
+    let sum = recent.reduce(Int128(0)) { $0 + Int128($1) }
+    let average = recent.isEmpty ? spot : Price(raw: Int64(sum / Int128(recent.count)))
+    let confidence = Ratio(raw: Ratio.scale - minutes[slot].doubt.raw)
+    let band = Ratio(raw: genesis.constants.confidenceBand)
+    let isPut = instrument.isOption && !instrument.isCall
+    let losesInFall = (position.quantity.raw > 0) != isPut
+    let prudent =
+      losesInFall
+      ? PrudentPrice.low(spot: spot, average: average, confidence: confidence, band: band)
+      : PrudentPrice.high(spot: spot, average: average, confidence: confidence, band: band)
+    let gap = (Int128(spot.raw) - Int128(prudent.raw)).magnitude
+    return (table.mark(instrument.id) * position.quantity).raw - Notional(position.cost).raw
+      - Int128(gap) * Int128(position.quantity.raw.magnitude)
+  }
+
+  /// Counts an amount against what may leave of its asset; false, and no change, beyond it.
+  private mutating func takeOutflow(_ amount: Money, of asset: AssetID) -> Bool {
+    let daily = Money(raw: genesis.constants.outflowDailyMax)
+    guard daily.raw > 0 else { return true }
+    let fund = funds[asset.index]
+    var limit = OutflowLimit(
+      daily: daily, burst: daily, used: Money(raw: fund.outflow),
+      remainder: Int128(fund.outflowRemainder), at: fund.outflowTime)
+    limit.refill(to: time)
+    guard limit.take(out: amount, in: .zero) else { return false }
+    funds[asset.index].outflow = daily.raw - limit.level.raw
+    funds[asset.index].outflowRemainder = Int64(limit.remainder)
+    funds[asset.index].outflowTime = limit.last
+    return true
+  }
+
+  /// Whether nothing may leave in the next batch: what insolvent accounts lack exceeds what the
+  /// fund has. Who lacks anything is restricted.
+  mutating func lockWithdrawals() {
+    var missing: Int128 = 0
+    for account in restricted where isPriced(account) {
+      missing += max(0, 0 - weigh(account).equity)
+    }
+    let isLocked: UInt32 = missing > Notional(Money(raw: funds[0].insurance)).raw ? 1 : 0
+    if status[0].isLocked != isLocked { status[0].isLocked = isLocked }
+  }
+
+  @inline(__always)
+  private func isPriced(_ account: AccountID) -> Bool {
+    var next = accounts[account.index].firstPosition
+    while next != 0 {
+      guard table.isPriced(positions[Int(next) - 1].instrument) else { return false }
+      next = positions[Int(next) - 1].next
+    }
+    return true
+  }
+}
