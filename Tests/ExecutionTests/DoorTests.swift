@@ -7,7 +7,8 @@ import Wire
 
 @testable import Execution
 
-/// A machine with funded clients and a market, in an open batch.
+/// A machine with funded clients and a market, in an open batch. Nothing of it is inlined: it would
+/// be compiled again in every test.
 struct Desk: ~Copyable {
   let genesis: Genesis
   var machine: ExecutionMachine
@@ -16,6 +17,7 @@ struct Desk: ~Copyable {
   var pending: [(header: ClearingHeader, body: ClearanceBody)]
   var last: (header: ExecutionHeader, body: [UInt8])
 
+  @inline(never)
   init(
     clients: Int = 4, cash: Int64 = 1_000_000_000, constants: Constants = Constants(),
     fees: Bool = true, priceBand: Int64 = 0, indexKey: UInt64 = 1
@@ -41,17 +43,22 @@ struct Desk: ~Copyable {
   }
 
   // `#expect` wants values it can copy.
+  @inline(never)
   mutating func snapshot() -> [UInt8] { machine.snapshot() }
+  @inline(never)
   mutating func selfCheck() -> String? { machine.selfCheck() }
   var eventCount: Int { machine.events.count }
   var isAhead: Bool { machine.isAheadOfClearing }
+  @inline(never)
   func room(_ account: AccountID) -> Money { machine.room(account) }
 
+  @inline(never)
   static func client(_ number: Int) -> AccountID {
     AccountID(UInt32(TestWorld.firstClient + number))
   }
 
   /// BTC at 1 000 with a smile, ETH at 100.
+  @inline(never)
   static func market(_ body: inout ClearanceBody, at time: Timestamp = TestWorld.start) {
     body.indices = [
       IndexEntry(
@@ -68,6 +75,7 @@ struct Desk: ~Copyable {
   }
 
   /// Closes the batch, clears it, and opens the next with everything adopted, or with nothing.
+  @inline(never)
   mutating func turn(
     adopting: Bool = true, after milliseconds: Int64 = 1_000,
     _ extra: (inout ClearanceBody) -> Void = { _ in }
@@ -83,6 +91,7 @@ struct Desk: ~Copyable {
 
   /// Sends actions as their owner; their outcomes.
   @discardableResult
+  @inline(never)
   mutating func send(_ client: Int, _ actions: [Action]) throws -> [Outcome] {
     let bundle = maker.bundle(Desk.client(client), actions, at: machine.time)
     var outcomes: [Outcome] = []
@@ -91,6 +100,7 @@ struct Desk: ~Copyable {
   }
 
   @discardableResult
+  @inline(never)
   mutating func place(
     _ client: Int, _ side: Side, _ price: Int64, _ quantity: Int64, instrument: UInt32 = 0,
     _ timeInForce: TimeInForce = .gtc, postOnly: Bool = false, reduceOnly: Bool = false,
@@ -106,6 +116,7 @@ struct Desk: ~Copyable {
   }
 
   /// Price in hundredths, quantity in hundredths of a contract.
+  @inline(never)
   static func order(
     _ side: Side, _ price: Int64, _ quantity: Int64, instrument: UInt32 = 0,
     _ timeInForce: TimeInForce = .gtc, postOnly: Bool = false, reduceOnly: Bool = false,
@@ -118,6 +129,7 @@ struct Desk: ~Copyable {
   }
 
   /// The door's answer to a bundle with these fields.
+  @inline(never)
   func refusal(
     _ actions: [Action] = [.cancelAll(instrument: .all)], account: AccountID = client(0),
     key: PublicKey? = nil, nonce: UInt64, life: Int64 = 1_000
