@@ -84,6 +84,12 @@ public struct AccountFlags: OptionSet, Sendable, Hashable {
     self.time = time
   }
   public var isCanonical: Bool { reserved0 == 0 && reserved1 == 0 }
+
+  /// Whether the entry can stand at `slot` of a market record: that underlying's, with a price or
+  /// none yet, at a time there is.
+  public func isSound(at slot: Int) -> Bool {
+    underlying.index == slot && price.raw >= 0 && (0...Timestamp.latest.raw).contains(time.raw)
+  }
 }
 
 /// A quorum forward and surface of one expiry: 72 bytes.
@@ -108,6 +114,13 @@ public struct AccountFlags: OptionSet, Sendable, Hashable {
     self.time = time
   }
   public var isCanonical: Bool { reserved0 == 0 && reserved1 == 0 }
+
+  /// Whether the entry can stand in a market record of so many underlyings.
+  public func isSound(underlyings: Int) -> Bool {
+    underlying.index < underlyings && forward.raw > 0
+      && (0...Timestamp.latest.raw).contains(expiry.raw)
+      && (0...Timestamp.latest.raw).contains(time.raw)
+  }
 }
 
 @frozen public enum DirectiveKind: UInt8, Sendable {

@@ -24,9 +24,11 @@ extension ClearingMachine {
     if let fault = figureFault() ?? decisionFault() ?? perpetualFault() ?? minuteFault() {
       return fault
     }
-    for slot in 0..<slices.count
-    where slices[slot].underlying.index >= genesis.underlyings.count {
-      return "underlying of slice \(slot)"
+    for slot in 0..<indices.count where !indices[slot].isSound(at: slot) {
+      return "index \(slot)"
+    }
+    for slot in 0..<slices.count where !slices[slot].isSound(underlyings: indices.count) {
+      return "slice \(slot)"
     }
     var listed = 0
     for index in 0..<accounts.count {

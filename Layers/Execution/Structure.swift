@@ -22,9 +22,11 @@ extension ExecutionMachine {
         instruments[slot].fault == nil
       else { return "instrument \(slot)" }
     }
-    for slot in 0..<slices.count
-    where slices[slot].underlying.index >= genesis.underlyings.count {
-      return "underlying of slice \(slot)"
+    for slot in 0..<indices.count where !indices[slot].isSound(at: slot) {
+      return "index \(slot)"
+    }
+    for slot in 0..<slices.count where !slices[slot].isSound(underlyings: indices.count) {
+      return "slice \(slot)"
     }
     return listFault() ?? tallyFault() ?? makerFault()
   }

@@ -184,7 +184,7 @@ import Wire
           lot: Quantity(raw: 1_000_000), orderQuantityMax: Quantity(raw: 10_000_000_000),
           priceMax: Price(raw: 5_000_000_000_000), settlementSamples: 24))),
     Row(
-      #""action":"list","instrument":"ETH-27MAR26","tick":"0.5","lot":"0.01","order_quantity_max":"100","price_max":"50000","maker_fee":"0.0001","taker_fee":"0.0005","price_band":"0","fee_tiers":2,"fee_tier_volume":"1000000","fee_tier_maker_step":100,"fee_tier_taker_step":50,"settlement_samples":0""#,
+      #""action":"list","instrument":"ETH-27MAR26","tick":"0.5","lot":"0.01","order_quantity_max":"100","price_max":"50000","maker_fee":"0.0001","taker_fee":"0.0005","price_band":"0","fee_tiers":2,"fee_tier_volume":"1000000","fee_tier_maker_step":100,"fee_tier_taker_step":50,"settlement_samples":0"#,
       .list(
         Instrument(
           id: InstrumentID(0), underlying: UnderlyingID(1), kind: .future,

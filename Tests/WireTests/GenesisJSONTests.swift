@@ -49,7 +49,7 @@ import Wire
 
   static let golden = URL(filePath: #filePath).deletingLastPathComponent()
     .deletingLastPathComponent().appending(path: "Fixtures/Wire/genesis.json")
-  static let goldenHash = "7eee10b9c9171ee9ac1351dd73c59dd39fafd64d54f4f8cd3dfbf44729a44080"
+  static let goldenHash = "16ccdaa90d976a3b4a5159df0426e2918b9616fcb08f9f7ff9d8cf228affd6b3"
 
   static func goldenBytes() throws -> [UInt8] { Array(try Data(contentsOf: golden)) }
 
