@@ -52,6 +52,9 @@ bench: build
 	bin/novate bench matching
 	bin/novate bench pricing
 	bin/novate bench margin
+	bin/novate bench clearing
+	bin/novate bench tree
+	bin/novate bench signatures
 
 lint:
 	swift format lint --strict --recursive --parallel $(SOURCES)

@@ -72,13 +72,4 @@ struct BenchMargin: ParsableCommand {
       ("difference", number(f.difference, 12)),
     ])
   }
-
-  private func number(_ value: Double, _ digits: Int) -> JSONValue { .number(fixed(value, digits)) }
-
-  private func fixed(_ value: Double, _ digits: Int) -> String {
-    var scale = 1.0
-    for _ in 0..<digits { scale *= 10 }
-    return DecimalText.format(
-      Int64((value * scale).rounded()), digits: digits, minimumFraction: digits)
-  }
 }

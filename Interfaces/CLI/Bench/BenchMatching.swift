@@ -86,12 +86,12 @@ struct BenchMatching: ParsableCommand {
         JSONValue.object([
           ("schema", .string("novate.bench.matching/1")), ("version", .string(Version.text)),
           ("rounds", .number(String(rounds))), ("runs", .array(reports.map(\.json))),
-          ("growth", growth.map { .number(MatchingReport.fixed($0, 3)) } ?? .null),
+          ("growth", growth.map { .number(fixed($0, 3)) } ?? .null),
           ("machine", whole?.json ?? .null),
         ]).text())
     } else if let growth {
       Screen.say(
-        "growth      \(MatchingReport.fixed(growth, 3)): an operation of the longest stream over one of the shortest"
+        "growth      \(fixed(growth, 3)): an operation of the longest stream over one of the shortest"
       )
     }
     guard reports.allSatisfy(\.isExact), whole?.isExact ?? true else {

@@ -67,13 +67,4 @@ struct BenchPricing: ParsableCommand {
       ("figures", .array(rows)), ("grid_speed", grid.map { number(1 / $0.ratio, 4) } ?? .null),
     ])
   }
-
-  private func number(_ value: Double, _ digits: Int) -> JSONValue { .number(fixed(value, digits)) }
-
-  private func fixed(_ value: Double, _ digits: Int) -> String {
-    var scale = 1.0
-    for _ in 0..<digits { scale *= 10 }
-    return DecimalText.format(
-      Int64((value * scale).rounded()), digits: digits, minimumFraction: digits)
-  }
 }

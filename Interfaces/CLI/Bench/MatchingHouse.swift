@@ -25,7 +25,7 @@ struct MatchingHouse: ~Copyable {
     var isExact: Bool { fold == expected && rejections == 0 }
 
     private func nanoseconds(_ seconds: Double) -> String {
-      MatchingReport.fixed(seconds * 1e9 / Double(operations), 1)
+      fixed(seconds * 1e9 / Double(operations), 1)
     }
 
     var text: String {

@@ -55,10 +55,10 @@ struct MatchingReport {
 
   var text: String {
     let lines = rows.map { row in
-      "  \(MatchingReport.padded(row.name, 10))\(MatchingReport.fixed(nanoseconds(row), 1)) ns of processor, "
-        + "\(MatchingReport.fixed(row.wallSeconds * 1e9 / Double(count), 1)) ns wall an operation: "
-        + "\(MatchingReport.fixed(Double(count) / row.processorSeconds / 1e6, 2)) M operations/s, "
-        + "\(MatchingReport.fixed(Double(row.trades) / row.processorSeconds / 1e6, 2)) M trades/s, "
+      "  \(MatchingReport.padded(row.name, 10))\(fixed(nanoseconds(row), 1)) ns of processor, "
+        + "\(fixed(row.wallSeconds * 1e9 / Double(count), 1)) ns wall an operation: "
+        + "\(fixed(Double(count) / row.processorSeconds / 1e6, 2)) M operations/s, "
+        + "\(fixed(Double(row.trades) / row.processorSeconds / 1e6, 2)) M trades/s, "
         + "fold \(MatchingReport.hex(row.fold))"
     }
     let latency = figures.latency
@@ -66,12 +66,12 @@ struct MatchingReport {
       NM-1        \(count) operations, \(figures.book.trades) trades, expected fold \
       \(expected.map { MatchingReport.hex($0.fold) } ?? "unknown"): \(isExact ? "all equal" : "DIFFERENT")
       \(lines.joined(separator: "\n"))
-        ratio     \(MatchingReport.fixed(overTextbook, 2)) x TEXTBOOK, \
-      \(MatchingReport.fixed(overLadder, 2)) x LADDER
-        each      p50 \(MatchingReport.fixed(latency.p50, 0)), p99 \(MatchingReport.fixed(latency.p99, 0)), \
-      p99.9 \(MatchingReport.fixed(latency.p999, 0)) ns, \
-      \(MatchingReport.fixed(latency.clock, 0)) of them the clock's
-        memory    \(MatchingReport.fixed(bytesPerOrder, 1)) bytes a resting order: book \(figures.bookBytes), \
+        ratio     \(fixed(overTextbook, 2)) x TEXTBOOK, \
+      \(fixed(overLadder, 2)) x LADDER
+        each      p50 \(fixed(latency.p50, 0)), p99 \(fixed(latency.p99, 0)), \
+      p99.9 \(fixed(latency.p999, 0)) ns, \
+      \(fixed(latency.clock, 0)) of them the clock's
+        memory    \(fixed(bytesPerOrder, 1)) bytes a resting order: book \(figures.bookBytes), \
       ids \(figures.idIndexBytes), client ids \(figures.clientIndexBytes) over \(figures.liveMax) orders; \
       a batch's own \(figures.batchBytes)
         stream    \(streamDigest)
@@ -120,10 +120,6 @@ struct MatchingReport {
     ])
   }
 
-  private func number(_ value: Double, _ digits: Int) -> JSONValue {
-    .number(MatchingReport.fixed(value, digits))
-  }
-
   static func hex(_ value: UInt64) -> String {
     let digits = String(value, radix: 16)
     return String(repeating: "0", count: 16 - digits.utf8.count) + digits
@@ -131,12 +127,5 @@ struct MatchingReport {
 
   static func padded(_ text: String, _ width: Int) -> String {
     text + String(repeating: " ", count: max(0, width - text.utf8.count))
-  }
-
-  static func fixed(_ value: Double, _ digits: Int) -> String {
-    var scale = 1.0
-    for _ in 0..<digits { scale *= 10 }
-    return DecimalText.format(
-      Int64((value * scale).rounded()), digits: digits, minimumFraction: digits)
   }
 }

@@ -157,15 +157,6 @@ struct PipelineReport {
     ])
   }
 
-  private func number(_ value: Double, _ digits: Int) -> JSONValue { .number(fixed(value, digits)) }
   private func micro(_ seconds: Double) -> String { fixed(seconds * 1e6, 1) }
   private func whole(_ value: Double) -> String { fixed(value, 0) }
-
-  private func fixed(_ value: Double, _ digits: Int) -> String {
-    var scale = 1.0
-    for _ in 0..<digits { scale *= 10 }
-    let scaled = (value * scale).rounded()
-    guard scaled.magnitude < 9e18 else { return "0" }
-    return DecimalText.format(Int64(scaled), digits: digits, minimumFraction: digits)
-  }
 }

@@ -82,7 +82,7 @@ struct PipelineRun {
     }
     figures.halfRate = figures.rate / 2
     Screen.note("B = \(bundleSize): a quarter as many at half the rate")
-    try runParts(half, driver, &figures)
+    try PromptMeasurement.run { try runParts(half, driver, &figures) }
     try finish(&figures, network)
     try network.layers.stop()
     return figures
