@@ -77,9 +77,10 @@ let package = Package(
       name: "CZlib", path: "Sources/CZlib", pkgConfig: "zlib",
       providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "CThreads", path: "Sources/CThreads"),
+    .systemLibrary(name: "CMemory", path: "Sources/CMemory"),
 
     // What is true.
-    room("Primitives", in: "Sources"),
+    room("Primitives", in: "Sources", ["CMemory"]),
     room("Instruments", in: "Sources", ["Primitives"]),
     room("Pricing", in: "Sources", ["Primitives", "Instruments"]),
     room("Margin", in: "Sources", ["Primitives", "Instruments", "Pricing"]),

@@ -48,7 +48,8 @@ static inline int novate_sha256_node(const void *left, const void *right, void *
 }
 
 /* parents[i] = SHA-256(children[2i] || children[2i + 1]) for the `count` indices given: one call a
-   level of a tree. Looks a few pairs ahead, because random leaves miss the cache. */
+   level of a tree. Looks a few pairs ahead, because random leaves miss the cache; a pair may lie
+   across two lines. */
 static inline int novate_sha256_level(const void *children, void *parents, const uint32_t *indices,
                                       size_t count) {
   const unsigned char *from = (const unsigned char *)children;
@@ -56,6 +57,7 @@ static inline int novate_sha256_level(const void *children, void *parents, const
   for (size_t k = 0; k < count; k++) {
     if (k + 6 < count) {
       __builtin_prefetch(from + (size_t)indices[k + 6] * 64);
+      __builtin_prefetch(from + (size_t)indices[k + 6] * 64 + 63);
       __builtin_prefetch(to + (size_t)indices[k + 6] * 32, 1);
     }
     size_t i = indices[k];

@@ -31,7 +31,10 @@ public struct IndexedTree: ~Copyable, Sendable {
 
   /// Makes room for `count` leaves, so that setting them does not grow arrays step by step.
   public mutating func reserve(_ count: Int) {
-    for level in 0..<depth { levels[level].reserveCapacity((count >> level) + 2) }
+    for level in 0..<depth {
+      levels[level].reserveCapacity((count >> level) + 2)
+      HugePages.ask(&levels[level])
+    }
   }
 
   /// The leaf at `index`, zero where none was set.
@@ -60,6 +63,10 @@ public struct IndexedTree: ~Copyable, Sendable {
       let missing = needed - levels[level].count
       // Higher levels are shorter still, so none of them can want for nodes.
       guard missing > 0 else { break }
+      if needed > levels[level].capacity {
+        levels[level].reserveCapacity(max(needed, 2 * levels[level].count))
+        HugePages.ask(&levels[level])
+      }
       levels[level].append(contentsOf: repeatElement(ZeroHashes.at(level), count: missing))
     }
     extendDirt()

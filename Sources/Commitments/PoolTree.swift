@@ -5,16 +5,17 @@ public import Primitives
 /// A page is `recordsPerPage` slots; the last one ends at the pool's count. With one record a page
 /// every record can be proved alone.
 public struct PoolTree: ~Copyable {
-  private let recordsPerPage: Int
-  private var tree = IndexedTree()
+  @usableFromInline let recordsPerPage: Int
+  @usableFromInline var tree = IndexedTree()
   /// Which pages this refresh has hashed: the round's number.
-  private var seen: [UInt32] = []
-  private var round: UInt32 = 0
+  @usableFromInline var seen: [UInt32] = []
+  @usableFromInline var round: UInt32 = 0
 
   public init(recordsPerPage: Int) { self.recordsPerPage = recordsPerPage }
 
-  /// Hashes the pages touched since the pool was last sealed, each once.
-  public mutating func refresh<Record: FlatRecord>(_ pool: borrowing Pool<Record>) {
+  /// Hashes the pages touched since the pool was last sealed, each once. Compiled for each kind of
+  /// record by its user: generic code looks its types up at every slot.
+  @inlinable public mutating func refresh<Record: FlatRecord>(_ pool: borrowing Pool<Record>) {
     if round == .max { for page in seen.indices { seen[page] = 0 } }
     round = round == .max ? 1 : round + 1
     for index in 0..<pool.touchedCount {
@@ -27,12 +28,12 @@ public struct PoolTree: ~Copyable {
   }
 
   /// Hashes every page, as after loading.
-  public mutating func rebuild<Record: FlatRecord>(_ pool: borrowing Pool<Record>) {
+  @inlinable public mutating func rebuild<Record: FlatRecord>(_ pool: borrowing Pool<Record>) {
     tree = IndexedTree()
     for page in 0..<((pool.count + recordsPerPage - 1) / recordsPerPage) { hash(page, of: pool) }
   }
 
-  private mutating func hash<Record: FlatRecord>(_ page: Int, of pool: borrowing Pool<Record>) {
+  @inlinable mutating func hash<Record: FlatRecord>(_ page: Int, of pool: borrowing Pool<Record>) {
     let first = page * recordsPerPage
     let slots = first..<min(first + recordsPerPage, pool.count)
     tree.set(page, SHA256.digest(pool.bytes(of: slots)))

@@ -35,6 +35,7 @@ public import Primitives
   private mutating func grow() {
     let words = capacity * ScenarioSums.wordCount
     let larger = UnsafeMutablePointer<Int128>.allocate(capacity: words * 2)
+    unsafe HugePages.ask(larger, count: words * 2)
     unsafe larger.update(from: base, count: words)
     unsafe (larger + words).initialize(repeating: 0, count: words)
     unsafe base.deallocate()

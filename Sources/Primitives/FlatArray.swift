@@ -17,6 +17,7 @@
     held = count
     capacity = max(count, 1)
     unsafe base = .allocate(capacity: capacity)
+    unsafe HugePages.ask(base, count: capacity)
     if let value { unsafe base.initialize(repeating: value, count: count) }
   }
 
@@ -42,6 +43,7 @@
   @usableFromInline mutating func grow() {
     let newCapacity = capacity + max(16, capacity / 8)
     let newBase = UnsafeMutablePointer<Element>.allocate(capacity: newCapacity)
+    unsafe HugePages.ask(newBase, count: newCapacity)
     unsafe newBase.update(from: base, count: held)
     unsafe base.deallocate()
     unsafe base = newBase

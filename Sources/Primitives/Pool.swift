@@ -45,6 +45,7 @@
       MemoryLayout<Record>.size == MemoryLayout<Record>.stride, "a record may have no padding")
     self.capacity = max(capacity, 1)
     unsafe base = .allocate(capacity: self.capacity)
+    unsafe HugePages.ask(base, count: self.capacity)
     unsafe base.initialize(repeating: .empty, count: self.capacity)
     let words = self.capacity / 64 + 1
     unsafe touched = .allocate(capacity: words)
@@ -115,6 +116,7 @@
 
   @usableFromInline mutating func grow(to newCapacity: Int) {
     let newBase = UnsafeMutablePointer<Record>.allocate(capacity: newCapacity)
+    unsafe HugePages.ask(newBase, count: newCapacity)
     unsafe newBase.update(from: base, count: capacity)
     unsafe (newBase + capacity).initialize(repeating: .empty, count: newCapacity - capacity)
     let (words, newWords) = (capacity / 64 + 1, newCapacity / 64 + 1)
@@ -204,19 +206,25 @@ extension Pool {
     writer.write(UInt32(sealedCount))
     writer.write(UInt32(count))
     writer.write(UInt32(touchedCount))
-    // One piece of memory for all entries: a batch touches thousands.
+    // One piece of memory for all entries, filled byte by byte: a batch touches thousands, and a
+    // store of a generic record asks for its type each time.
     let size = MemoryLayout<Record>.size
-    let entries = unsafe [UInt8](unsafeUninitializedCapacity: touchedCount * (4 + 2 * size)) {
+    let stride = MemoryLayout<Touch>.stride
+    let oldOffset = MemoryLayout<Touch>.size - size
+    let entrySize = 4 + 2 * size
+    let (touches, records) = unsafe (UnsafeRawPointer(undo), UnsafeRawPointer(base))
+    let entries = unsafe [UInt8](unsafeUninitializedCapacity: touchedCount * entrySize) {
       (buffer, count) in
-      let target = UnsafeMutableRawBufferPointer(buffer)
+      guard var target = UnsafeMutableRawPointer(buffer.baseAddress) else { return }
       for index in 0..<touchedCount {
-        let (slot, old) = unsafe (undo[index].slot, undo[index].old)
-        unsafe target.storeBytes(of: slot.littleEndian, toByteOffset: count, as: UInt32.self)
-        unsafe target.storeBytes(of: old, toByteOffset: count + 4, as: Record.self)
-        let new = unsafe base[Int(slot)]
-        unsafe target.storeBytes(of: new, toByteOffset: count + 4 + size, as: Record.self)
-        count += 4 + 2 * size
+        let touch = unsafe touches + index * stride
+        let slot = unsafe touch.load(as: UInt32.self)
+        unsafe target.storeBytes(of: slot.littleEndian, as: UInt32.self)
+        unsafe (target + 4).copyMemory(from: touch + oldOffset, byteCount: size)
+        unsafe (target + 4 + size).copyMemory(from: records + Int(slot) * size, byteCount: size)
+        unsafe target += entrySize
       }
+      count = touchedCount * entrySize
     }
     writer.write(entries)
   }

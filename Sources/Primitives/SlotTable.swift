@@ -26,6 +26,7 @@
 
   private static func lines(_ count: Int) -> UnsafeMutableRawPointer {
     let raw = UnsafeMutableRawPointer.allocate(byteCount: count * 64, alignment: 64)
+    unsafe HugePages.ask(raw, byteCount: count * 64)
     unsafe raw.initializeMemory(as: UInt8.self, repeating: 0, count: count * 64)
     return unsafe raw
   }

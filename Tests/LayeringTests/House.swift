@@ -25,6 +25,7 @@ enum House {
   static let wrappers = [
     "CSodium": "Commitments", "CCrypto": "Commitments", "CLMDB": "Storage", "CZlib": "CLI",
     "CReference": "Benchmarks", "CSandbox": "EndToEndTests", "CThreads": "Node",
+    "CMemory": "Primitives",
   ]
 
   /// The two layers that meet in Wire alone, and who may know both: whoever replays.
