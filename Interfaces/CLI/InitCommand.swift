@@ -37,6 +37,15 @@ struct InitCommand: ParsableCommand {
     guard (0...60_000).contains(accounts) else {
       throw ValidationError("--accounts: expected 0 to 60000, found \(accounts)")
     }
+    guard GenesisBuilder.isName(name) else {
+      throw ValidationError(
+        "--name: expected 1 to 24 letters, digits, '.', '_' and '-', found \"\(name)\"")
+    }
+    for text in instrument {
+      do { _ = try InstrumentName(text) } catch {
+        throw ValidationError("--instrument: \(error)")
+      }
+    }
   }
 
   func run() throws {

@@ -172,7 +172,9 @@ public struct GenesisBuilder: Sendable {
   /// - Parameter publicKey: gives each role's key; called once for each of `roles`.
   /// - Throws: what `publicKey` throws, or the manifest's fault.
   public func genesis(publicKey: (KeyRole) throws -> PublicKey) throws -> Genesis {
-    guard isName else { throw GenesisFailure.fault("network name \"\(name)\"") }
+    guard GenesisBuilder.isName(name) else {
+      throw GenesisFailure.fault("network name \"\(name)\"")
+    }
     var instruments: [Instrument] = []
     for listing in listings {
       instruments.append(try instrument(listing, InstrumentID(UInt32(instruments.count))))
@@ -219,7 +221,8 @@ public struct GenesisBuilder: Sendable {
       settlementSamples: listing.settlementSamples)
   }
 
-  private var isName: Bool {
+  /// Whether a network may bear the name.
+  public static func isName(_ name: String) -> Bool {
     !name.isEmpty && name.utf8.count <= 24
       && name.utf8.allSatisfy {
         switch $0 {

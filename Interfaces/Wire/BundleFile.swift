@@ -49,7 +49,7 @@ extension BundleFileFailure: CustomStringConvertible {
     case .magic: "expected a bundle file, found other bytes"
     case .version(let version):
       "bundle file version \(version) is newer than this build, which reads \(BundleFile.version)"
-    case .truncated: "the file is cut short"
+    case .truncated: "the file is cut short, or bytes were added to it"
     case .sectionHash(let type, _): "the hash of section \(type)"
     case .unknownSection(let code, _): "unknown section \(code)"
     case .duplicateSection(let type, _): "section \(type) stands twice"

@@ -2,6 +2,12 @@ internal import CLMDB
 internal import Glibc
 internal import Primitives
 
+/// The linked LMDB.
+public enum LMDB {
+  /// The library's own words, such as `LMDB 0.9.24: (July 24, 2019)`.
+  public static var version: String { unsafe String(cString: mdb_version(nil, nil, nil)) }
+}
+
 /// One open LMDB environment, default sync flags only. Its map is address space, not memory: it
 /// grows by `grow`, for which no transaction of this process may be open.
 /// See http://www.lmdb.tech/doc/group__mdb.html for the codes.

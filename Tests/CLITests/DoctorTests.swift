@@ -32,7 +32,8 @@ import Wire
       let checks = Examination(folder: folder).checks()
       #expect(
         checks.map(\.name) == [
-          "novate", "libsodium", "libcrypto", "ed25519", "sha256", "disk space", "disk sync",
+          "novate", "libsodium", "libcrypto", "lmdb", "zlib", "ed25519", "sha256", "disk space",
+          "disk sync",
           "clock", "genesis", "keys", "self-test",
         ])
       #expect(!checks.contains { $0.status == .fail })

@@ -25,6 +25,9 @@ extension GzipFailure: CustomStringConvertible {
 
 /// Gzip (RFC 1952) through zlib (https://zlib.net/manual.html).
 enum Gzip {
+  /// The linked zlib, such as `1.2.13`.
+  static var version: String { unsafe String(cString: zlibVersion()) }
+
   /// Whether the bytes begin as a gzip file does.
   static func isCompressed(_ bytes: [UInt8]) -> Bool { bytes.starts(with: [0x1F, 0x8B]) }
 

@@ -3,6 +3,7 @@ import Commitments
 import Glibc
 import Instruments
 import Primitives
+import Storage
 import Wire
 
 /// Everything `doctor` looks at, in order.
@@ -27,6 +28,7 @@ struct Examination {
       : Check("libsodium", .fail, "\(Sodium.version) did not start")
     return [
       Check("novate", .pass, Version.text), sodium, Check("libcrypto", .pass, LibCrypto.version),
+      Check("lmdb", .pass, LMDB.version), Check("zlib", .pass, Gzip.version),
     ]
   }
 

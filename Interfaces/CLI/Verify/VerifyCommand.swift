@@ -82,6 +82,11 @@ struct VerifyCommand: ParsableCommand {
     if let hash = Digest(hex: genesis) {
       pin = .hash(hash)
     } else {
+      // A hash of the wrong length names no file.
+      guard Files.exists(genesis) || !genesis.allSatisfy(\.isHexDigit) else {
+        throw CommandFailure(
+          "--genesis: expected 64 hexadecimal digits or a file, found \(genesis.count) digits")
+      }
       let bytes = try Files.read(genesis, byteCountMax: NetworkFolder.genesisByteCountMax)
       pin = .genesis(
         bytes.first == UInt8(ascii: "{")
@@ -115,10 +120,11 @@ struct VerifyCommand: ParsableCommand {
       bar?.show(done)
     }
     bar?.finish()
+    let name = quiet && files.count > 1 ? "\(file): " : ""
     Screen.write(
       json
         ? verdict.json(name: file) + "\n"
-        : verdict.text(name: file, isQuiet: quiet, isVerbose: verbose), to: 1)
+        : name + verdict.text(name: file, isQuiet: quiet, isVerbose: verbose), to: 1)
     return verdict.exitCode
   }
 }
