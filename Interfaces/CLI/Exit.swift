@@ -10,6 +10,7 @@ import Wire
 enum Exit {
   static let failed: Int32 = 1
   static let usage: Int32 = 2
+  static let equivocation: Int32 = 4
   static let inputOutput: Int32 = 5
 
   static func with(_ error: any Error) -> Never {

@@ -112,6 +112,25 @@ public final class LayerClient {
     return frame.body
   }
 
+  /// Of settlement: whether the batch an acknowledgement names keeps it. Where it does not, settlement
+  /// signs no more.
+  /// - Throws: `ClientFailure`; retryable while the batch is not settled.
+  public func judge(_ promise: SignedAcknowledgement) throws(ClientFailure) -> Bool {
+    let frame = try connection.request(type: MessageType.promise, body: promise.encoded)
+    try expect(frame, MessageType.judged)
+    let body = frame.body
+    do throws(DecodingFailure) {
+      let answer = try JudgedMessage(decoding: body.rawSpan)
+      guard answer.batch == promise.leaf.batch, answer.index == promise.leaf.index else {
+        throw .invalid(field: "place", offset: 0)
+      }
+      return answer.isKept
+    } catch {
+      throw .answer(
+        address, expected: "a judgement of batch \(promise.leaf.batch)", found: "\(error)")
+    }
+  }
+
   private func ask(_ query: QueryMessage) throws(ClientFailure) -> [UInt8] {
     let frame = try connection.request(type: MessageType.query, body: query.encoded)
     try expect(frame, MessageType.answer)

@@ -23,6 +23,9 @@ public enum MessageType {
   public static let accountOrders: UInt16 = 29
   public static let query: UInt16 = 30
   public static let answer: UInt16 = 31
+  /// Anyone → settlement: an acknowledgement, to be held against the batch it names.
+  public static let promise: UInt16 = 32
+  public static let judged: UInt16 = 33
   /// Anyone → settlement: a proof.
   public static let prove: UInt16 = 40
   public static let proof: UInt16 = 41

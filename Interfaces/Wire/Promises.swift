@@ -40,6 +40,39 @@ extension SignedAcknowledgement {
   }
 }
 
+/// JUDGED: settlement's answer to an acknowledgement shown to it: batch u64, index u32, kept u8, zero
+/// (3).
+public struct JudgedMessage: Sendable, Equatable {
+  public var batch: BatchNumber
+  public var index: UInt32
+  /// Whether the batch holds what was promised, where it was promised.
+  public var isKept: Bool
+
+  public init(batch: BatchNumber, index: UInt32, isKept: Bool) {
+    self.batch = batch
+    self.index = index
+    self.isKept = isKept
+  }
+
+  public var encoded: [UInt8] {
+    var out = ByteWriter(capacity: 16)
+    out.write(batch)
+    out.write(index)
+    out.write(isKept)
+    out.pad(3)
+    return out.bytes
+  }
+
+  public init(decoding bytes: RawSpan) throws(DecodingFailure) {
+    var reader = ByteReader(bytes)
+    batch = try reader.read()
+    index = try reader.read()
+    isKept = try reader.read()
+    try reader.zeros(3, field: "judged")
+    try reader.finish()
+  }
+}
+
 /// What stands at one place of a batch, under the header execution signed: a bundle with its path to
 /// the header's transaction root, or nothing, where the batch ends before.
 public struct BatchPlace: Sendable, Equatable {

@@ -81,6 +81,19 @@ extension BatchPlace {
   }
 }
 
+extension SignedAcknowledgement {
+  /// Evidence that `batch`, the batch the acknowledgement names, does not keep it; nil where it
+  /// does. The signatures under both are the caller's to check.
+  /// - Throws: `DecodingFailure` for a body that does not decode.
+  public func breach(by batch: SignedBatch, network: Digest) throws(DecodingFailure)
+    -> EquivocationEvidence?
+  {
+    let place = try BatchPlace(leaf.index, of: batch)
+    guard !Comparison.isKept(self, place, network) else { return nil }
+    return EquivocationEvidence(layer: 4, first: encoded, second: place.encoded)
+  }
+}
+
 extension Comparison {
   /// Looks for an acknowledgement that its batch does not keep.
   static func comparePromises(_ promises: [UInt8], _ batches: [UInt8]) -> Outcome {
@@ -155,7 +168,7 @@ extension Comparison {
     return count > 0 ? .kept(count) : .undecided("no acknowledged batch stands in the file")
   }
 
-  private static func isKept(
+  fileprivate static func isKept(
     _ promise: SignedAcknowledgement, _ place: BatchPlace, _ network: Digest
   ) -> Bool {
     do throws(DecodingFailure) {

@@ -45,6 +45,9 @@ final class ReplayDesk: @unchecked Sendable {
           service.queries.leave()
         case .prove(let question, let connection, let requestID):
           prove(question, connection, requestID)
+        case .promise(let promise, let connection, let requestID):
+          judge(promise, connection, requestID)
+          service.queries.leave()
         case .stop: return
         }
         settle()
@@ -127,6 +130,42 @@ final class ReplayDesk: @unchecked Sendable {
       StoredRefusal(
         difference, book.replay.batch, network: service.context.network, refused: refused,
         batch: first, clearance: second))
+  }
+
+  /// Holds an acknowledgement against the batch it names. A broken one is a second word of
+  /// execution's as much as a second header is.
+  private func judge(
+    _ promise: SignedAcknowledgement, _ connection: Connection, _ requestID: UInt64
+  ) {
+    let (number, index) = (promise.leaf.batch, promise.leaf.index)
+    guard number < book.replay.batch, book.refusal == nil,
+      let bytes = service.pending.batches[number.raw] ?? first(.events, number)
+    else {
+      connection.refuse(
+        requestID,
+        book.refusal == nil
+          ? ErrorMessage(.busy, "batch \(number) is not settled yet")
+          : ErrorMessage(.notFound, "nothing is judged after a refusal"))
+      return
+    }
+    do throws(DecodingFailure) {
+      let batch = try SignedBatch(encoded: bytes.rawSpan)
+      let breach = try promise.breach(by: batch, network: service.context.network)
+      connection.send(
+        type: MessageType.judged, flags: .response, requestID: requestID,
+        body: JudgedMessage(batch: number, index: index, isKept: breach == nil).encoded)
+      guard let breach else { return }
+      let difference = Difference(
+        .execution, number, field: StoredRefusal.brokenPromise,
+        expected: "bundle \(promise.leaf.bundle) at place \(index) of batch \(number)",
+        found: "another or none")
+      refuse(
+        StoredRefusal(
+          difference, book.replay.batch, network: service.context.network,
+          refused: batch.header.id, batch: breach.first, clearance: breach.second))
+    } catch {
+      connection.refuse(requestID, ErrorMessage(.internalError, "\(error)"))
+    }
   }
 
   private func take(_ clearance: SignedClearance, _ encoded: [UInt8]) {

@@ -56,6 +56,8 @@ final class SettlementService: ServerHandler, @unchecked Sendable {
     case shown(SignedBatch, encoded: [UInt8])
     case query(QueryMessage, Connection, requestID: UInt64)
     case prove(ProveMessage, Connection, requestID: UInt64)
+    /// An acknowledgement that execution signed.
+    case promise(SignedAcknowledgement, Connection, requestID: UInt64)
     case stop
   }
 
@@ -261,6 +263,7 @@ final class SettlementService: ServerHandler, @unchecked Sendable {
         if proofs.waiting.enter(connection, frame.requestID) {
           box.put(.prove(question, connection, requestID: frame.requestID))
         }
+      case MessageType.promise: try take(promise: frame, from: connection)
       case MessageType.cosignature:
         guard frame.body.count <= ProofDesk.cosignatureByteCountMax else {
           throw DecodingFailure.tooMany(
@@ -277,6 +280,20 @@ final class SettlementService: ServerHandler, @unchecked Sendable {
       }
     } catch {
       connection.refuse(frame.requestID, ErrorMessage(.malformed, "\(error)"))
+    }
+  }
+
+  /// Looking at a batch costs more than a signature, so that is checked first: who cannot show what
+  /// execution signed cannot make settlement read.
+  private func take(promise frame: Frame, from connection: Connection) throws {
+    let promise = try SignedAcknowledgement(decoding: frame.body.rawSpan)
+    guard promise.isValid(by: context.genesis.execution.object, network: context.network) else {
+      connection.refuse(
+        frame.requestID, ErrorMessage(.malformed, "execution did not sign this acknowledgement"))
+      return
+    }
+    if queries.enter(connection, frame.requestID) {
+      box.put(.promise(promise, connection, requestID: frame.requestID))
     }
   }
 }

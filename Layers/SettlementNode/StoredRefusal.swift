@@ -14,6 +14,9 @@ struct StoredRefusal: Sendable, Equatable {
   /// The field's name where a layer signed two headers for one number; the two objects then stand in
   /// place of a batch and its Clearance.
   static let equivocation = "a second header"
+  /// The field's name where a batch does not keep what execution acknowledged; the two objects are then
+  /// those of the evidence: the acknowledgement, and the place of the batch.
+  static let brokenPromise = "kept promises"
 
   let frozen: Frozen
   let field: String
@@ -73,7 +76,10 @@ struct StoredRefusal: Sendable, Equatable {
     DurableBatch(batch: frozen.batch, values: [(.evidence, encoded)], head: nil, id: frozen.id)
   }
 
-  var isEquivocation: Bool { field == StoredRefusal.equivocation }
+  /// Whether two words of one layer contradict each other, in place of a batch and its Clearance.
+  var isEquivocation: Bool {
+    field == StoredRefusal.equivocation || field == StoredRefusal.brokenPromise
+  }
 
   var layer: String { frozen.layer == 1 ? "execution" : "clearing" }
 

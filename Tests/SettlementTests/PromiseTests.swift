@@ -89,6 +89,18 @@ struct PromiseTests {
     }
   }
 
+  @Test("a batch and a promise alone give the evidence, or none")
+  func breach() throws {
+    let (batch, ids) = try fullBatch()
+    let number = batch.header.batch.raw
+    let network = world.genesis.networkID
+    #expect(try promise(ids[0], batch: number, index: 0).breach(by: batch, network: network) == nil)
+    let broken = promise(ids[1], batch: number, index: 0)
+    let evidence = try #require(try broken.breach(by: batch, network: network))
+    #expect(evidence.layer == 4 && evidence.first == broken.encoded)
+    #expect(try BatchPlace(decoding: evidence.second.rawSpan) == BatchPlace(0, of: batch))
+  }
+
   @Test("a forged promise accuses nobody, and a kept one is no evidence")
   func forged() throws {
     let (batch, ids) = try fullBatch()

@@ -269,6 +269,10 @@ struct Sample: Sendable, CustomTestStringConvertible {
         bytes: NonceAnswer(top: 77, window: 0b1011).encoded
       ) { try NonceAnswer(decoding: $0.rawSpan).encoded },
       Sample(
+        name: "judged",
+        bytes: JudgedMessage(batch: BatchNumber(9), index: 2, isKept: false).encoded
+      ) { try JudgedMessage(decoding: $0.rawSpan).encoded },
+      Sample(
         name: "signed-clearance",
         bytes: {
           let body = clearance.encoded

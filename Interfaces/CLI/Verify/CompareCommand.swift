@@ -5,7 +5,7 @@ import Primitives
 import Settlement
 import Wire
 
-/// `novate compare A B`: looks for two signed headers of one role for one batch, for two signed
+/// `novate compare A [B]`: looks for two signed headers of one role for one batch, for two signed
 /// checkpoints of one size, and for acknowledgements that a batch does not keep.
 struct CompareCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -13,16 +13,26 @@ struct CompareCommand: ParsableCommand {
     abstract: "Look for equivocation between two bundle files, or for a broken promise.",
     discussion: """
       One of the two may be acknowledgements kept by 'novate submit --keep': each must stand in the \
-      other's batches where execution promised it. \
+      other's batches where execution promised it. Without a second file they are shown to \
+      settlement, which judges each and signs nothing more if one is broken. \
       Exit codes: 4 equivocation proved and the evidence written, 0 none found, 1 a file that is no \
       bundle file, 2 usage, 3 cannot decide, 5 a file could not be read or written.
       """)
 
-  @Argument(help: "A bundle file.")
+  @Argument(help: "A bundle file, or kept acknowledgements.")
   var a: String
 
-  @Argument(help: "Another one.")
-  var b: String
+  @Argument(help: "Another one; without it settlement judges the acknowledgements.")
+  var b: String?
+
+  @Option(
+    name: [.customLong("to"), .customLong("settlement")],
+    help: ArgumentHelp(
+      "Settlement's address; default: \(LayerAddress.settlement).", valueName: "address"),
+    transform: LayerAddress.parse)
+  var to: Address?
+
+  @OptionGroup var network: NetworkOptions
 
   @Option(help: "Where to write the evidence; it must not be there yet.")
   var out = "equivocation.nve"
@@ -38,6 +48,7 @@ struct CompareCommand: ParsableCommand {
   }
 
   func run() throws {
+    guard let b else { return try show() }
     let first: [UInt8]
     let second: [UInt8]
     do {
@@ -68,5 +79,27 @@ struct CompareCommand: ParsableCommand {
       write(evidence)
     }
     Glibc.exit(outcome.exitCode)
+  }
+
+  /// Shows the acknowledgements to settlement.
+  private func show() throws {
+    let file = try Files.read(a, byteCountMax: VerifyCommand.byteCountMax)
+    let kept: [SignedAcknowledgement]
+    do throws(DecodingFailure) {
+      kept = try KeptAcknowledgements.decoded(file)
+    } catch {
+      throw ValidationError("\(a): expected kept acknowledgements or a second file, found \(error)")
+    }
+    let client = try LayerClient(
+      to: try to ?? LayerAddress.parse(LayerAddress.settlement), .settlement,
+      genesis: try network.load().genesis)
+    for promise in kept where try !client.judge(promise) {
+      Screen.say(
+        "PROMISE BROKEN: execution acknowledged bundle \(promise.leaf.bundle) at place \(promise.leaf.index) of batch \(promise.leaf.batch); settlement says so too, and is frozen."
+      )
+      Glibc.exit(Exit.equivocation)
+    }
+    Screen.say(
+      "NO PROMISE BROKEN: \(kept.count) acknowledged bundles stand where they were promised.")
   }
 }
