@@ -23,6 +23,9 @@ extension ClearingMachine: PooledState {
     try visitor.visit(&status)
     try visitor.visit(&perpetuals)
     try visitor.visit(&minutes)
+    try visitor.visit(&auctions)
+    try visitor.visit(&locks)
+    try visitor.visit(&payouts)
   }
 
   /// Rebuilds all derived state after the pools were loaded, and checks the root.
@@ -50,6 +53,10 @@ extension ClearingMachine: PooledState {
     for slot in 0..<positions.count where positions[slot].isUsed == 0 { freePositions.free(slot) }
     restricted = (0..<accounts.count).filter { accounts[$0].isRestricted }
       .map { AccountID(UInt32($0)) }
+    auctionSlots = [:]
+    for slot in 0..<auctions.count where auctions[slot].phase != 0 {
+      auctionSlots[auctions[slot].account] = slot
+    }
     perpetualSlots = []
     for slot in 0..<perpetuals.count { notePerpetual(perpetuals[slot].instrument, slot) }
     reprice()
