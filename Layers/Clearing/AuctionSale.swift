@@ -258,22 +258,31 @@ extension ClearingMachine {
   private mutating func transfer(
     _ move: AuctionMove, from account: AccountID, to bidder: AccountID, _ number: UInt64
   ) throws(ArithmeticFailure) {
-    let instrument = instruments[move.instrument.index]
-    let mark = table.mark(move.instrument)
     let isLong = move.quantity.raw > 0
-    let size = Quantity(raw: Int64(move.quantity.raw.magnitude))
-    let (buyer, seller) = isLong ? (bidder, account) : (account, bidder)
-    let paid = try (mark * size).money(rounding: .up)
-    let received = try (mark * size).money(rounding: .down)
-    var receipt = Receipt(.transfer)
-    receipt.instrument = move.instrument
+    try exchange(
+      .transfer, move.instrument, Quantity(raw: Int64(move.quantity.raw.magnitude)),
+      at: table.mark(move.instrument), buyer: isLong ? bidder : account,
+      seller: isLong ? account : bidder, number)
+  }
+
+  /// Books a fill between two accounts that no order made: no fee, no trade number.
+  mutating func exchange(
+    _ kind: ReceiptKind, _ id: InstrumentID, _ size: Quantity, at price: Price, buyer: AccountID,
+    seller: AccountID, _ number: UInt64, level: Money = .zero
+  ) throws(ArithmeticFailure) {
+    let instrument = instruments[id.index]
+    let paid = try (price * size).money(rounding: .up)
+    let received = try (price * size).money(rounding: .down)
+    var receipt = Receipt(kind)
+    receipt.instrument = id
     receipt.buyer = buyer
     receipt.seller = seller
     receipt.id = number
-    receipt.price = mark
+    receipt.price = price
     receipt.quantity = size
     receipt.paid = paid
     receipt.received = received
+    receipt.buyerFee = level
     (receipt.buyerPosition, receipt.buyerRealised, receipt.buyerCash) = try post(
       buyer, instrument, size, paid, fee: .zero)
     (receipt.sellerPosition, receipt.sellerRealised, receipt.sellerCash) = try post(

@@ -31,22 +31,25 @@ extension ClearingMachine {
   /// Freezes an account below maintenance and opens its auction, where there is room for another:
   /// so many a batch, and so much notional at once. What finds no room waits, reduce-only. The
   /// first of an underlying finds room however large it is.
-  mutating func startAuction(of account: AccountID, _ standing: Standing)
+  ///
+  /// - Parameter isCancelled: whether this Clearance directs already that its orders are cancelled.
+  mutating func startAuction(of account: AccountID, _ standing: Standing, isCancelled: Bool)
     throws(ArithmeticFailure)
   {
     guard startCount < genesis.constants.auctionStartsMax else { return }
     let notional = notionals(of: account)
     guard hasRoom(for: notional) else { return }
     startCount += 1
+    if !isCancelled { directives.append(Directive(cancelAllOf: account)) }
     for place in notional.indices { underAuction[place] += notional[place] }
-    let figures = try figures(standing, reserved: .zero)
+    let figures = figures(standing, reserved: .zero)
     let fee = try PortfolioAuction.startFee(figures, auctionTerms)
     funds[0].insurance = try sum(funds[0].insurance, fee.raw)
     let cash = try credit(account, .quote, 0 - fee.raw)
     status[0].auctions += 1
     let auction = AuctionRecord(
       account: account,
-      phase: figures.marked.raw < 0 ? AuctionRecord.insolvent : AuctionRecord.solvent,
+      phase: ClearingMachine.phase(figures),
       number: status[0].auctions, batch: status[0].batch, started: time, phaseStarted: time,
       notional: Money(raw: Int64(clamping: notional[notional.count - 1])))
     let slot = (0..<auctions.count).first { auctions[$0].phase == 0 } ?? auctions.append(.empty)
@@ -99,14 +102,20 @@ extension ClearingMachine {
     }
   }
 
-  /// Marked value and net maintenance margin, rounded down.
-  private func figures(_ standing: Standing, reserved: Money) throws(ArithmeticFailure)
-    -> PortfolioAuction.Figures
-  {
+  /// Marked value and net maintenance margin, rounded down; held to ±2^61, far beyond all money
+  /// there is, so that no sum of them overflows.
+  func figures(_ standing: Standing, reserved: Money) -> PortfolioAuction.Figures {
+    func money(_ notional: Int128) -> Money {
+      let units = notional.divided(by: Notional.perMoney, rounding: .down)
+      return Money(raw: Int64(max(-1 << 61, min(units, 1 << 61))))
+    }
     let net = standing.equity - maintenance(of: standing.requirement)
     return PortfolioAuction.Figures(
-      marked: try Notional(raw: standing.equity).money(rounding: .down),
-      net: try Notional(raw: net).money(rounding: .down), reserved: reserved)
+      marked: money(standing.equity), net: money(net), reserved: reserved)
+  }
+
+  private static func phase(_ figures: PortfolioAuction.Figures) -> UInt32 {
+    figures.marked.raw > 0 ? AuctionRecord.solvent : AuctionRecord.insolvent
   }
 
   // MARK: - Bids
@@ -160,24 +169,26 @@ extension ClearingMachine {
       end(slot)
       return nil
     }
-    guard areMarksFresh(auction.account) else { return nil }
+    guard canBeSold(auction.account) else { return nil }
     let standing = weigh(auction.account)
     if auction.phase == AuctionRecord.overdue {
       if standing.equity >= standing.requirement { end(slot) }
       return nil
     }
-    var figures = try figures(standing, reserved: auction.reserved)
+    var figures = figures(standing, reserved: auction.reserved)
     if try figures.buffered(auctionTerms).raw >= 0 {
       end(slot)
       return nil
     }
-    if auction.phase == AuctionRecord.solvent,
-      figures.marked.raw < 0 || figures.reserved >= figures.marked
-    {
+    if auction.phase == AuctionRecord.deleveraging {
+      try deleverage(slot)
+      if accounts[auction.account.index].firstPosition == 0 { end(slot) }
+      return nil
+    }
+    if auction.phase == AuctionRecord.solvent, figures.reserved >= figures.marked {
       // Insolvent; or all it is worth is what bidders paid, and the auction begins again with that.
       figures.reserved = .zero
-      enter(
-        slot, figures.marked.raw < 0 ? AuctionRecord.insolvent : AuctionRecord.solvent)
+      enter(slot, ClearingMachine.phase(figures))
       report(slot, figures)
     }
     return figures
@@ -189,19 +200,27 @@ extension ClearingMachine {
     auctions[slot].reserved = .zero
   }
 
-  /// Ends an auction whose sale was enough; hands one nobody finished in time to the book.
+  /// Ends an auction whose sale was enough. One that nobody finished in time goes to the book, or,
+  /// insolvent, to the other side; so does at once what the fund could not make good.
   private mutating func conclude(_ slot: Int) throws(ArithmeticFailure) {
     let auction = auctions[slot]
     guard accounts[auction.account.index].firstPosition != 0 else { return end(slot) }
-    let figures = try figures(weigh(auction.account), reserved: auction.reserved)
+    let figures = figures(weigh(auction.account), reserved: auction.reserved)
     if try figures.buffered(auctionTerms).raw >= 0 { return end(slot) }
     let constants = genesis.constants
     let life =
       auction.phase == AuctionRecord.insolvent
       ? constants.auctionInsolvent : constants.auctionFast + constants.auctionSlow
-    guard time.raw - auction.phaseStarted.raw >= life, hasAdopted(auction.batch) else { return }
-    enter(slot, AuctionRecord.overdue)
-    thaw(auction.account)
+    guard hasAdopted(auction.batch) else { return }
+    let isOver = time.raw - auction.phaseStarted.raw >= life
+    if auction.phase == AuctionRecord.insolvent {
+      guard isOver || 0 - figures.marked.raw > funds[0].insurance else { return }
+      enter(slot, AuctionRecord.deleveraging)
+    } else {
+      guard isOver else { return }
+      enter(slot, AuctionRecord.overdue)
+      thaw(auction.account)
+    }
     report(slot, figures)
   }
 
@@ -246,12 +265,15 @@ extension ClearingMachine {
     touched.touch(account)
   }
 
-  /// Whether nothing of an account stands on old words: no bidder picks off a stale mark.
-  private func areMarksFresh(_ account: AccountID) -> Bool {
+  /// Whether nothing of an account stands on old words, so that no bidder picks off a stale mark, nor
+  /// is being paid out at expiry.
+  private func canBeSold(_ account: AccountID) -> Bool {
     var next = accounts[account.index].firstPosition
     while next != 0 {
       let id = positions[Int(next) - 1].instrument
-      guard table.isPriced(id), isMarkFresh(id) else { return false }
+      guard table.isPriced(id), isMarkFresh(id), instruments[id.index].status != .settling else {
+        return false
+      }
       next = positions[Int(next) - 1].next
     }
     return true

@@ -61,7 +61,7 @@ extension ClearingMachine {
     }
     guard !isHeldBack(account, lacking: maintenance - standing.equity) else { return }
     if genesis.constants.auctionFast > 0, auctionSlots[account] == nil {
-      return try startAuction(of: account, standing)
+      return try startAuction(of: account, standing, isCancelled: !record.isRestricted)
     }
     guard hasAdopted(accounts[account.index].closing),
       let directive = close(account, standing)

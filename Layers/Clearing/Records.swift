@@ -230,6 +230,9 @@ struct AuctionRecord: FlatRecord {
   static let insolvent: UInt32 = 2
   /// Nobody took it all in time: what is left is closed against the book.
   static let overdue: UInt32 = 3
+  /// Insolvent, and nobody took it all in time, or the fund cannot pay for it: it is closed against
+  /// the other side.
+  static let deleveraging: UInt32 = 4
   /// Whether bids are taken, once execution knows.
   var isOffered: Bool { phase == AuctionRecord.solvent || phase == AuctionRecord.insolvent }
 }

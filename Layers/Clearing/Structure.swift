@@ -134,14 +134,14 @@ extension ClearingMachine {
     var seen: Set<AccountID> = []
     for slot in 0..<auctions.count where auctions[slot].phase != 0 {
       let auction = auctions[slot]
-      guard auction.phase <= AuctionRecord.overdue, auction.account.index < accounts.count,
+      guard auction.phase <= AuctionRecord.deleveraging, auction.account.index < accounts.count,
         seen.insert(auction.account).inserted, auction.batch <= status[0].batch,
         times.contains(auction.started.raw), times.contains(auction.phaseStarted.raw),
         amounts.contains(auction.reserved.raw), auction.notional.raw >= 0,
         amounts.contains(auction.paid.raw),
-        accounts[auction.account.index].isFrozen == auction.isOffered
+        accounts[auction.account.index].isFrozen == (auction.phase != AuctionRecord.overdue)
       else { return "auction \(slot)" }
-      if auction.isOffered { offered += 1 }
+      if auction.phase != AuctionRecord.overdue { offered += 1 }
     }
     for index in 0..<accounts.count {
       guard AccountFlags(rawValue: accounts[index].flags).isCanonical else {

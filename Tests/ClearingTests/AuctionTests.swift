@@ -178,14 +178,14 @@ extension House {
     house.fill(buyer: 5, seller: 1, 4, price: 100 * Price.scale, quantity: Quantity.scale)
     try house.mark(900, after: 450_000)
     // Client 3's own margin is used up.
-    house.fill(buyer: 3, seller: 1, 0, price: 900 * Price.scale, quantity: 690 * Quantity.scale)
+    house.fill(buyer: 3, seller: 1, 0, price: 900 * Price.scale, quantity: 694 * Quantity.scale)
     house.bid(0, for: 0)
     house.bid(4, for: 0)
     house.bid(2, for: 0, worst: 824)
     house.bid(2, for: 0)
     house.bid(3, for: 0, part: 200_000_000)
     house.bid(5, for: 0)
-    house.bid(1, for: 0, part: 1_000_000, stake: 0)
+    house.bid(1, for: 0, part: 1_000_000, stake: 1)
     let before = (house.cash(0), house.position(0, 0))
     let codes = House.bids(try house.mark(900)).map { ($0.buyer, $0.code) }
     let expected: [(Int, ReceiptCode)] = [
@@ -263,7 +263,11 @@ extension House {
     var house = House.auctions { $0.auctionStartsMax = 1 }
     try house.openLong([0, 2, 3])
     for expected in [[3, 1, 1], [3, 3, 1], [3, 3, 3]] as [[UInt32]] {
-      try house.mark(900)
+      let waited = house.flags(3) == 1
+      let directives = try house.mark(900).body.directives
+      // What waited may have placed orders that reduce: they are cancelled once more.
+      #expect(directives.count == (waited ? 1 : 3))
+      #expect(directives.allSatisfy { $0.kindCode == DirectiveKind.cancelAll.rawValue })
       #expect([0, 2, 3].map { house.flags($0) } == expected)
     }
   }
@@ -323,7 +327,7 @@ extension House {
     #expect(try leave(House.money(50)) == 0)
   }
 
-  @Test("what the fund cannot pay for is not for sale")
+  @Test("what the fund cannot pay for is not for sale: the other side takes it next")
   func smallFund() throws {
     var house = House.auctions()
     try house.openLong(fund: 100)
@@ -333,9 +337,34 @@ extension House {
     #expect(bid.quantity.raw == 500_000_000 && bid.paid.raw == -House.money(100))
     #expect(house.position(2, 0) == 5 * Quantity.scale && house.flags(0) == 3)
     #expect(house.machine.fund(.quote).insurance == 0 && house.imbalances == [0, 0])
+    // 100 are still missing and there is no fund: the short gives five contracts at 800.
     house.bid(3, for: 0, worst: -200)
-    let next = House.bids(try house.mark(780))
-    #expect(next.map(\.code) == [ReceiptCode.nothingLeft.rawValue])
+    let next = try house.mark(780)
+    #expect(House.bids(next).map(\.code) == [ReceiptCode.notForSale.rawValue])
+    let taken = try #require(House.receipts(next).first { $0.kind == .deleveraging })
+    #expect(taken.price.raw == 800 * Price.scale && taken.quantity.raw == 5 * Quantity.scale)
+    #expect(taken.buyer == House.client(1) && taken.seller == House.client(0))
+    #expect(house.cash(0) == 0 && house.flags(0) == 0 && house.position(1, 0) == -5 * Quantity.scale)
+  }
+
+  @Test("deleveraging takes from the most leveraged first, and leaves the account with nothing")
+  func leveraged() throws {
+    var house = House.auctions()
+    try house.openLong(fund: 50)
+    house.fill(buyer: 2, seller: 1, 0, price: 1_000 * Price.scale, quantity: 5 * Quantity.scale)
+    house.fill(buyer: 4, seller: 3, 0, price: 1_000 * Price.scale, quantity: 300 * Quantity.scale)
+    try house.mark(1_000)
+    try house.mark(780)
+    #expect(house.machine.auctions[0].phase == AuctionRecord.insolvent)
+    try house.mark(780)
+    #expect(house.machine.auctions[0].phase == AuctionRecord.deleveraging && house.flags(0) == 3)
+    let receipts = House.receipts(try house.mark(780))
+    let taken = receipts.filter { $0.kind == .deleveraging }
+    // The fund's 50 leave 150 of 200: 15 a contract. Client 3 is short 300, client 1 only 15.
+    #expect(taken.map(\.buyer) == [House.client(3)])
+    #expect(taken[0].price.raw == 795 * Price.scale && taken[0].buyerFee.raw == 174_582_889)
+    #expect(house.machine.fund(.quote).insurance == 0 && house.imbalances == [0, 0])
+    #expect(house.cash(0) == 0 && house.position(0, 0) == 0 && house.flags(0) == 0)
   }
 
   @Test("solvent accounts that fall below nothing become insolvent; the clock starts anew")
@@ -352,23 +381,22 @@ extension House {
     #expect(house.machine.auctions[0].reserved == .zero)
   }
 
-  @Test("what nobody takes in time is closed against the book, and its debt is the fund's")
+  @Test("a solvent account that nobody takes even for nothing is closed against the book")
   func overdue() throws {
-    var house = House.auctions()
+    var house = House.auctions { $0.auctionSlow = 100_000 }
     try house.openLong(fund: 1_000)
-    try house.mark(780, after: 3_600_000)
-    let result = try house.mark(780)
+    try house.mark(900, after: 1_000_000)
+    let result = try house.mark(900)
     #expect(house.flags(0) == 1 && house.machine.auctions[0].phase == AuctionRecord.overdue)
     #expect(result.body.directives.map(\.kindCode) == [DirectiveKind.close.rawValue])
     house.bid(2, for: 0)
     house.fill(
-      buyer: 1, seller: 0, 0, price: 780 * Price.scale, quantity: 10 * Quantity.scale,
+      buyer: 1, seller: 0, 0, price: 900 * Price.scale, quantity: 10 * Quantity.scale,
       takerSide: .sell)
-    let last = try house.mark(780)
+    let last = try house.mark(900)
     #expect(House.bids(last).map(\.code) == [ReceiptCode.notForSale.rawValue])
-    #expect(house.cash(0) == 0 && house.flags(0) == 0)
+    #expect(house.cash(0) == House.money(1_000) && house.flags(0) == 0)
     #expect(house.machine.auctions[0].phase == 0)
-    #expect(house.machine.fund(.quote).insurance == House.money(800))
   }
 
   @Test("an auction waits while a mark is old")

@@ -33,6 +33,7 @@ struct Loop: ~Copyable {
   var restrictions = 0
   var auctions = 0
   var sales = 0
+  var deleveragings = 0
 
   struct Batch {
     var time: Timestamp
@@ -106,6 +107,7 @@ struct Loop: ~Copyable {
       if receipt.kind == .insurance { insured += 1 }
       if receipt.kind == .restriction { restrictions += 1 }
       if receipt.kind == .auctionStart { auctions += 1 }
+      if receipt.kind == .deleveraging { deleveragings += 1 }
       if receipt.kind == .bid, receipt.code == 0 { sales += 1 }
     }
     pending.append((result.header, result.body))

@@ -2,9 +2,9 @@
 
 from pricing import MONEY, ONE, up
 from records import Row
-from verify import NONE
+from verify import ALL, NONE
 
-SOLVENT, INSOLVENT, OVERDUE = 1, 2, 3
+SOLVENT, INSOLVENT, OVERDUE, DELEVERAGING = 1, 2, 3, 4
 DAY = 86_400_000
 
 
@@ -35,18 +35,20 @@ class Auctions:
             sums["all"] = sums.get("all", 0) + size
         return sums
 
-    def start_auction(self, account, equity, requirement):
+    def start_auction(self, account, equity, requirement, is_cancelled):
         if self.starts >= self.constant["auction_starts_max"]:
             return
         own, under = self.notionals(account), {}
         for a in self.auctions:
-            for key, size in self.notionals(a.account).items() if a and a.phase != OVERDUE else ():
+            for key, size in self.notionals(a.account).items() if a and a.phase in (SOLVENT, INSOLVENT) else ():
                 under[key] = under.get(key, 0) + size
         for key, size in own.items():
             limit = self.constant["auction_notional_max" if key == "all" else "auction_underlying_notional_max"]
             if size and under.get(key, 0) and under[key] + size > limit:
                 return
         self.starts += 1
+        if not is_cancelled:
+            self.directives.append((1, 0, account, ALL, 0, 0))
         marked, net = self.figures(equity, requirement)
         fee = 0
         if marked > 0:
@@ -54,7 +56,7 @@ class Auctions:
         self.funds[0].insurance += fee
         cash = self.move(account, 0, -fee)
         self.auction_count += 1
-        auction = Row(account=account, phase=INSOLVENT if marked < 0 else SOLVENT, number=self.auction_count, batch=self.batch,
+        auction = Row(account=account, phase=SOLVENT if marked > 0 else INSOLVENT, number=self.auction_count, batch=self.batch,
                       started=self.time, phase_started=self.time, reserved=0, notional=min(own["all"], (1 << 63) - 1), paid=0)
         free = [slot for slot, a in enumerate(self.auctions) if a is None]
         if free:
@@ -67,7 +69,7 @@ class Auctions:
 
     def figures(self, equity, requirement):
         maintenance = up(requirement * self.constant["maintenance_factor"], ONE)
-        return equity // MONEY, (equity - maintenance) // MONEY
+        return tuple(max(-1 << 61, min(value // MONEY, 1 << 61)) for value in (equity, equity - maintenance))
 
     def buffered(self, marked, net):
         return net + (net - marked) * self.constant["auction_buffer"] // ONE
@@ -96,7 +98,7 @@ class Auctions:
         if bidder == r.id:
             return self.refuse_bid(bid, 20)
         a = None if bid.slot is None else self.auctions[bid.slot]
-        if not a or a.phase == OVERDUE or not self.has_adopted(a.batch):
+        if not a or a.phase not in (SOLVENT, INSOLVENT) or not self.has_adopted(a.batch):
             return self.refuse_bid(bid, 19)
         self.bids.append(bid)
 
@@ -130,7 +132,7 @@ class Auctions:
         positions = self.accounts[a.account].positions
         if not positions:
             return self.end_auction(slot)
-        if any(self.values[i] is None or not self.is_mark_fresh(i) for i in positions):
+        if any(self.values[i] is None or not self.is_mark_fresh(i) or self.instruments[i].status == 4 for i in positions):
             return None
         equity, _, requirement = self.weigh(a.account)
         if a.phase == OVERDUE:
@@ -138,8 +140,11 @@ class Auctions:
         marked, net = self.figures(equity, requirement)
         if self.buffered(marked, net) >= 0:
             return self.end_auction(slot)
-        if a.phase == SOLVENT and (marked < 0 or a.reserved >= marked):
-            a.phase, a.phase_started, a.reserved = INSOLVENT if marked < 0 else SOLVENT, self.time, 0
+        if a.phase == DELEVERAGING:
+            self.deleverage(a)
+            return None if positions else self.end_auction(slot)
+        if a.phase == SOLVENT and a.reserved >= marked:
+            a.phase, a.phase_started, a.reserved = SOLVENT if marked > 0 else INSOLVENT, self.time, 0
             self.report(a, marked, net)
         return marked, net
 
@@ -153,12 +158,15 @@ class Auctions:
             return self.end_auction(slot)
         c = self.constant
         life = c["auction_insolvent_ms"] if a.phase == INSOLVENT else c["auction_fast_ms"] + c["auction_slow_ms"]
-        if self.time - a.phase_started >= life and self.has_adopted(a.batch):
-            reserved = a.reserved
-            a.phase, a.phase_started, a.reserved = OVERDUE, self.time, 0
+        is_over = self.time - a.phase_started >= life
+        if not self.has_adopted(a.batch) or not (is_over or a.phase == INSOLVENT and -marked > self.funds[0].insurance):
+            return
+        reserved, a.phase_started, a.reserved = a.reserved, self.time, 0
+        a.phase = DELEVERAGING if a.phase == INSOLVENT else OVERDUE
+        if a.phase == OVERDUE:
             self.accounts[a.account].flags = 1
             self.hit.accounts.add(a.account)
-            self.report(a, marked, net, reserved=reserved)
+        self.report(a, marked, net, reserved=reserved)
 
     def report(self, a, marked, net, part=0, price=0, reserved=None):
         self.receipt(12, 0, a.phase, a.account, 0, a.number,
@@ -277,14 +285,17 @@ class Auctions:
         return 17 if equity < requirement or equity + gain < self.requirement_of(moves, own) else 0
 
     def transfer(self, i, q, account, bidder, number):
-        instrument, mark, size = self.instruments[i], self.mark(i), abs(q)
         buyer, seller = (bidder, account) if q > 0 else (account, bidder)
-        paid, received = up(mark * size, MONEY), mark * size // MONEY
+        self.exchange(14, i, abs(q), self.mark(i), buyer, seller, number)
+
+    def exchange(self, kind, i, size, price, buyer, seller, number, level=0):
+        instrument = self.instruments[i]
+        paid, received = up(price * size, MONEY), price * size // MONEY
         one = self.net(buyer, instrument, size, -paid, 0)
         two = self.net(seller, instrument, -size, received, 0)
         self.funds[0].rounding += paid - received
-        self.receipt(14, 0, i, buyer, seller, number, (mark, size, paid, received, 0, 0, one[0], two[0], one[1], two[1],
-                                                       one[2], two[2]))
+        self.receipt(kind, 0, i, buyer, seller, number, (price, size, paid, received, level, 0, one[0], two[0], one[1], two[1],
+                                                         one[2], two[2]))
 
     # Payouts beyond a debt
 
@@ -320,3 +331,110 @@ class Auctions:
     def held_of(self, account):
         return (sum(lock.amount for lock in self.locks if lock and lock.account == account)
                 + sum(b.stake for b in self.bids if b.bidder == account))
+
+    # Deleveraging
+
+    def deleverage(self, a):
+        account = self.accounts[a.account]
+        for i in sorted(account.positions):
+            self.fund_position(a.account, i)
+        equity, _, requirement = self.weigh(a.account)
+        paid = min(-self.figures(equity, requirement)[0], self.funds[0].insurance)
+        if paid > 0:
+            self.funds[0].insurance -= paid
+            cash = self.move(a.account, 0, paid)
+            self.receipt(8, 0, buyer=a.account, numbers=(0, 0, paid, 0, 0, 0, 0, 0, 0, 0, cash))
+        missing = max(0, -self.weigh(a.account)[0])
+        held = sorted((i, q) for i, (q, _) in account.positions.items())
+        weights = [up(abs(q) * self.indices[self.instruments[i].underlying][0], MONEY) for i, q in held]
+        for (i, q), weight in zip(held, weights):
+            if self.instruments[i].expires and self.instruments[i].expiry <= self.time:
+                continue
+            self.close_against(a, i, q, up(up(missing * weight, sum(weights)), abs(q)))
+
+    def close_against(self, a, i, q, shift):
+        terms, mark = self.instruments[i], self.mark(i)
+        price = min(mark + shift, (1 << 63) - 1) if q > 0 else max(0, mark - shift)
+        loss, sides, top = abs(price - mark) * terms.lot, [], 1 << 120
+        for number, other in enumerate(self.accounts):
+            own = other.positions.get(i, (0, 0))[0]
+            if (number == a.account or other.flags & 2 or not self.has_adopted(other.closing) or own == 0 or (own > 0) == (q > 0)
+                    or any(self.values[n] is None for n in other.positions) or not any(map(self.is_mark_fresh, other.positions))):
+                continue
+            equity, sums, requirement = self.weigh(number)
+            if equity <= 0:
+                continue
+            total = sums[terms.underlying]
+            lots = min(abs(own), 16 * terms.size_max) // terms.lot
+            step = [u * (terms.lot if q > 0 else -terms.lot) for u in self.units(i)]
+            sides.append(Path(number, lots, equity, loss, requirement + min(0, *total), total, step))
+        wanted, factor = abs(q) // terms.lot, self.constant["maintenance_factor"]
+        easy = [p.part(0, p.easy()) for p in sides]
+        hard = [p.part(e.lots, p.lots) for p, e in zip(sides, easy)]
+        if any(not p.fits(1, top) for p in sides) or any(not p.fits(max(1, p.lots), top) for p in hard):
+            return
+        first = fill_water(easy, min(wanted, sum(p.lots for p in easy)), factor)
+        rest = min(sum(p.lots for p in hard), wanted - sum(first[1]))
+        second = fill_water(hard, rest, factor) if rest else (0, [0] * len(sides))
+        for p, one, two in zip(sides, first[1], second[1]):
+            if one + two:
+                self.accounts[p.account].closing = self.batch
+                pair = (p.account, a.account) if q > 0 else (a.account, p.account)
+                self.exchange(16, i, (one + two) * terms.lot, price, *pair, a.number, second[0] if two else first[0])
+
+
+class Path:
+    """An account as lot after lot of a position is closed: requirement and equity (quant.md 3.4)."""
+
+    def __init__(self, account, lots, equity, loss, base, start, step):
+        self.account, self.lots, self.equity, self.loss, self.base = account, lots, equity, loss, base
+        self.start, self.step = start, step
+
+    def requirement(self, n):
+        return self.base - min(0, *(s + n * d for s, d in zip(self.start, self.step)))
+
+    def part(self, start, end):
+        return Path(self.account, end - start, self.equity - start * self.loss, self.loss, self.base,
+                    [s + start * d for s, d in zip(self.start, self.step)], self.step)
+
+    def easy(self):
+        return first_of(0, self.lots, lambda n: self.requirement(n + 1) > self.requirement(n))
+
+    def fits(self, factor, top):
+        """Whether every figure times a factor stays below what the machine's plan holds."""
+        rows = [(self.equity, self.loss), *zip(self.start, self.step)]
+        return (self.base * factor < top and all(abs(s) * factor < top and abs(d) * factor < top and abs(d) * factor * self.lots < top
+                                                 for s, d in rows))
+
+    def least(self, level, factor):
+        def within(n):
+            return self.requirement(n) * factor <= (self.equity - n * self.loss) * level
+        if level < 0:
+            return self.lots
+        if level > (1 << 63) - 2:
+            return 0
+        turn = first_of(0, self.lots, lambda n: -self.loss * level <= (self.requirement(n + 1) - self.requirement(n)) * factor)
+        return first_of(0, turn, within) if within(turn) else self.lots
+
+
+def first_of(low, high, holds):
+    while low < high:
+        middle = low + (high - low) // 2
+        low, high = (low, middle) if holds(middle) else (middle + 1, high)
+    return low
+
+
+def fill_water(paths, lots, factor):
+    """The highest level at which enough is closed, and what each gives."""
+    level = first_of(0, (1 << 63) - 1, lambda at: sum(p.least(at, factor) for p in paths) < lots) - 1
+    parts, high = [p.least(level + 1, factor) for p in paths], [p.least(level, factor) for p in paths]
+    left, gaps = lots - sum(parts), [h - p for h, p in zip(high, parts)]
+    turns = first_of(0, max(gaps, default=0), lambda n: sum(min(gap, n + 1) for gap in gaps) > left)
+    for n, gap in enumerate(gaps):
+        parts[n] += min(gap, turns)
+        left -= min(gap, turns)
+    for n in range(len(parts)):
+        if left > 0 and parts[n] < high[n]:
+            parts[n] += 1
+            left -= 1
+    return level, parts

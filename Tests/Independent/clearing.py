@@ -583,14 +583,15 @@ class Clearing(Auctions, Market):
         if len(self.directives) + 2 > 16_384:
             self.watch_from = self.watch_from or number
             return
-        if not a.flags:
+        is_new = not a.flags
+        if is_new:
             self.flag(number, 1)
             self.directives.append((1, 0, number, ALL, 0, 0))
         lacking = up(requirement * self.constant["maintenance_factor"], ONE) - equity
         if self.is_held_back(number, lacking):
             return
         if self.constant["auction_fast_ms"] and self.auction_of(number) is None:
-            return self.start_auction(number, equity, requirement)
+            return self.start_auction(number, equity, requirement, is_new)
         if self.has_adopted(a.closing):
             close = self.what_to_close(number, sums, equity, requirement)
             if close:

@@ -301,7 +301,7 @@ def bundle(reader):
     need(sha(body) == header[56:88], "actions hash")
     place = 0
     for _ in range(actions):
-        need(place < records and 1 <= body[64 * place] <= 17, "action kind")
+        need(place < records and 1 <= body[64 * place] <= 18, "action kind")
         place += action_records(body[64 * place], body[64 * place + 3])
     need(place == records, "records of actions")
     reader.take(64)
