@@ -77,6 +77,9 @@ struct AccountCommand: ParsableCommand {
       money.add(key.replacing("_", with: " "), account.word(key))
     }
     money.add("reduce only", account.word("reduce_only"))
+    if let auction = account["auction"], auction["phase"] != nil {
+      money.add("under auction", auction.word("phase"))
+    }
     var text = head.text + "\n" + money.text
     let positions = account.list("positions")
     if !positions.isEmpty {

@@ -15,6 +15,13 @@ extension ActionReader {
         vega: try fields.optionalUnit("vega_limit") ?? .zero))
   }
 
+  /// A bid for a part of an account under auction.
+  func bid(_ fields: Fields) throws(Reason) -> AuctionOffer {
+    AuctionOffer(
+      account: AccountID(try fields.integer("auction")), stake: try fields.unit("stake"),
+      worst: try fields.unit("worst"), part: try fields.unit("part"))
+  }
+
   /// The quotes of an underlying; the reader puts them in the order of instruments.
   func massQuote(_ fields: Fields) throws(Reason) -> Action {
     var entries: [QuoteEntry] = []

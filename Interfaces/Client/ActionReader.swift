@@ -48,6 +48,7 @@ struct ActionReader: Sendable {
       ]
     ),
     ("reset_protection", ["underlying"]),
+    ("bid", ["auction", "stake", "worst", "part"]),
     ("withdraw", ["asset", "amount", "destination"]),
     ("deposit", ["asset", "amount", "owner", "reference"]),
     ("release", ["withdrawal", "reference"]),
@@ -156,6 +157,7 @@ struct ActionReader: Sendable {
       return .halt(
         instrument: try instrument(fields), halted: try fields.flag("halted", default: true))
     case "block": return .block(try block(fields))
+    case "bid": return .bid(try bid(fields))
     case let name: preconditionFailure("action \(name) is in the table and has no reader")
     }
   }

@@ -25,6 +25,7 @@ extension Outcome {
     case .withdraw: return "debited; clearing books it"
     case .deposit, .release, .index, .surface: return "sent to clearing"
     case .list, .halt: return "approval sent to clearing"
+    case .bid: return "stake set aside; clearing answers with its batch"
     case nil: return "done"
     }
   }
@@ -117,6 +118,8 @@ extension OutcomeCode {
         ? "expected quotes that are not frozen, found them frozen until they are reset"
         : "expected batch time \(figure1), when quotes are taken again, found \(figure2)"
     case .noProtection: return "expected a protection in the underlying, found none"
+    case .accountFrozen: return "expected an account that trades, found it under auction"
+    case .notUnderAuction: return "expected an account under auction, found none"
     case .orderChanged: return "expected \(quantity2) left of the order, found \(quantity1)"
     }
   }

@@ -100,7 +100,7 @@ extension Action {
     case .massQuote(let quote): 1 + quote.entries.count
     case .order, .replace, .timer, .protect, .resetProtection, .cancel, .cancelClient,
       .cancelOrders, .addKey, .revokeKey, .withdraw, .deposit,
-      .release, .index, .impact, .halt:
+      .release, .index, .impact, .halt, .bid:
       1
     }
   }

@@ -34,6 +34,7 @@ public enum Action: Sendable, Equatable {
   case block(BlockTrade)
   case list(Instrument)
   case halt(instrument: InstrumentID, halted: Bool)
+  case bid(AuctionOffer)
 }
 
 extension Action {
@@ -128,6 +129,8 @@ extension Action {
       out.write(
         record: ActionRecord(
           kindCode: ActionKind.halt.rawValue, a: halted ? 1 : 0, id: instrument.raw))
+    case .bid(let offer):
+      out.write(record: offer.record)
     }
   }
 }

@@ -96,6 +96,10 @@ extension Action {
     case .list:
       try unused(a: true, b: true, c: true, id: true, x: true, y: true, z: true, tail: true)
       try require(Instrument(bytes, at: place + ActionRecord.byteCount).isProposal, "listing")
+    case .bid:
+      try require(record.x > 0, "stake of a bid")
+      try require((1...UInt64(Ratio.scale)).contains(record.z), "part of a bid")
+      try unused(a: true, b: true, c: true, tail: true)
     case .halt:
       try require(record.a <= 1, "halt")
       try unused(b: true, c: true, x: true, y: true, z: true, tail: true)

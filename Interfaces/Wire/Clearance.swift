@@ -7,6 +7,10 @@ public struct AccountFlags: OptionSet, Sendable, Hashable {
   public init(rawValue: UInt32) { self.rawValue = rawValue }
   /// Below maintenance: only orders that reduce risk.
   public static let reduceOnly = AccountFlags(rawValue: 1)
+  /// Under auction, and so reduce-only too: no orders at all.
+  public static let frozen = AccountFlags(rawValue: 2)
+
+  public var isCanonical: Bool { rawValue <= 3 && rawValue != AccountFlags.frozen.rawValue }
 }
 
 /// An account opened by its first deposit: 40 bytes.
@@ -33,7 +37,7 @@ public struct AccountFlags: OptionSet, Sendable, Hashable {
     self.flags = flags.rawValue
     self.cash = cash
   }
-  public var isCanonical: Bool { flags & ~AccountFlags.reduceOnly.rawValue == 0 }
+  public var isCanonical: Bool { AccountFlags(rawValue: flags).isCanonical }
 }
 
 /// A touched balance of an asset other than the quote asset: 16 bytes.

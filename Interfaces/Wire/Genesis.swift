@@ -113,6 +113,7 @@ public enum RuleSet {
     makers timer, mass quote, protection by fills quantity delta vega
     margin novate-32 scan
     netting proportional cost release
+    liquidation auction of a portfolio where constants ask for it, else close by book
     oracle quorum median
     settlement-price index at first fresh batch after expiry
     pricing-tables 9dc8b70a91aee4d13993b98002c60407e11b538b225ecd40c7554917d35753f0
@@ -326,6 +327,21 @@ extension Constants {
     guard (0...1_000_000_000).contains(oracleDeviationMax),
       (0...1_000_000_000).contains(confidenceBand)
     else { return "oracle_deviation_max or confidence_band" }
+    return auctionFault
+  }
+
+  private var auctionFault: StaticString? {
+    let whole = Ratio.scale
+    guard (0...86_400_000).contains(auctionFast), (1...604_800_000).contains(auctionSlow),
+      (1...86_400_000).contains(auctionInsolvent)
+    else { return "auction_fast_ms, auction_slow_ms or auction_insolvent_ms" }
+    guard auctionBuffer <= whole, auctionFee <= whole, auctionPayoutMax <= whole else {
+      return "auction_buffer, auction_fee or auction_payout_max"
+    }
+    guard auctionSlowDiscount <= auctionStartDiscount, auctionStartDiscount <= whole else {
+      return "auction_start_discount or auction_slow_discount"
+    }
+    guard (1...4_096).contains(auctionStartsMax) else { return "auction_starts_max" }
     return nil
   }
 }

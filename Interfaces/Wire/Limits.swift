@@ -96,6 +96,31 @@ public struct Constants: FlatRecord, Hashable {
   public var outflowDailyMax: Int64 = 0
   /// How much unrealised profit of one underlying may back a withdrawal, quote units.
   public var profitCountedMax: Int64 = 100_000_000_000_000_000
+  /// Milliseconds in which an auction's discount falls fast; zero: no auctions, what is below
+  /// maintenance is closed against the book.
+  public var auctionFast: Int64 = 0
+  /// Milliseconds in which it then falls to nothing.
+  public var auctionSlow: Int64 = 43_200_000
+  /// Milliseconds in which the payout for an insolvent account rises.
+  public var auctionInsolvent: Int64 = 3_600_000
+  /// How far beyond maintenance an auction goes on, 1e-9 of maintenance.
+  public var auctionBuffer: Int64 = 150_000_000
+  /// Share of the value a bidder pays at the start, and where the slow phase begins, 1e-9.
+  public var auctionStartDiscount: Int64 = 950_000_000
+  public var auctionSlowDiscount: Int64 = 700_000_000
+  /// Marked value below which all of an account goes at once, quote units.
+  public var auctionCutoff: Int64 = 0
+  /// Share of what must be sold that goes to the insurance fund at the start, 1e-9.
+  public var auctionFee: Int64 = 0
+  /// Notional that may be under auction at once, in all and of one underlying, quote units.
+  public var auctionNotionalMax: Int64 = 100_000_000_000_000_000
+  public var auctionUnderlyingNotionalMax: Int64 = 100_000_000_000_000_000
+  /// Auctions that may begin in one batch.
+  public var auctionStartsMax: Int64 = 64
+  /// What the insurance fund pays beyond a debt: of one auction in 1e-9 of its notional, of one
+  /// underlying and day in quote units.
+  public var auctionPayoutMax: Int64 = 0
+  public var auctionPayoutDailyMax: Int64 = 0
 
   public static let empty = Constants()
   public init() {}
@@ -123,6 +148,14 @@ public struct Constants: FlatRecord, Hashable {
       ("oracle_deviation_max", \.oracleDeviationMax), ("confidence_band", \.confidenceBand),
       ("hold_back_batches_max", \.holdBackBatchesMax),
       ("outflow_daily_max", \.outflowDailyMax), ("profit_counted_max", \.profitCountedMax),
+      ("auction_fast_ms", \.auctionFast), ("auction_slow_ms", \.auctionSlow),
+      ("auction_insolvent_ms", \.auctionInsolvent), ("auction_buffer", \.auctionBuffer),
+      ("auction_start_discount", \.auctionStartDiscount),
+      ("auction_slow_discount", \.auctionSlowDiscount), ("auction_cutoff", \.auctionCutoff),
+      ("auction_fee", \.auctionFee), ("auction_notional_max", \.auctionNotionalMax),
+      ("auction_underlying_notional_max", \.auctionUnderlyingNotionalMax),
+      ("auction_starts_max", \.auctionStartsMax), ("auction_payout_max", \.auctionPayoutMax),
+      ("auction_payout_daily_max", \.auctionPayoutDailyMax),
     ]
   }
 

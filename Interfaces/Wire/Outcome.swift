@@ -65,6 +65,10 @@ public import Primitives
   case quotesFrozen = 37
   /// The account has no protection in the underlying.
   case noProtection = 38
+  /// The account is under auction: it may cancel, and be paid into.
+  case accountFrozen = 39
+  /// What is bid for is not under auction, as far as execution was told.
+  case notUnderAuction = 40
 }
 
 /// Whether an action did what it asked for.

@@ -16,6 +16,17 @@ public import Primitives
   case restriction = 9
   /// A position's funding since it was last booked.
   case funding = 10
+  /// An account's auction began.
+  case auctionStart = 11
+  /// An auction changed its phase, or was offered to bids at these figures.
+  case auctionOffer = 12
+  /// What became of a bid.
+  case bid = 13
+  /// A position went from an account under auction to a bidder, at its mark.
+  case transfer = 14
+  case auctionEnd = 15
+  /// A position was closed against a bankrupt one, at its bankruptcy price.
+  case deleveraging = 16
 }
 
 /// Why clearing did not carry an instruction out.
@@ -45,6 +56,22 @@ public import Primitives
   case marginShort = 17
   /// More than may leave of the asset at this time.
   case outflowLimit = 18
+  /// Nothing of the account is for sale in this batch.
+  case notForSale = 19
+  /// The bidder is the account under auction.
+  case ownAuction = 20
+  /// The bidder may only reduce, or execution has not yet seen what it last bought.
+  case bidderBusy = 21
+  /// A second bid of one account for one auction in a batch.
+  case repeatedBid = 22
+  /// The price of the batch is beyond the bid's worst.
+  case priceBeyondWorst = 23
+  /// The stake does not carry the part that was bid for.
+  case stakeTooSmall = 24
+  /// A position, or their number, would pass its limit.
+  case positionLimit = 25
+  /// Others took it all.
+  case nothingLeft = 26
 }
 
 /// What clearing did, one a fill and one an instruction, in the order it did it: 128 bytes. Fields

@@ -45,6 +45,9 @@ public struct ClearingMachine: ~Copyable {
   var status = Pool<StatusRecord>(capacity: 1)
   var perpetuals = Pool<PerpetualRecord>()
   var minutes = Pool<MinuteRecord>()
+  var auctions = Pool<AuctionRecord>()
+  var locks = Pool<LockRecord>()
+  var payouts = Pool<PayoutRecord>()
 
   // Derived from the facts.
   var owners: [PublicKey: AccountID] = [:]
@@ -56,6 +59,8 @@ public struct ClearingMachine: ~Copyable {
   var trees = ClearingTrees()
   /// Accounts with the reduce-only flag, ascending.
   var restricted: [AccountID] = []
+  /// The auction of an account that has one.
+  var auctionSlots: [AccountID: Int] = [:]
   /// Scenario sums of the account being weighed, a slot an underlying.
   var scratch = ScenarioSums(capacity: 1)
   /// Changes of the market in this batch that the marks know.
@@ -66,6 +71,14 @@ public struct ClearingMachine: ~Copyable {
   var receipts = ByteWriter()
   var directives: [Directive] = []
   var opened: [OpenedAccount] = []
+  /// What execution had adopted when it made the batch.
+  var adopted = BatchNumber(.max)
+  /// Bids to be answered at its end, in their order.
+  var bids: [PendingBid] = []
+  /// Auctions that began in it.
+  var startCount = 0
+  /// Notional under auction by underlying, and in all; empty until somebody asks.
+  var underAuction: [Int128] = []
 
   /// Id of the last header; the network id before the first.
   public internal(set) var previousID: Digest
@@ -97,6 +110,7 @@ public struct ClearingMachine: ~Copyable {
         IndexEntry(
           underlying: UnderlyingID(UInt16(underlying)), price: .zero, time: .zero))
       minutes.append(MinuteRecord())
+      payouts.append(PayoutRecord())
     }
     reprice()
     rebuildTrees()
@@ -130,6 +144,8 @@ public struct ClearingMachine: ~Copyable {
     do {
       let last = status[0].time
       status[0].time = header.time
+      adopted = header.creditBatch
+      freeLocks()
       activateProposals()
       closeMinutes()
       try runFunding(since: last)
@@ -137,7 +153,9 @@ public struct ClearingMachine: ~Copyable {
       samplePremiums()
       noteDoubt()
       try settleExpiries()
-      try watchMargin(credit: header.creditBatch)
+      if touched.marketMoved { reprice() }
+      try runAuctions()
+      try watchMargin()
       lockWithdrawals()
     } catch {
       undo()
@@ -236,6 +254,7 @@ public struct ClearingMachine: ~Copyable {
     case .index, .surface:
       record.id < genesis.underlyings.count && genesis.publishers.contains(account)
     case .list, .halt: genesis.governance.contains(account)
+    case .bid: record.id < accounts.count
     case .place, .cancel, .cancelAll, .addKey, .revokeKey, .block, .replace, .timer, .protect,
       .massQuote:
       false
@@ -308,6 +327,9 @@ public struct ClearingMachine: ~Copyable {
     receipts = ByteWriter(capacity: receipts.bytes.count)
     directives = []
     opened = []
+    bids = []
+    startCount = 0
+    underAuction = []
     pricedChanges = 0
   }
 

@@ -16,11 +16,18 @@ struct ClearingTrees: ~Copyable {
   var status = PoolTree(recordsPerPage: 1)
   var perpetuals = PoolTree(recordsPerPage: 1)
   var minutes = PoolTree(recordsPerPage: 1)
+  var auctions = PoolTree(recordsPerPage: 1)
+  var locks = PoolTree(recordsPerPage: 1)
+  var payouts = PoolTree(recordsPerPage: 1)
   /// SHA-256 of the constants and the rule set.
   var constants: Digest = .zero
 
   mutating func oracleRoot() -> Digest {
     Merkle.root(of: [indices.root(), slices.root(), submissions.root(), minutes.root()], width: 4)
+  }
+
+  mutating func liquidationRoot() -> Digest {
+    Merkle.root(of: [auctions.root(), locks.root(), payouts.root()], width: 4)
   }
 
   mutating func parametersRoot() -> Digest { SHA256.pair(constants, proposals.root()) }
@@ -35,6 +42,7 @@ extension ClearingMachine {
     static let parameters = 3
     static let perpetuals = 4
     static let funds = 5
+    static let liquidation = 6
     static let withdrawals = 7
     static let status = 15
   }
@@ -48,6 +56,7 @@ extension ClearingMachine {
     roots[RootPlace.parameters] = trees.parametersRoot()
     roots[RootPlace.perpetuals] = trees.perpetuals.root()
     roots[RootPlace.funds] = trees.funds.root()
+    roots[RootPlace.liquidation] = trees.liquidationRoot()
     roots[RootPlace.withdrawals] = trees.withdrawals.root()
     roots[RootPlace.status] = trees.status.root()
     return roots
@@ -67,6 +76,9 @@ extension ClearingMachine {
     trees.status.refresh(status)
     trees.perpetuals.refresh(perpetuals)
     trees.minutes.refresh(minutes)
+    trees.auctions.refresh(auctions)
+    trees.locks.refresh(locks)
+    trees.payouts.refresh(payouts)
     for entry in body.accounts { hash(entry.account) }
   }
 
@@ -89,6 +101,9 @@ extension ClearingMachine {
     trees.status.rebuild(status)
     trees.perpetuals.rebuild(perpetuals)
     trees.minutes.rebuild(minutes)
+    trees.auctions.rebuild(auctions)
+    trees.locks.rebuild(locks)
+    trees.payouts.rebuild(payouts)
     accountTree = AccountTree()
     for index in 0..<accounts.count { hash(AccountID(UInt32(index))) }
     root = stateRoot()

@@ -39,6 +39,8 @@ extension ClearingMachine {
         by: instruction.account)
     case .list, .halt:
       approve(bundle, record, at: index, by: instruction.account)
+    case .bid:
+      hear(AuctionOffer(record), of: instruction.account)
     case .place, .cancel, .cancelAll, .addKey, .revokeKey, .block, .replace, .timer, .protect,
       .massQuote, nil:
       preconditionFailure("events are checked before they are booked")

@@ -14,31 +14,29 @@ public struct MarginFigures: Sendable {
 }
 
 extension ClearingMachine {
-  /// Recomputes marks if the market moved, then checks every account that may matter: below
-  /// maintenance it may only reduce, its orders are cancelled and a position is closed against the
+  /// Checks every account that may matter: below maintenance it may only reduce, its orders are
+  /// cancelled, and its auction begins or, without auctions, a position is closed against the
   /// book; above initial margin again it is free. A flat account's debt is paid by the insurance
   /// fund, as far as that reaches; while some is left it may only reduce.
   ///
   /// An account whose every position stands on old words is left alone. When a Clearance has no
   /// room for another directive, the next batch goes on with the account where this one stopped.
-  mutating func watchMargin(credit: BatchNumber) throws(ArithmeticFailure) {
-    if touched.marketMoved { reprice() }
+  mutating func watchMargin() throws(ArithmeticFailure) {
     let first = Int(status[0].watchFrom)
     status[0].watchFrom = 0
     if touched.marketMoved || first != 0 {
-      for index in first..<accounts.count { try watch(AccountID(UInt32(index)), credit: credit) }
-      for index in 0..<first { try watch(AccountID(UInt32(index)), credit: credit) }
+      for index in first..<accounts.count { try watch(AccountID(UInt32(index))) }
+      for index in 0..<first { try watch(AccountID(UInt32(index))) }
       return
     }
-    for account in touched.accounts.sorted() { try watch(account, credit: credit) }
+    for account in touched.accounts.sorted() { try watch(account) }
     // A close that found nothing is tried again once execution has seen it.
-    for account in restricted { try watch(account, credit: credit) }
+    for account in restricted { try watch(account) }
   }
 
-  private mutating func watch(_ account: AccountID, credit: BatchNumber)
-    throws(ArithmeticFailure)
-  {
+  private mutating func watch(_ account: AccountID) throws(ArithmeticFailure) {
     let record = accounts[account.index]
+    guard !record.isFrozen else { return }
     guard record.firstPosition != 0 else {
       try coverDebt(account)
       let isInDebt = accounts[account.index].cash.raw < 0
@@ -61,15 +59,22 @@ extension ClearingMachine {
       restrict(account, true)
       directives.append(Directive(cancelAllOf: account))
     }
-    let isSeen =
-      accounts[account.index].closing == .max
-      || (credit != ExecutionHeader.noCredit && accounts[account.index].closing <= credit.raw)
-    guard isSeen, !isHeldBack(account, lacking: maintenance - standing.equity),
+    guard !isHeldBack(account, lacking: maintenance - standing.equity) else { return }
+    if genesis.constants.auctionFast > 0, auctionSlots[account] == nil {
+      return try startAuction(of: account, standing, isCancelled: !record.isRestricted)
+    }
+    guard hasAdopted(accounts[account.index].closing),
       let directive = close(account, standing)
     else { return }
     accounts[account.index].closing = status[0].batch
     touched.touch(account)
     directives.append(directive)
+  }
+
+  /// Whether execution had adopted what clearing did in a batch; all ones stand for nothing.
+  @inline(__always)
+  func hasAdopted(_ batch: UInt64) -> Bool {
+    batch == .max || (adopted != ExecutionHeader.noCredit && batch <= adopted.raw)
   }
 
   private mutating func restrict(_ account: AccountID, _ isRestricted: Bool) {
@@ -135,7 +140,7 @@ extension ClearingMachine {
   }
 
   /// Equity less the worst of each underlying whose bit is set.
-  private static func standing(_ equity: Int128, of sums: borrowing ScenarioSums, _ seen: UInt64)
+  static func standing(_ equity: Int128, of sums: borrowing ScenarioSums, _ seen: UInt64)
     -> Standing
   {
     var standing = Standing(equity: equity, requirement: 0, binding: nil)
@@ -186,7 +191,7 @@ extension ClearingMachine {
 
   /// Whether every position has a mark, and at least one a fresh one: a stale corner shields no
   /// account from the rest of the market.
-  private func isPriceable(_ account: AccountID) -> Bool {
+  func isPriceable(_ account: AccountID) -> Bool {
     var isFresh = false
     var next = accounts[account.index].firstPosition
     while next != 0 {
@@ -200,7 +205,7 @@ extension ClearingMachine {
 
   /// Whether an instrument's index is fresh and no word behind its mark is stale.
   @inline(__always)
-  private func isMarkFresh(_ id: InstrumentID) -> Bool {
+  func isMarkFresh(_ id: InstrumentID) -> Bool {
     isFresh(instruments[id.index].underlying)
       && time.raw - table.time(id).raw <= genesis.constants.oracleStaleness
   }

@@ -14,7 +14,8 @@ struct AccountRecord: FlatRecord {
   var positionCount: UInt32 = 0
   /// The batch that opened it.
   var opened: UInt64 = 0
-  /// The batch of the last close directive not yet seen adopted; all ones for none.
+  /// The batch of the last close directive, or of what was bought in an auction, that may not have
+  /// been adopted; all ones for none.
   var closing: UInt64 = .max
   /// What it traded, fading by a thirtieth a day, as of the day since 1970 that stands behind it.
   var volume: Money = .zero
@@ -24,6 +25,7 @@ struct AccountRecord: FlatRecord {
   /// No volume counts further: far from the end of Int64.
   static let volumeMax: Int64 = 1 << 60
   var isRestricted: Bool { AccountFlags(rawValue: flags).contains(.reduceOnly) }
+  var isFrozen: Bool { AccountFlags(rawValue: flags).contains(.frozen) }
 }
 
 /// One account's position in one instrument: 56 bytes; the list is sorted by instrument.
@@ -198,7 +200,61 @@ struct StatusRecord: FlatRecord {
   /// The account margin is watched from in the next batch; not zero when this batch had no room for
   /// another directive.
   var watchFrom: UInt32 = 0
-  var reserved2: (UInt64, UInt64, UInt64) = (0, 0, 0)
+  /// Auctions ever begun.
+  var auctions: UInt64 = 0
+  var reserved2: (UInt64, UInt64) = (0, 0)
 
   static let empty = StatusRecord()
+}
+
+/// An auction: 64 bytes; a slot without a phase is free.
+struct AuctionRecord: FlatRecord {
+  var account = AccountID(0)
+  var phase: UInt32 = 0
+  /// Counts from 1.
+  var number: UInt64 = 0
+  /// The batch it began in: bids count once execution has adopted that.
+  var batch: UInt64 = 0
+  var started: Timestamp = .zero
+  /// When the phase began; the fast and the slow one are the same here.
+  var phaseStarted: Timestamp = .zero
+  /// Cash that bidders paid and later ones cannot take.
+  var reserved: Money = .zero
+  /// Notional when it began: what payouts are capped by.
+  var notional: Money = .zero
+  /// What the insurance fund paid beyond debts.
+  var paid: Money = .zero
+
+  static let empty = AuctionRecord()
+  static let solvent: UInt32 = 1
+  static let insolvent: UInt32 = 2
+  /// Nobody took it all in time: what is left is closed against the book.
+  static let overdue: UInt32 = 3
+  /// Insolvent, and nobody took it all in time, or the fund cannot pay for it: it is closed against
+  /// the other side.
+  static let deleveraging: UInt32 = 4
+  /// Whether bids are taken, once execution knows.
+  var isOffered: Bool { phase == AuctionRecord.solvent || phase == AuctionRecord.insolvent }
+}
+
+/// What an account was paid by the insurance fund beyond a debt, and may not yet take out: 24 bytes;
+/// a slot without an amount is free.
+struct LockRecord: FlatRecord {
+  var account = AccountID(0)
+  var reserved: UInt32 = 0
+  var amount: Money = .zero
+  /// The first time at which it is free.
+  var until: Timestamp = .zero
+
+  static let empty = LockRecord()
+  /// Milliseconds.
+  static let life: Int64 = 86_400_000
+}
+
+/// What the insurance fund paid beyond debts in an underlying's day: 16 bytes; slot = underlying.
+struct PayoutRecord: FlatRecord {
+  var start: Timestamp = .zero
+  var paid: Money = .zero
+
+  static let empty = PayoutRecord()
 }

@@ -23,6 +23,9 @@ extension ClearingMachine: PooledState {
     try visitor.visit(&status)
     try visitor.visit(&perpetuals)
     try visitor.visit(&minutes)
+    try visitor.visit(&auctions)
+    try visitor.visit(&locks)
+    try visitor.visit(&payouts)
   }
 
   /// Rebuilds all derived state after the pools were loaded, and checks the root.
@@ -50,6 +53,10 @@ extension ClearingMachine: PooledState {
     for slot in 0..<positions.count where positions[slot].isUsed == 0 { freePositions.free(slot) }
     restricted = (0..<accounts.count).filter { accounts[$0].isRestricted }
       .map { AccountID(UInt32($0)) }
+    auctionSlots = [:]
+    for slot in 0..<auctions.count where auctions[slot].phase != 0 {
+      auctionSlots[auctions[slot].account] = slot
+    }
     perpetualSlots = []
     for slot in 0..<perpetuals.count { notePerpetual(perpetuals[slot].instrument, slot) }
     reprice()
@@ -100,6 +107,18 @@ extension ClearingMachine: PooledState {
     public var positions: [(instrument: Instrument, quantity: Quantity, cost: Money, mark: Price)]
     public var balances: [(asset: AssetID, amount: Amount)]
     public var margin: MarginFigures
+    public var auction: AuctionView?
+  }
+
+  /// An account's auction as people see it.
+  public struct AuctionView: Sendable {
+    public var number: UInt64
+    /// 1 solvent, 2 insolvent, 3 overdue.
+    public var phase: UInt32
+    public var started: Timestamp
+    public var phaseStarted: Timestamp
+    /// What bidders paid in this phase.
+    public var reserved: Money
   }
 
   public func view(_ account: AccountID) -> AccountView? {
@@ -108,6 +127,12 @@ extension ClearingMachine: PooledState {
     var view = AccountView(
       owner: record.owner, cash: record.cash, flags: AccountFlags(rawValue: record.flags),
       volume: record.volume, positions: [], balances: [], margin: margin(account))
+    if let slot = auctionSlots[account] {
+      let auction = auctions[slot]
+      view.auction = AuctionView(
+        number: auction.number, phase: auction.phase, started: auction.started,
+        phaseStarted: auction.phaseStarted, reserved: auction.reserved)
+    }
     forEachPosition(account) { _, position in
       view.positions.append(
         (

@@ -21,7 +21,9 @@ extension ClearingMachine {
         instruments[slot].fault == nil
       else { return "instrument \(slot)" }
     }
-    if let fault = figureFault() ?? decisionFault() ?? perpetualFault() ?? minuteFault() {
+    if let fault = figureFault() ?? decisionFault() ?? perpetualFault() ?? minuteFault()
+      ?? liquidationFault()
+    {
       return fault
     }
     for slot in 0..<indices.count where !indices[slot].isSound(at: slot) {
@@ -111,6 +113,45 @@ extension ClearingMachine {
       }
     }
     return nil
+  }
+
+  /// Auctions of accounts there are, one an account, frozen while bids are taken; locks and payouts
+  /// that a sum may follow.
+  private func liquidationFault() -> String? {
+    guard payouts.count == indices.count else { return "payouts do not fit the underlyings" }
+    let times = 0...Timestamp.latest.raw
+    let amounts = 0...Int64.max / 2
+    for slot in 0..<payouts.count
+    where !times.contains(payouts[slot].start.raw) || !amounts.contains(payouts[slot].paid.raw) {
+      return "payouts of underlying \(slot)"
+    }
+    for slot in 0..<locks.count
+    where !amounts.contains(locks[slot].amount.raw) || locks[slot].reserved != 0
+      || !(0...Timestamp.latest.raw + LockRecord.life).contains(locks[slot].until.raw)
+    {
+      return "lock \(slot)"
+    }
+    guard status[0].auctions < 1 << 62 else { return "a counter of the status record" }
+    var offered = 0
+    var seen: Set<AccountID> = []
+    for slot in 0..<auctions.count where auctions[slot].phase != 0 {
+      let auction = auctions[slot]
+      guard auction.phase <= AuctionRecord.deleveraging, auction.account.index < accounts.count,
+        seen.insert(auction.account).inserted, auction.batch <= status[0].batch,
+        times.contains(auction.started.raw), times.contains(auction.phaseStarted.raw),
+        amounts.contains(auction.reserved.raw), auction.notional.raw >= 0,
+        amounts.contains(auction.paid.raw),
+        accounts[auction.account.index].isFrozen == (auction.phase != AuctionRecord.overdue)
+      else { return "auction \(slot)" }
+      if auction.phase != AuctionRecord.overdue { offered += 1 }
+    }
+    for index in 0..<accounts.count {
+      guard AccountFlags(rawValue: accounts[index].flags).isCanonical else {
+        return "flags of account \(index)"
+      }
+      if accounts[index].isFrozen { offered -= 1 }
+    }
+    return offered == 0 ? nil : "a frozen account without an auction"
   }
 
   /// Every perpetual has its record, in the order of listing, and figures that a growth may follow.

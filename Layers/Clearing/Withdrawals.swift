@@ -14,12 +14,13 @@ extension ClearingMachine {
     throws(ArithmeticFailure) -> ReceiptCode?
   {
     if status[0].isLocked != 0 || accounts[account.index].isRestricted { return .withdrawalsLocked }
-    if asset == .quote, accounts[account.index].firstPosition != 0 {
+    let held = asset == .quote ? heldBack(of: account) : 0
+    if asset == .quote, accounts[account.index].firstPosition != 0 || held > 0 {
       if touched.marketChanges != pricedChanges {
         reprice()
         pricedChanges = touched.marketChanges
       }
-      switch try withdrawalRule(account).refusal(of: amount) {
+      switch try withdrawalRule(account, held: held).refusal(of: amount) {
       case .locked: return .withdrawalsLocked
       case .stale: return .markTooOld
       case .balance: return .insufficientBalance
@@ -31,8 +32,8 @@ extension ClearingMachine {
   }
 
   /// Everything of an account at prudent prices; its funding has been booked.
-  private mutating func withdrawalRule(_ account: AccountID) throws(ArithmeticFailure)
-    -> WithdrawalRule
+  private mutating func withdrawalRule(_ account: AccountID, held: Int128)
+    throws(ArithmeticFailure) -> WithdrawalRule
   {
     let requirement = weigh(account).requirement
     var profits = [Int128](repeating: 0, count: genesis.underlyings.count)
@@ -55,7 +56,7 @@ extension ClearingMachine {
     }
     return WithdrawalRule(
       cash: accounts[account.index].cash, collateral: .zero, profits: markets,
-      requirement: try Notional(raw: requirement).money(rounding: .up), reserved: .zero,
+      requirement: try Notional(raw: requirement).money(rounding: .up), reserved: Money(raw: Int64(clamping: held)),
       accrued: .zero, fees: .zero, areFeedsFresh: isFresh, isLocked: false)
   }
 

@@ -269,6 +269,19 @@ final class ClearingService: ServerHandler, @unchecked Sendable {
     ])
   }
 
+  /// An account's auction; null where it has none.
+  private static func auction(_ view: ClearingMachine.AuctionView?) -> JSONValue {
+    guard let view else { return .null }
+    let phases = ["solvent", "insolvent", "overdue"]
+    return .object([
+      ("number", .integer(view.number)),
+      ("phase", .string(phases[Int(view.phase) - 1])),
+      ("started_ms", .integer(view.started.raw)),
+      ("phase_started_ms", .integer(view.phaseStarted.raw)),
+      ("reserved", .string(view.reserved.decimal)),
+    ])
+  }
+
   static func account(
     _ id: AccountID, in machine: borrowing ClearingMachine, genesis: Genesis
   ) -> JSONValue? {
@@ -283,6 +296,8 @@ final class ClearingService: ServerHandler, @unchecked Sendable {
       ("initial_margin", .string(view.margin.initial.decimal)),
       ("maintenance_margin", .string(view.margin.maintenance.decimal)),
       ("reduce_only", .bool(view.flags.contains(.reduceOnly))),
+      ("frozen", .bool(view.flags.contains(.frozen))),
+      ("auction", auction(view.auction)),
       (
         "positions",
         .array(

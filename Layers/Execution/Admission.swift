@@ -11,6 +11,7 @@ extension ExecutionMachine {
   /// - Parameter old: a resting order that goes when this one comes.
   mutating func admissionRefusal(_ order: NewOrder, replacing old: Int?) -> Outcome? {
     let account = order.account
+    if isFrozen(account) { return .rejected(.accountFrozen) }
     let freed = old == nil ? 0 : 1
     let openOrders = Int64(credits[account.index].openOrders)
     guard openOrders - Int64(freed) < genesis.constants.openOrdersPerAccountMax else {
@@ -93,6 +94,12 @@ extension ExecutionMachine {
   @inline(__always)
   func isRestricted(_ account: AccountID) -> Bool {
     AccountFlags(rawValue: credits[account.index].flags).contains(.reduceOnly)
+  }
+
+  /// Whether the account is under auction, as far as clearing has said.
+  @inline(__always)
+  func isFrozen(_ account: AccountID) -> Bool {
+    AccountFlags(rawValue: credits[account.index].flags).contains(.frozen)
   }
 
   /// How much the account may still trade on `side` to shrink its position: the position's size

@@ -90,6 +90,9 @@ extension ExecutionMachine {
     case .withdraw:
       guard key.isOwner else { return .rejected(.outOfScope) }
       if let refusal = debit(record, account: account) { return refusal }
+    case .bid:
+      guard key.isOwner || key.markets == .all else { return .rejected(.outOfScope) }
+      if let refusal = stake(AuctionOffer(record), account: account) { return refusal }
     case .deposit:
       guard record.id < genesis.assets.count else { return .rejected(.unknownAsset) }
       guard genesis.assets[Int(record.id)].custodian == account, key.isOwner else {
@@ -180,24 +183,13 @@ extension ExecutionMachine {
   /// initial margin must hold after it, with the worst subset of open orders.
   private mutating func debit(_ record: ActionRecord, account: AccountID) -> Outcome? {
     guard record.id < genesis.assets.count else { return .rejected(.unknownAsset) }
+    if isFrozen(account) { return .rejected(.accountFrozen) }
     let asset = AssetID(UInt16(record.id))
     if asset == .quote {
       guard record.x >= genesis.constants.withdrawalMin else {
         return .rejected(.amountTooSmall, record.x, genesis.constants.withdrawalMin)
       }
-      let credit = credits[account.index]
-      if let age = staleAge(account) {
-        return .rejected(.marketDataStale, age, genesis.constants.grantAgeMax)
-      }
-      let free = freeCash(account)
-      guard record.x <= free else { return .rejected(.insufficientBalance, record.x, max(0, free)) }
-      let room = risk.room(account)
-      let debited = Notional(Money(raw: record.x)).raw
-      guard room >= debited else {
-        return .rejected(.insufficientMargin, moneyFloor(room - debited), moneyFloor(room))
-      }
-      credits[account.index].outflow = Money(raw: credit.outflow.raw + record.x)
-      risk.equity[account.index] -= debited
+      return debit(cash: record.x, account: account)
     } else {
       guard let slot = balanceSlot(account, asset) else {
         return .rejected(.insufficientBalance, record.x, 0)
@@ -210,6 +202,35 @@ extension ExecutionMachine {
       SinceRecord(
         batch: status[0].batch, account: account, subject: record.id, quantity: record.x,
         kind: SinceRecord.outflow))
+    return nil
+  }
+
+  /// Sets a bid's stake aside as if it left: what it buys comes with a Clearance.
+  private mutating func stake(_ offer: AuctionOffer, account: AccountID) -> Outcome? {
+    guard offer.account.index < credits.count else { return .rejected(.unknownAccount) }
+    guard offer.account != account else { return .rejected(.selfTrade) }
+    if isFrozen(account) { return .rejected(.accountFrozen) }
+    guard isFrozen(offer.account) else { return .rejected(.notUnderAuction) }
+    return debit(cash: offer.stake.raw, account: account)
+  }
+
+  private mutating func debit(cash amount: Int64, account: AccountID) -> Outcome? {
+    if let age = staleAge(account) {
+      return .rejected(.marketDataStale, age, genesis.constants.grantAgeMax)
+    }
+    let free = freeCash(account)
+    guard amount <= free else { return .rejected(.insufficientBalance, amount, max(0, free)) }
+    let room = risk.room(account)
+    let debited = Notional(Money(raw: amount)).raw
+    guard room >= debited else {
+      return .rejected(.insufficientMargin, moneyFloor(room - debited), moneyFloor(room))
+    }
+    credits[account.index].outflow = Money(raw: credits[account.index].outflow.raw + amount)
+    risk.equity[account.index] -= debited
+    remember(
+      SinceRecord(
+        batch: status[0].batch, account: account, subject: UInt32(AssetID.quote.raw),
+        quantity: amount, kind: SinceRecord.outflow))
     return nil
   }
 

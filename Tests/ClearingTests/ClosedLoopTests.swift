@@ -25,11 +25,15 @@ struct Loop: ~Copyable {
   var sequence: UInt64 = 0
   var reference: UInt64 = 0
   let crashes: Bool
+  let hasAuctions: Bool
   private var outgoing: [Wire.Bundle] = []
   var fills = 0
   var closes = 0
   var insured = 0
   var restrictions = 0
+  var auctions = 0
+  var sales = 0
+  var deleveragings = 0
 
   struct Batch {
     var time: Timestamp
@@ -42,8 +46,22 @@ struct Loop: ~Copyable {
     var result: ClearingResult
   }
 
-  init(seed: UInt64, crashes: Bool) {
-    genesis = TestWorld.genesis(clients: 8, instruments: TestWorld.instruments(expiry: 100_000))
+  init(seed: UInt64, crashes: Bool, auctions: Bool = false) {
+    var constants = Constants()
+    if auctions {
+      constants.auctionFast = 3_000
+      constants.auctionSlow = 12_000
+      constants.auctionInsolvent = 8_000
+      constants.auctionFee = 10_000_000
+      constants.auctionCutoff = 5_000_000
+      constants.auctionStartsMax = 2
+      constants.auctionUnderlyingNotionalMax = 20_000_000_000
+      constants.auctionPayoutMax = 20_000_000
+      constants.auctionPayoutDailyMax = 30_000_000
+    }
+    hasAuctions = auctions
+    genesis = TestWorld.genesis(
+      clients: 8, instruments: TestWorld.instruments(expiry: 100_000), constants: constants)
     execution = ExecutionMachine(genesis: genesis)
     clearing = ClearingMachine(genesis: genesis)
     maker = BundleMaker(genesis: genesis)
@@ -88,6 +106,9 @@ struct Loop: ~Copyable {
     for receipt in receipts(result) {
       if receipt.kind == .insurance { insured += 1 }
       if receipt.kind == .restriction { restrictions += 1 }
+      if receipt.kind == .auctionStart { auctions += 1 }
+      if receipt.kind == .deleveraging { deleveragings += 1 }
+      if receipt.kind == .bid, receipt.code == 0 { sales += 1 }
     }
     pending.append((result.header, result.body))
     record.append(
@@ -169,7 +190,22 @@ struct Loop: ~Copyable {
       for _ in 0..<count { actions.append(action()) }
       send(account, actions)
     }
+    if hasAuctions { bid() }
     return outgoing
+  }
+
+  /// Somebody wants a part of every account under auction that execution knows of.
+  private mutating func bid() {
+    for number in 0..<execution.credits.count where execution.isFrozen(AccountID(UInt32(number))) {
+      for _ in 0..<generator.below(4) {
+        let offer = AuctionOffer(
+          account: AccountID(UInt32(number)),
+          stake: Money(raw: generator.within(1...900_000_000)),
+          worst: Money(raw: generator.within(-20_000_000...900_000_000)),
+          part: Ratio(raw: generator.within(1...Ratio.scale)))
+        send(client(generator.below(8)), [.bid(offer)])
+      }
+    }
   }
 
   private mutating func send(_ account: AccountID, _ actions: [Action]) {

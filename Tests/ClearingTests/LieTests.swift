@@ -196,8 +196,8 @@ import Wire
     let previous = house.machine.previousID
     house.deposit(TestWorld.key(4_001).publicKey, 2_000_000)
     house.index(0, 1_000)
-    // One fill more than a position may hold.
-    for _ in 0...Instrument.positionOrdersMax {
+    // One fill more than a position may hold, with the quarter that an auction may bring.
+    for _ in 0...Instrument.positionOrdersMax * 5 / 4 {
       house.fill(buyer: 0, seller: 1, 0, price: 1 << 43, quantity: 1 << 46)
     }
     let (header, body) = try house.batch()

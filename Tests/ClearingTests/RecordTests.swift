@@ -144,13 +144,34 @@ import Wire
         "status",
         StatusRecord(
           batch: 1, time: Timestamp(raw: 2), term: 1, isLocked: 6, trades: 3, settlingFrom: 4,
-          watchFrom: 5)
+          watchFrom: 5, auctions: 7)
       ) {
         for word in [1, 2] as [UInt64] { $0.write(word) }
         for word in [1, 6] as [UInt32] { $0.write(word) }
         $0.write(UInt64(3))
         for word in [4, 5] as [UInt32] { $0.write(word) }
-        $0.pad(24)
+        $0.write(UInt64(7))
+        $0.pad(16)
+      },
+      Row(
+        "auction",
+        AuctionRecord(
+          account: AccountID(1), phase: AuctionRecord.insolvent, number: 3, batch: 4,
+          started: Timestamp(raw: 5), phaseStarted: Timestamp(raw: 6), reserved: Money(raw: 7),
+          notional: Money(raw: 8), paid: Money(raw: 9))
+      ) {
+        for word in [1, 2] as [UInt32] { $0.write(word) }
+        for word in [3, 4, 5, 6, 7, 8, 9] as [Int64] { $0.write(word) }
+      },
+      Row(
+        "lock",
+        LockRecord(account: AccountID(1), amount: Money(raw: 2), until: Timestamp(raw: 3))
+      ) {
+        for word in [1, 0] as [UInt32] { $0.write(word) }
+        for word in [2, 3] as [Int64] { $0.write(word) }
+      },
+      Row("payout", PayoutRecord(start: Timestamp(raw: 1), paid: Money(raw: 2))) {
+        for word in [1, 2] as [Int64] { $0.write(word) }
       },
       Row("perpetual", perpetual) {
         for word in [1, 0] as [UInt32] { $0.write(word) }

@@ -66,6 +66,12 @@ struct Medley: ~Copyable {
     constants.holdBackBatchesMax = 3
     constants.outflowDailyMax = 2_000_000_000
     constants.profitCountedMax = 1_000_000
+    constants.auctionFast = 5_000 * pace
+    constants.auctionSlow = 10_000 * pace
+    constants.auctionInsolvent = 6_000 * pace
+    constants.auctionFee = 5_000_000
+    constants.auctionPayoutMax = 10_000_000
+    constants.auctionPayoutDailyMax = 90_000_000
     genesis = TestWorld.genesis(
       clients: Medley.clients,
       instruments: TestWorld.instruments(
@@ -125,6 +131,7 @@ struct Medley: ~Copyable {
 
   private mutating func traffic(_ number: Int) {
     if number == 0 { fund() }
+    bid()
     if number == 0 || pace > 1 || generator.chance(70) { oracle() }
     if generator.chance(25) { govern() }
     if generator.chance(20), clearing.withdrawals.count > 0 {
@@ -145,6 +152,19 @@ struct Medley: ~Copyable {
         generator.chance(25)
         ? Medley.sessionKey(number, generator.below(Medley.sessionKeys)).publicKey : nil
       send(client(number), actions, by: session)
+    }
+  }
+
+  private mutating func bid() {
+    for frozen in 0..<execution.credits.count where execution.isFrozen(AccountID(UInt32(frozen))) {
+      for _ in 0..<3 {
+        let offer = AuctionOffer(
+          account: AccountID(UInt32(frozen)),
+          stake: Money(raw: generator.within(1...2_000_000_000)),
+          worst: Money(raw: generator.within(-50_000_000...2_000_000_000)),
+          part: Ratio(raw: generator.within(1...Ratio.scale)))
+        send(client(generator.below(Medley.clients)), [.bid(offer)])
+      }
     }
   }
 
@@ -425,6 +445,20 @@ struct Medley: ~Copyable {
       #expect(fault == nil)
     }
     #expect(loop.closes > 0 && loop.restrictions > 0, "seed \(seed)")
+    let file = rangeFile(
+      loop.genesis, loop.record.map { ($0.header, $0.body) }, loop.record.map(\.result))
+    guard let (code, text) = try verdict(file) else { return }
+    #expect(code == 0, "seed \(seed): \(text)")
+  }
+
+  @Test("it finds the auctions of a crash the same", arguments: [741, 742, 743] as [UInt64])
+  func auctions(seed: UInt64) throws {
+    var loop = Loop(seed: seed, crashes: true, auctions: true)
+    for number in 0..<150 {
+      let fault = try loop.step(number)
+      #expect(fault == nil)
+    }
+    #expect(loop.auctions > 0 && loop.sales > 0, "seed \(seed)")
     let file = rangeFile(
       loop.genesis, loop.record.map { ($0.header, $0.body) }, loop.record.map(\.result))
     guard let (code, text) = try verdict(file) else { return }

@@ -68,7 +68,7 @@ def encoded(genesis):
     out += many([instrument(place, item, genesis["underlyings"])
                  for place, item in enumerate(genesis["instruments"])])
     constants = list(genesis["constants"].values())
-    out += struct.pack("<24q", *constants, *[0] * (24 - len(constants)))
+    out += struct.pack(f"<{len(constants)}q", *constants)
     return out + key(genesis["rule_set"])
 
 

@@ -2,24 +2,27 @@
 
 import struct
 
+from auctions import Auctions
 from pricing import MONEY, ONE, WORDS, up, variance
 from records import Action, Instrument, Market, Pool, Row, Tree
 from signatures import acceptable
 from verify import ALL, NONE, ZERO, leaf, merkle, need, sha, tag
 
 
-class Clearing(Market):
+class Clearing(Auctions, Market):
     def __init__(self, genesis):
         super().__init__(genesis)
         self.accounts, self.by_owner = [], {}
         self.batch, self.time, self.trades = 0, genesis.start, 0
-        self.settling_from = self.watch_from = self.locked = 0
+        self.settling_from = self.watch_from = self.locked = self.auction_count = 0
+        self.adopted, self.auctions, self.locks, self.bids = NONE, [], [], []
+        self.payouts = [(0, 0) for _ in genesis.underlyings]
         self.funds = [Row(insurance=0, fees=0, rounding=0, deposits=0, withdrawals=0, reference=0, funding=0, outflow=(0, 0, 0))
                       for _ in genesis.assets]
         self.submissions, self.withdrawals, self.proposals, self.slice_order = [], [], [], []
         self.pools = {name: Pool(size) for name, size in (
             ("instruments", 128), ("indices", 24), ("slices", 72), ("submissions", 80), ("proposals", 192), ("funds", 80),
-            ("withdrawals", 88), ("status", 64), ("perpetuals", 552), ("minutes", 528))}
+            ("withdrawals", 88), ("status", 64), ("perpetuals", 552), ("minutes", 528), ("auctions", 64), ("locks", 24), ("payouts", 16))}
         self.tree, self.perpetuals = Tree(), {}
         self.minutes = [Row(gathering=0, sampled=0, doubt=0, doubtful=0, samples={}, words={}) for _ in genesis.underlyings]
         for i in self.instruments:
@@ -74,8 +77,12 @@ class Clearing(Market):
                           for f in self.funds],
                 "withdrawals": [struct.pack("<IHHqQ32s32s", w.account, w.asset, w.state, w.amount, w.batch, w.destination,
                                             w.reference) for w in self.withdrawals],
-                "status": [struct.pack("<QqIIQII24x", self.batch, self.time, 1, self.locked, self.trades, self.settling_from,
-                                      self.watch_from)],
+                "status": [struct.pack("<QqIIQIIQ16x", self.batch, self.time, 1, self.locked, self.trades, self.settling_from,
+                                      self.watch_from, self.auction_count)],
+                "auctions": [struct.pack("<IIQQqqqqq", a.account, a.phase, a.number, a.batch, a.started, a.phase_started,
+                                         a.reserved, a.notional, a.paid) if a else bytes(64) for a in self.auctions],
+                "locks": [struct.pack("<I4xqq", k.account, k.amount, k.until) if k else bytes(24) for k in self.locks],
+                "payouts": [struct.pack("<qq", *p) for p in self.payouts],
                 "perpetuals": [struct.pack("<IIqqqQ", i, 0, *p.impact, p.minute, sum(1 << n for n in p.samples))
                                + struct.pack("<60q", *(p.samples.get(n, 0) for n in range(60)))
                                + struct.pack("<q16sq", p.rate, p.index.to_bytes(16, "little", signed=True), p.rest)
@@ -96,6 +103,7 @@ class Clearing(Market):
         places[0], places[1], places[2], places[3] = self.tree.root(), root["instruments"], oracle, parameters
         places[4], places[5], places[7], places[15] = (root["perpetuals"], root["funds"], root["withdrawals"],
                                                            root["status"])
+        places[6] = merkle(4, [root["auctions"], root["locks"], root["payouts"]])
         return merkle(16, places), oracle, parameters
 
     # 9.3
@@ -105,7 +113,8 @@ class Clearing(Market):
         time, = struct.unpack_from("<q", header, 48)
         credit, = struct.unpack_from("<Q", header, 152)
         self.begin()
-        last, self.time = self.time, time
+        last, self.time, self.adopted = self.time, time, credit
+        self.begin_auctions()
         self.activate()
         self.close_minutes()
         self.run_funding(last)
@@ -121,7 +130,10 @@ class Clearing(Market):
         for m in self.minutes:
             m.doubtful = m.doubtful + 1 if m.doubt > ONE // 2 else 0
         self.expire()
-        self.watch_margin(credit)
+        if self.market_moved():
+            self.reprice()
+        self.run_auctions()
+        self.watch_margin()
         self.lock()
         self.conserve()
         body = self.body()
@@ -177,7 +189,7 @@ class Clearing(Market):
         a.cash -= fee
         a.positions[instrument.id] = (q, c)
         a.funding[instrument.id] = (self.perpetuals[instrument.id].index if instrument.kind == 3 else 0, 0)
-        need(abs(q) <= 64 * instrument.size_max, "position limit")
+        need(abs(q) <= 80 * instrument.size_max, "position limit")
         if q == 0:
             a.cash -= c
             del a.positions[instrument.id]
@@ -196,6 +208,8 @@ class Clearing(Market):
             self.pay_out(r, signer)
         elif r.kind in (9, 10):
             self.hear(r, signer)
+        elif r.kind == 18:
+            self.bid(r, signer)
         else:
             self.approve(r, signer)
 
@@ -518,19 +532,20 @@ class Clearing(Market):
 
     # 9.11
 
-    def watch_margin(self, credit):
-        moved = self.hit.indices or self.hit.slices or self.hit.instruments
-        if moved:
-            self.reprice()
+    def market_moved(self):
+        return self.hit.indices or self.hit.slices or self.hit.instruments
+
+    def watch_margin(self):
+        moved = self.market_moved()
         first, self.watch_from = self.watch_from, 0
         if moved or first:
             for number in [*range(first, len(self.accounts)), *range(first)]:
-                self.watch(number, credit)
+                self.watch(number)
             return
         for number in sorted(self.hit.accounts):
-            self.watch(number, credit)
+            self.watch(number)
         for number in [n for n, a in enumerate(self.accounts) if a.flags]:
-            self.watch(number, credit)
+            self.watch(number)
 
     def is_mark_fresh(self, instrument):
         return (self.is_fresh(self.instruments[instrument].underlying)
@@ -544,8 +559,10 @@ class Clearing(Market):
         self.hit.accounts.add(number)
         self.receipt(9, 0, buyer=number, id=flags, numbers=(0,) * 10 + (a.cash,))
 
-    def watch(self, number, credit):
+    def watch(self, number):
         a = self.accounts[number]
+        if a.flags & 2:
+            return
         if not a.positions:
             paid = min(-a.cash, self.funds[0].insurance)
             if paid > 0:
@@ -566,11 +583,16 @@ class Clearing(Market):
         if len(self.directives) + 2 > 16_384:
             self.watch_from = self.watch_from or number
             return
-        if not a.flags:
+        is_new = not a.flags
+        if is_new:
             self.flag(number, 1)
             self.directives.append((1, 0, number, ALL, 0, 0))
         lacking = up(requirement * self.constant["maintenance_factor"], ONE) - equity
-        if (a.closing == NONE or (credit != NONE and credit >= a.closing)) and not self.is_held_back(number, lacking):
+        if self.is_held_back(number, lacking):
+            return
+        if self.constant["auction_fast_ms"] and self.auction_of(number) is None:
+            return self.start_auction(number, equity, requirement, is_new)
+        if self.has_adopted(a.closing):
             close = self.what_to_close(number, sums, equity, requirement)
             if close:
                 a.closing = self.batch
@@ -599,7 +621,8 @@ class Clearing(Market):
         a, fund, daily = self.accounts[account], self.funds[r.id], self.constant["outflow_daily_max"]
         if self.locked or a.flags:
             return 15
-        if r.id == 0 and a.positions:
+        held = self.held_of(account) if r.id == 0 else 0
+        if r.id == 0 and (a.positions or held):
             self.reprice()
             if any(self.values[i] is None or self.time - self.mark_time(i) > self.constant["grant_age_max_ms"]
                    for i in a.positions):
@@ -608,8 +631,10 @@ class Clearing(Market):
             for i in a.positions:
                 u = self.instruments[i].underlying
                 profits[u] = profits.get(u, 0) + self.prudent_profit(account, i)
+            if r.x > a.cash - held:
+                return 11
             counted = sum(min(p // MONEY, self.constant["profit_counted_max"]) for p in profits.values())
-            if r.x > a.cash + counted - up(self.weigh(account)[2], MONEY):
+            if r.x > a.cash + counted - held - up(self.weigh(account)[2], MONEY):
                 return 17
         if daily:
             used, rest, last = fund.outflow

@@ -529,6 +529,10 @@ class Execution(Market):
             return scope and self.replace(account, r)
         if r.kind == 11:
             return scope and self.block(account, r)
+        if r.kind == 18:
+            if (k.owner or k.markets == ALL) and self.bid(account, r):
+                self.events.append(struct.pack("<BBHIII48x", 2, r.kind, 0, account, place, r.place))
+            return None
         if not k.owner:
             return None
         if r.kind == 4:
@@ -564,17 +568,27 @@ class Execution(Market):
         elif self.credits[account].keys < self.constant["keys_per_account_max"]:
             self.enter_key(account, r.tail, r.id, 0, self.batch + 1, r.x)
 
+    def bid(self, account, r):
+        return (r.id < len(self.credits) and r.id != account and not self.is_frozen(account) and self.is_frozen(r.id)
+                and self.debit_cash(account, r.x))
+
+    def is_frozen(self, account):
+        return self.credits[account].flags & 2
+
+    def debit_cash(self, account, amount):
+        if self.is_stale(account) or amount > self.free_cash(account) or self.room(account) < amount * MONEY:
+            return False
+        self.credits[account].outflow += amount
+        self.accounts[account].equity = None
+        self.dirty["credits"].add(account)
+        self.remember(batch=self.batch, account=account, subject=0, quantity=amount, price=0, fee=0, kind=2)
+        return True
+
     def withdraw(self, account, r):
-        if r.id >= len(self.genesis.assets):
+        if r.id >= len(self.genesis.assets) or self.is_frozen(account):
             return False
         if r.id == 0:
-            credit = self.credits[account]
-            if (r.x < self.constant["withdrawal_min"] or self.is_stale(account) or r.x > self.free_cash(account)
-                    or self.room(account) < r.x * MONEY):
-                return False
-            credit.outflow += r.x
-            self.accounts[account].equity = None
-            self.dirty["credits"].add(account)
+            return r.x >= self.constant["withdrawal_min"] and self.debit_cash(account, r.x)
         else:
             slot = self.accounts[account].balances.get(r.id)
             if slot is None or r.x > self.balances[slot].granted - self.balances[slot].outflow:
@@ -639,6 +653,8 @@ class Execution(Market):
 
     def admits(self, account, instrument, side, price, quantity, reduce, old=None):
         credit, a = self.credits[account], self.accounts[account]
+        if self.is_frozen(account):
+            return False
         freed = 1 if old else 0
         if credit.orders - freed >= self.constant["open_orders_per_account_max"]:
             return False

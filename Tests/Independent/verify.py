@@ -155,7 +155,10 @@ bundle_life_max_ms open_orders_per_account_max keys_per_account_max positions_pe
 bundles_per_second_max deposit_for_new_account_min deposits_total_max oracle_quorum
 oracle_staleness_ms maintenance_factor close_band witness_quorum withdrawal_min
 funding_rate_max oracle_deviation_max confidence_band hold_back_batches_max
-outflow_daily_max profit_counted_max""".split()
+outflow_daily_max profit_counted_max auction_fast_ms auction_slow_ms auction_insolvent_ms
+auction_buffer auction_start_discount auction_slow_discount auction_cutoff auction_fee
+auction_notional_max auction_underlying_notional_max auction_starts_max auction_payout_max
+auction_payout_daily_max""".split()
 MONTHS = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split()
 
 
@@ -216,7 +219,7 @@ def genesis_bytes(text):
     out += items([account(a) for a in members["members"]])
     out += items([instrument(n, i, value["underlyings"])
                   for n, i in enumerate(value["instruments"])])
-    out += struct.pack(f"<{len(CONSTANTS)}q", *(value["constants"][c] for c in CONSTANTS)).ljust(192, b"\0")
+    out += struct.pack(f"<{len(CONSTANTS)}q", *(value["constants"][c] for c in CONSTANTS))
     return out + bytes.fromhex(value["rule_set"])
 
 
@@ -237,7 +240,7 @@ class Genesis:
         self.publishers = [int.from_bytes(account, "little") for account in reader.list(16, 4)]
         self.members = [int.from_bytes(account, "little") for account in reader.list(16, 4)]
         self.instruments = reader.list(4_096, 128)
-        self.constants, self.rules = reader.take(192), reader.take(32)
+        self.constants, self.rules = reader.take(8 * len(CONSTANTS)), reader.take(32)
         reader.end()
         self.network = sha(tag("novate/genesis/1"), data)
 
@@ -273,6 +276,7 @@ class Genesis:
         roots[4] = pool([struct.pack("<I20xq520x", n, self.start // 60_000)
                          for n, i in enumerate(self.instruments) if i[6] == 3])
         roots[5], roots[7] = pool([bytes(80)] * len(self.assets)), none
+        roots[6] = merkle(4, [none, none, pool([bytes(16)] * len(self.underlyings))])
         roots[15] = pool([struct.pack("<QqII40x", 0, self.start, 1, 0)])
         return merkle(16, roots)
 
@@ -297,7 +301,7 @@ def bundle(reader):
     need(sha(body) == header[56:88], "actions hash")
     place = 0
     for _ in range(actions):
-        need(place < records and 1 <= body[64 * place] <= 17, "action kind")
+        need(place < records and 1 <= body[64 * place] <= 18, "action kind")
         place += action_records(body[64 * place], body[64 * place + 3])
     need(place == records, "records of actions")
     reader.take(64)
@@ -419,7 +423,7 @@ def objects(payload):
 # Pools in order, as 8.1 and 9.1 have them: record bytes, and records a page.
 EXECUTION = [(96, 16), (48, 16), (48, 16), (32, 16), (48, 16), (48, 16), (128, 1), (24, 1), (72, 1),
              (128, 1)]
-CLEARING = [88, 56, 24, 80, 128, 80, 24, 72, 88, 192, 64, 552, 528]
+CLEARING = [88, 56, 24, 80, 128, 80, 24, 72, 88, 192, 64, 552, 528, 64, 24, 16]
 
 
 def pools(data, sizes):

@@ -193,7 +193,7 @@ import Testing
     check(IndexEntry.self, 24)
     check(SliceEntry.self, 72)
     check(Directive.self, 32)
-    check(Constants.self, 192)
+    check(Constants.self, 296)
     #expect(Receipt.byteCount == 128 && ActionRecord.byteCount == 64)
     #expect(ActionKind.list.recordCount * 64 == 64 + MemoryLayout<Instrument>.size)
     #expect(ActionKind.block.recordCount * 64 == BlockTrade.byteCount)

@@ -122,6 +122,13 @@ struct Sample: Sendable, CustomTestStringConvertible {
       ("list", .list(TestWorld.instruments()[2])),
       ("halt", .halt(instrument: InstrumentID(1), halted: true)),
       (
+        "bid",
+        .bid(
+          AuctionOffer(
+            account: AccountID(9), stake: Money(raw: 10), worst: Money(raw: -11),
+            part: Ratio(raw: 12)))
+      ),
+      (
         "impact",
         .impact(
           instrument: InstrumentID(4), price: Price(raw: 11), time: TestWorld.start, sequence: 5)

@@ -1,0 +1,70 @@
+import Client
+import Commitments
+import Instruments
+import Primitives
+import Testing
+import Wire
+
+@testable import CLI
+
+@Suite("an auction through three processes", .serialized)
+struct AuctionTests {
+  /// Publishers say where the first underlying stands.
+  private func say(
+    _ dollars: Int64, _ sequence: UInt64, _ network: TestNetwork, _ connection: BlockingConnection
+  ) throws {
+    for publisher in network.builder.publishers {
+      let word = Action.index(
+        underlying: UnderlyingID(0), price: Price(raw: dollars * Price.scale),
+        time: TestNetwork.now, sequence: sequence)
+      let answer = try network.submit(network.bundle([word], publisher), connection)
+      try #require(answer.accepted.first?.leaf.outcomes.first?.status == .accepted)
+    }
+  }
+
+  @Test("an account that falls below maintenance is frozen, sold to a bidder, settled and verified")
+  func auction() throws {
+    let network = try TestNetwork("auction") { $0.auctionFast = 3_600_000 }
+    try network.startAll()
+    let connection = try network.connect("execution")
+    try network.fund(connection)
+    let (long, short, bidder) = (
+      network.builder.traders[0], network.builder.traders[1], network.builder.traders[2]
+    )
+    // 900 contracts at 60 000 take 8.64 of 10 million for margin.
+    for (account, side) in [(short, Side.sell), (long, Side.buy)] {
+      let order = Action.place(
+        instrument: InstrumentID(0), side: side, price: Price(raw: 60_000 * Price.scale),
+        quantity: Quantity(raw: 900 * Quantity.scale), timeInForce: .gtc, postOnly: false,
+        reduceOnly: false, clientID: 0)
+      let answer = try network.submit(network.bundle([order], account), connection)
+      let outcome = try #require(answer.accepted.first?.leaf.outcomes.first)
+      try #require(outcome.status != .rejected, "code \(outcome.code)")
+    }
+    let clearing = try network.connect("clearing")
+    let offer = AuctionOffer(
+      account: long, stake: Money(raw: 9_000_000 * Money.scale),
+      worst: Money(raw: 9_000_000 * Money.scale), part: Ratio(raw: Ratio.scale))
+    var sequence: UInt64 = 1
+    var last = BatchNumber(0)
+    var sawFrozen = false
+    try network.wait("a sale") {
+      sequence += 1
+      try say(55_000, sequence, network, connection)
+      let view = try DemoQuery.account(clearing, long)
+      if try view.bool(at: "frozen") { sawFrozen = true }
+      let answer = try network.submit(network.bundle([.bid(offer)], bidder), connection)
+      last = answer.accepted.first?.leaf.batch ?? last
+      return try !DemoQuery.account(clearing, bidder).array(at: "positions").isEmpty
+    }
+    #expect(sawFrozen)
+    let refused = try network.submit(
+      network.bundle([TestNetwork.order(.buy, 55_000)], long), connection)
+    #expect(refused.accepted.first?.leaf.outcomes.first?.status == .rejected)
+    try network.settle(through: last)
+    let path = network.folder + "/auction.nvb"
+    _ = try network.export(through: last, to: path)
+    #expect(try network.verify(path) == 0)
+    try network.stopAll()
+  }
+}

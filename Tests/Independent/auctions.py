@@ -1,0 +1,440 @@
+"""Section 9.16 of Docs/Protocol.md: liquidation by auction."""
+
+from pricing import MONEY, ONE, up
+from records import Row
+from verify import ALL, NONE
+
+SOLVENT, INSOLVENT, OVERDUE, DELEVERAGING = 1, 2, 3, 4
+DAY = 86_400_000
+
+
+class Auctions:
+    def begin_auctions(self):
+        self.bids, self.starts = [], 0
+        for slot, lock in enumerate(self.locks):
+            if lock and lock.until <= self.time:
+                self.locks[slot] = None
+
+    def auction_of(self, account):
+        for slot, a in enumerate(self.auctions):
+            if a and a.account == account:
+                return slot
+        return None
+
+    def has_adopted(self, batch):
+        return batch == NONE or (self.adopted != NONE and batch <= self.adopted)
+
+    # Start
+
+    def notionals(self, account):
+        sums = {}
+        for i, (q, _) in self.accounts[account].positions.items():
+            u = self.instruments[i].underlying
+            size = up(abs(q) * self.indices[u][0], MONEY)
+            sums[u] = sums.get(u, 0) + size
+            sums["all"] = sums.get("all", 0) + size
+        return sums
+
+    def start_auction(self, account, equity, requirement, is_cancelled):
+        if self.starts >= self.constant["auction_starts_max"]:
+            return
+        own, under = self.notionals(account), {}
+        for a in self.auctions:
+            for key, size in self.notionals(a.account).items() if a and a.phase in (SOLVENT, INSOLVENT) else ():
+                under[key] = under.get(key, 0) + size
+        for key, size in own.items():
+            limit = self.constant["auction_notional_max" if key == "all" else "auction_underlying_notional_max"]
+            if size and under.get(key, 0) and under[key] + size > limit:
+                return
+        self.starts += 1
+        if not is_cancelled:
+            self.directives.append((1, 0, account, ALL, 0, 0))
+        marked, net = self.figures(equity, requirement)
+        fee = 0
+        if marked > 0:
+            fee = up(marked * self.part_max(marked, net, 0, ONE) * self.constant["auction_fee"], ONE * ONE)
+        self.funds[0].insurance += fee
+        cash = self.move(account, 0, -fee)
+        self.auction_count += 1
+        auction = Row(account=account, phase=SOLVENT if marked > 0 else INSOLVENT, number=self.auction_count, batch=self.batch,
+                      started=self.time, phase_started=self.time, reserved=0, notional=min(own["all"], (1 << 63) - 1), paid=0)
+        free = [slot for slot, a in enumerate(self.auctions) if a is None]
+        if free:
+            self.auctions[free[0]] = auction
+        else:
+            self.auctions.append(auction)
+        self.accounts[account].flags = 3
+        self.receipt(11, 0, auction.phase, account, 0, auction.number,
+                     (0, 0, fee, marked, net, auction.notional, 0, 0, 0, 0, cash))
+
+    def figures(self, equity, requirement):
+        maintenance = up(requirement * self.constant["maintenance_factor"], ONE)
+        return tuple(max(-1 << 61, min(value // MONEY, 1 << 61)) for value in (equity, equity - maintenance))
+
+    def buffered(self, marked, net):
+        return net + (net - marked) * self.constant["auction_buffer"] // ONE
+
+    def part_max(self, marked, net, reserved, discount):
+        buffered = self.buffered(marked, net)
+        if buffered >= 0:
+            return 0
+        if marked < 0 or marked < self.constant["auction_cutoff"]:
+            return ONE
+        below = buffered * ONE - discount * marked - reserved * (ONE - discount)
+        return min(ONE, up(-buffered * ONE * ONE, -below)) if below < 0 else ONE
+
+    def discount(self, elapsed):
+        first, second = self.constant["auction_start_discount"], self.constant["auction_slow_discount"]
+        fast, slow = self.constant["auction_fast_ms"], self.constant["auction_slow_ms"]
+        if elapsed < fast:
+            return first - up((first - second) * elapsed, fast)
+        return second * max(0, slow - (elapsed - fast)) // slow
+
+    # Bids
+
+    def bid(self, r, bidder):
+        self.hit.accounts.add(bidder)
+        bid = Row(bidder=bidder, account=r.id, stake=r.x, worst=r.y, part=r.z, slot=self.auction_of(r.id))
+        if bidder == r.id:
+            return self.refuse_bid(bid, 20)
+        a = None if bid.slot is None else self.auctions[bid.slot]
+        if not a or a.phase not in (SOLVENT, INSOLVENT) or not self.has_adopted(a.batch):
+            return self.refuse_bid(bid, 19)
+        self.bids.append(bid)
+
+    def refuse_bid(self, bid, code):
+        slot = self.auction_of(bid.account)
+        self.receipt(13, code, 0, bid.bidder, bid.account, 0 if slot is None else self.auctions[slot].number,
+                     (0, 0, 0, 0, bid.stake, bid.worst, bid.part))
+
+    # Phases
+
+    def run_auctions(self):
+        for slot in range(len(self.auctions)):
+            if self.auctions[slot] is None:
+                continue
+            offers = [b for b in self.bids if b.slot == slot]
+            account = self.auctions[slot].account
+            if offers:
+                for i in sorted(self.accounts[account].positions):
+                    self.fund_position(account, i)
+            figures = self.advance(slot)
+            if figures is None:
+                for b in offers:
+                    self.refuse_bid(b, 19)
+                continue
+            if offers:
+                self.sell(slot, *figures, offers)
+            self.conclude(slot)
+
+    def advance(self, slot):
+        a = self.auctions[slot]
+        positions = self.accounts[a.account].positions
+        if not positions:
+            return self.end_auction(slot)
+        if any(self.values[i] is None or not self.is_mark_fresh(i) or self.instruments[i].status == 4 for i in positions):
+            return None
+        equity, _, requirement = self.weigh(a.account)
+        if a.phase == OVERDUE:
+            return self.end_auction(slot) if equity >= requirement else None
+        marked, net = self.figures(equity, requirement)
+        if self.buffered(marked, net) >= 0:
+            return self.end_auction(slot)
+        if a.phase == DELEVERAGING:
+            self.deleverage(a)
+            return None if positions else self.end_auction(slot)
+        if a.phase == SOLVENT and a.reserved >= marked:
+            a.phase, a.phase_started, a.reserved = SOLVENT if marked > 0 else INSOLVENT, self.time, 0
+            self.report(a, marked, net)
+        return marked, net
+
+    def conclude(self, slot):
+        a = self.auctions[slot]
+        if not self.accounts[a.account].positions:
+            return self.end_auction(slot)
+        equity, _, requirement = self.weigh(a.account)
+        marked, net = self.figures(equity, requirement)
+        if self.buffered(marked, net) >= 0:
+            return self.end_auction(slot)
+        c = self.constant
+        life = c["auction_insolvent_ms"] if a.phase == INSOLVENT else c["auction_fast_ms"] + c["auction_slow_ms"]
+        is_over = self.time - a.phase_started >= life
+        if not self.has_adopted(a.batch) or not (is_over or a.phase == INSOLVENT and -marked > self.funds[0].insurance):
+            return
+        reserved, a.phase_started, a.reserved = a.reserved, self.time, 0
+        a.phase = DELEVERAGING if a.phase == INSOLVENT else OVERDUE
+        if a.phase == OVERDUE:
+            self.accounts[a.account].flags = 1
+            self.hit.accounts.add(a.account)
+        self.report(a, marked, net, reserved=reserved)
+
+    def report(self, a, marked, net, part=0, price=0, reserved=None):
+        self.receipt(12, 0, a.phase, a.account, 0, a.number,
+                     (self.time - a.phase_started, part, price, marked, net, a.reserved if reserved is None else reserved,
+                      0, 0, 0, 0, self.accounts[a.account].cash))
+
+    def end_auction(self, slot):
+        a = self.auctions[slot]
+        self.receipt(15, 0, a.phase, a.account, 0, a.number,
+                     (0, 0, a.paid, a.reserved, 0, 0, 0, 0, 0, 0, self.accounts[a.account].cash))
+        self.auctions[slot] = None
+        self.accounts[a.account].flags = 1
+        self.hit.accounts.add(a.account)
+
+    # Sale
+
+    def sell(self, slot, marked, net, offers):
+        a = self.auctions[slot]
+        held = sorted((i, q) for i, (q, _) in self.accounts[a.account].positions.items())
+        elapsed, value, debt, available = self.time - a.phase_started, marked - a.reserved, max(0, -marked), ONE
+        if a.phase == SOLVENT:
+            discount = self.discount(elapsed)
+            available = self.part_max(marked, net, a.reserved, discount)
+            price = up(max(0, value) * discount, ONE)
+        else:
+            whole = max(-marked, -net) + marked
+            whole = whole * min(elapsed, self.constant["auction_insolvent_ms"]) // self.constant["auction_insolvent_ms"] - marked
+            payout = debt + min(whole - debt, self.payout_room(a))
+            price = -payout
+            if payout > 0:
+                available = min(ONE, self.funds[0].insurance * ONE // payout)
+        self.report(a, marked, net, available, price)
+
+        def moves(start, end):
+            found = []
+            for i, q in held:
+                lot = self.instruments[i].lot
+
+                def until(part):
+                    return abs(q) if part >= ONE else min(abs(q), up(abs(q) * part, lot * ONE) * lot)
+                size = until(end) - until(start)
+                if size:
+                    found.append((i, size if q > 0 else -size))
+            return found
+
+        def terms(part):
+            return value * part // ONE, up(price * part, ONE)
+        good, last = [], None
+        for b in sorted(offers, key=lambda b: (b.bidder, b.part, b.worst, b.stake)):
+            bidder, wanted = self.accounts[b.bidder], min(b.part, available)
+            code = (22 if b.bidder == last else 21 if bidder.flags or not self.has_adopted(bidder.closing)
+                    else 26 if wanted == 0 else 23 if price > b.worst
+                    else self.bid_fault(b, moves(0, wanted), *terms(wanted)))
+            if code:
+                self.refuse_bid(b, code)
+            else:
+                good.append((b, wanted))
+            last = b.bidder
+        all_wanted = sum(wanted for _, wanted in good)
+        for_sale = min(available, all_wanted)
+        parts = [wanted * for_sale // all_wanted for _, wanted in good]
+        left = for_sale - sum(parts)
+        for n, (_, wanted) in enumerate(good):
+            if left and parts[n] < wanted:
+                parts[n] += 1
+                left -= 1
+        sold = 0
+        for (b, _), part in zip(good, parts):
+            code = 26 if part == 0 else self.bid_fault(b, moves(sold, sold + part), *terms(part))
+            if code:
+                self.refuse_bid(b, code)
+                continue
+            taken = moves(sold, sold + part)
+            sold += part
+            for i, q in taken:
+                self.transfer(i, q, a.account, b.bidder, a.number)
+            worth, cost = terms(part)
+            cash = self.move(b.bidder, 0, worth - cost)
+            if cost < 0:
+                self.funds[0].insurance += cost
+                left_cash = self.move(a.account, 0, -worth)
+                self.note_payout(a, held, -cost - debt * part // ONE, b.bidder)
+            else:
+                received = price * part // ONE
+                left_cash = self.move(a.account, 0, received - worth)
+                self.funds[0].rounding += cost - received
+                if a.phase == SOLVENT:
+                    a.reserved += received
+            self.accounts[b.bidder].closing = self.batch
+            self.receipt(13, 0, 0, b.bidder, a.account, a.number,
+                         (0, part, cost, worth, b.stake, b.worst, b.part, 0, 0, 0, cash, left_cash))
+
+    def requirement_of(self, moves, positions=()):
+        sums = {}
+        for i, q in [*positions, *moves]:
+            total = sums.setdefault(self.instruments[i].underlying, [0] * 32)
+            for s, unit in enumerate(self.units(i)):
+                total[s] += q * unit
+        return -sum(min(0, *total) for total in sums.values())
+
+    def bid_fault(self, b, moves, value, price):
+        gain = (value - price - len(moves)) * MONEY
+        if b.stake * MONEY + gain < self.requirement_of(moves):
+            return 24
+        a = self.accounts[b.bidder]
+        for i, q in moves:
+            limit = 64 * self.instruments[i].size_max
+            if abs(q) > limit // 4 or abs(a.positions.get(i, (0, 0))[0] + q) > limit:
+                return 25
+        if len(set(a.positions) | {i for i, _ in moves}) > self.constant["positions_per_account_max"]:
+            return 25
+        if a.positions and (any(self.values[i] is None for i in a.positions) or not any(map(self.is_mark_fresh, a.positions))):
+            return 17
+        equity, _, requirement = self.weigh(b.bidder)
+        own = [(i, q) for i, (q, _) in a.positions.items()]
+        return 17 if equity < requirement or equity + gain < self.requirement_of(moves, own) else 0
+
+    def transfer(self, i, q, account, bidder, number):
+        buyer, seller = (bidder, account) if q > 0 else (account, bidder)
+        self.exchange(14, i, abs(q), self.mark(i), buyer, seller, number)
+
+    def exchange(self, kind, i, size, price, buyer, seller, number, level=0):
+        instrument = self.instruments[i]
+        paid, received = up(price * size, MONEY), price * size // MONEY
+        one = self.net(buyer, instrument, size, -paid, 0)
+        two = self.net(seller, instrument, -size, received, 0)
+        self.funds[0].rounding += paid - received
+        self.receipt(kind, 0, i, buyer, seller, number, (price, size, paid, received, level, 0, one[0], two[0], one[1], two[1],
+                                                         one[2], two[2]))
+
+    # Payouts beyond a debt
+
+    def paid_today(self, u):
+        start, paid = self.payouts[u]
+        return 0 if self.time - start >= DAY else paid
+
+    def payout_room(self, a):
+        room = a.notional * self.constant["auction_payout_max"] // ONE - a.paid
+        for i in self.accounts[a.account].positions:
+            u = self.instruments[i].underlying
+            room = min(room, self.constant["auction_payout_daily_max"] - self.paid_today(u))
+        return max(0, room)
+
+    def note_payout(self, a, held, payout, bidder):
+        if payout <= 0:
+            return
+        a.paid += payout
+        for u in {self.instruments[i].underlying for i, _ in held}:
+            before = self.paid_today(u)
+            self.payouts[u] = (self.payouts[u][0] if before else self.time, before + payout)
+        for lock in self.locks:
+            if lock and lock.account == bidder:
+                lock.amount, lock.until = lock.amount + payout, self.time + DAY
+                return
+        lock = Row(account=bidder, amount=payout, until=self.time + DAY)
+        free = [slot for slot, old in enumerate(self.locks) if old is None]
+        if free:
+            self.locks[free[0]] = lock
+        else:
+            self.locks.append(lock)
+
+    def held_of(self, account):
+        return (sum(lock.amount for lock in self.locks if lock and lock.account == account)
+                + sum(b.stake for b in self.bids if b.bidder == account))
+
+    # Deleveraging
+
+    def deleverage(self, a):
+        account = self.accounts[a.account]
+        for i in sorted(account.positions):
+            self.fund_position(a.account, i)
+        equity, _, requirement = self.weigh(a.account)
+        paid = min(-self.figures(equity, requirement)[0], self.funds[0].insurance)
+        if paid > 0:
+            self.funds[0].insurance -= paid
+            cash = self.move(a.account, 0, paid)
+            self.receipt(8, 0, buyer=a.account, numbers=(0, 0, paid, 0, 0, 0, 0, 0, 0, 0, cash))
+        missing = max(0, -self.weigh(a.account)[0])
+        held = sorted((i, q) for i, (q, _) in account.positions.items())
+        weights = [up(abs(q) * self.indices[self.instruments[i].underlying][0], MONEY) for i, q in held]
+        for (i, q), weight in zip(held, weights):
+            if self.instruments[i].expires and self.instruments[i].expiry <= self.time:
+                continue
+            self.close_against(a, i, q, up(up(missing * weight, sum(weights)), abs(q)))
+
+    def close_against(self, a, i, q, shift):
+        terms, mark = self.instruments[i], self.mark(i)
+        price = min(mark + shift, (1 << 63) - 1) if q > 0 else max(0, mark - shift)
+        loss, sides, top = abs(price - mark) * terms.lot, [], 1 << 120
+        for number, other in enumerate(self.accounts):
+            own = other.positions.get(i, (0, 0))[0]
+            if (number == a.account or other.flags & 2 or not self.has_adopted(other.closing) or own == 0 or (own > 0) == (q > 0)
+                    or any(self.values[n] is None for n in other.positions) or not any(map(self.is_mark_fresh, other.positions))):
+                continue
+            equity, sums, requirement = self.weigh(number)
+            if equity <= 0:
+                continue
+            total = sums[terms.underlying]
+            lots = min(abs(own), 16 * terms.size_max) // terms.lot
+            step = [u * (terms.lot if q > 0 else -terms.lot) for u in self.units(i)]
+            sides.append(Path(number, lots, equity, loss, requirement + min(0, *total), total, step))
+        wanted, factor = abs(q) // terms.lot, self.constant["maintenance_factor"]
+        easy = [p.part(0, p.easy()) for p in sides]
+        hard = [p.part(e.lots, p.lots) for p, e in zip(sides, easy)]
+        if any(not p.fits(1, top) for p in sides) or any(not p.fits(max(1, p.lots), top) for p in hard):
+            return
+        first = fill_water(easy, min(wanted, sum(p.lots for p in easy)), factor)
+        rest = min(sum(p.lots for p in hard), wanted - sum(first[1]))
+        second = fill_water(hard, rest, factor) if rest else (0, [0] * len(sides))
+        for p, one, two in zip(sides, first[1], second[1]):
+            if one + two:
+                self.accounts[p.account].closing = self.batch
+                pair = (p.account, a.account) if q > 0 else (a.account, p.account)
+                self.exchange(16, i, (one + two) * terms.lot, price, *pair, a.number, second[0] if two else first[0])
+
+
+class Path:
+    """An account as lot after lot of a position is closed: requirement and equity (quant.md 3.4)."""
+
+    def __init__(self, account, lots, equity, loss, base, start, step):
+        self.account, self.lots, self.equity, self.loss, self.base = account, lots, equity, loss, base
+        self.start, self.step = start, step
+
+    def requirement(self, n):
+        return self.base - min(0, *(s + n * d for s, d in zip(self.start, self.step)))
+
+    def part(self, start, end):
+        return Path(self.account, end - start, self.equity - start * self.loss, self.loss, self.base,
+                    [s + start * d for s, d in zip(self.start, self.step)], self.step)
+
+    def easy(self):
+        return first_of(0, self.lots, lambda n: self.requirement(n + 1) > self.requirement(n))
+
+    def fits(self, factor, top):
+        """Whether every figure times a factor stays below what the machine's plan holds."""
+        rows = [(self.equity, self.loss), *zip(self.start, self.step)]
+        return (self.base * factor < top and all(abs(s) * factor < top and abs(d) * factor < top and abs(d) * factor * self.lots < top
+                                                 for s, d in rows))
+
+    def least(self, level, factor):
+        def within(n):
+            return self.requirement(n) * factor <= (self.equity - n * self.loss) * level
+        if level < 0:
+            return self.lots
+        if level > (1 << 63) - 2:
+            return 0
+        turn = first_of(0, self.lots, lambda n: -self.loss * level <= (self.requirement(n + 1) - self.requirement(n)) * factor)
+        return first_of(0, turn, within) if within(turn) else self.lots
+
+
+def first_of(low, high, holds):
+    while low < high:
+        middle = low + (high - low) // 2
+        low, high = (low, middle) if holds(middle) else (middle + 1, high)
+    return low
+
+
+def fill_water(paths, lots, factor):
+    """The highest level at which enough is closed, and what each gives."""
+    level = first_of(0, (1 << 63) - 1, lambda at: sum(p.least(at, factor) for p in paths) < lots) - 1
+    parts, high = [p.least(level + 1, factor) for p in paths], [p.least(level, factor) for p in paths]
+    left, gaps = lots - sum(parts), [h - p for h, p in zip(high, parts)]
+    turns = first_of(0, max(gaps, default=0), lambda n: sum(min(gap, n + 1) for gap in gaps) > left)
+    for n, gap in enumerate(gaps):
+        parts[n] += min(gap, turns)
+        left -= min(gap, turns)
+    for n in range(len(parts)):
+        if left > 0 and parts[n] < high[n]:
+            parts[n] += 1
+            left -= 1
+    return level, parts
