@@ -67,7 +67,7 @@ public struct JudgedMessage: Sendable, Equatable {
     var reader = ByteReader(bytes)
     batch = try reader.read()
     index = try reader.read()
-    isKept = try reader.read()
+    isKept = try reader.read(Bool.self, field: "kept")
     try reader.zeros(3, field: "judged")
     try reader.finish()
   }

@@ -162,7 +162,8 @@ extension ClearingMachine {
   ) throws(ArithmeticFailure) -> ReceiptCode? {
     let bidder = bid.bidder
     // A unit for each position: what its transfer may lose in rounding.
-    let gain = try Notional(value.subtracting(price)).raw - Notional(Money(raw: Int64(moves.count))).raw
+    let rounding = Notional(Money(raw: Int64(moves.count))).raw
+    let gain = try Notional(value.subtracting(price)).raw - rounding
     let carried = requirement(of: nil, with: moves)
     if Notional(bid.offer.stake).raw + gain < carried { return .stakeTooSmall }
     if !hasRoom(bidder, for: moves) { return .positionLimit }

@@ -56,7 +56,8 @@ extension ClearingMachine {
     }
     return WithdrawalRule(
       cash: accounts[account.index].cash, collateral: .zero, profits: markets,
-      requirement: try Notional(raw: requirement).money(rounding: .up), reserved: Money(raw: Int64(clamping: held)),
+      requirement: try Notional(raw: requirement).money(rounding: .up),
+      reserved: Money(raw: Int64(clamping: held)),
       accrued: .zero, fees: .zero, areFeedsFresh: isFresh, isLocked: false)
   }
 
