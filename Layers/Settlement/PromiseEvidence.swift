@@ -1,6 +1,6 @@
 import Commitments
-import Primitives
-import Wire
+public import Primitives
+public import Wire
 
 extension EquivocationEvidence {
   /// Execution's acknowledgement of a bundle at a place of a batch, and its header of that batch under
