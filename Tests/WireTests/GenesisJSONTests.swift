@@ -49,7 +49,7 @@ import Wire
 
   static let golden = URL(filePath: #filePath).deletingLastPathComponent()
     .deletingLastPathComponent().appending(path: "Fixtures/Wire/genesis.json")
-  static let goldenHash = "7eee10b9c9171ee9ac1351dd73c59dd39fafd64d54f4f8cd3dfbf44729a44080"
+  static let goldenHash = "2c460a606d0962566d78111a583b5ddbcd906746c75948bb0b8145675aba51c2"
 
   static func goldenBytes() throws -> [UInt8] { Array(try Data(contentsOf: golden)) }
 
