@@ -49,7 +49,7 @@ import Wire
 
   static let golden = URL(filePath: #filePath).deletingLastPathComponent()
     .deletingLastPathComponent().appending(path: "Fixtures/Wire/genesis.json")
-  static let goldenHash = "2c460a606d0962566d78111a583b5ddbcd906746c75948bb0b8145675aba51c2"
+  static let goldenHash = "1aa4aeb7f49d537485bb4a6a350d92aef95b82a6299c5b4704fb552cc6b44f99"
 
   static func goldenBytes() throws -> [UInt8] { Array(try Data(contentsOf: golden)) }
 
