@@ -49,7 +49,7 @@ import Wire
 
   static let golden = URL(filePath: #filePath).deletingLastPathComponent()
     .deletingLastPathComponent().appending(path: "Fixtures/Wire/genesis.json")
-  static let goldenHash = "16ccdaa90d976a3b4a5159df0426e2918b9616fcb08f9f7ff9d8cf228affd6b3"
+  static let goldenHash = "1aa4aeb7f49d537485bb4a6a350d92aef95b82a6299c5b4704fb552cc6b44f99"
 
   static func goldenBytes() throws -> [UInt8] { Array(try Data(contentsOf: golden)) }
 
