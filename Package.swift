@@ -34,12 +34,13 @@ func program(_ name: String, in folder: String, _ dependencies: [Target.Dependen
     name: name, dependencies: dependencies, path: "\(folder)/\(name)", swiftSettings: settings)
 }
 
-/// What is tested is optimised, the test is not: the optimiser takes minutes over one module of
-/// tests.
+/// What is tested is optimised; the tests of the two machines are not: the optimiser takes minutes
+/// over each.
 func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
   .testTarget(
     name: name, dependencies: dependencies, path: "Tests/\(name)", exclude: exclude,
-    swiftSettings: settings + (name == "ExecutionTests" ? [.unsafeFlags(["-Onone"])] : []))
+    swiftSettings: settings
+      + (["ExecutionTests", "ClearingTests"].contains(name) ? [.unsafeFlags(["-Onone"])] : []))
 }
 
 let nio: [Target.Dependency] = [
