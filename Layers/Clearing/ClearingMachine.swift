@@ -30,6 +30,7 @@ public struct ClearingResult: Sendable {
 public struct ClearingMachine: ~Copyable {
   public let genesis: Genesis
   public let network: Digest
+  let inPlace = InPlace()
 
   // Facts.
   var accounts = Pool<AccountRecord>(capacity: 1024)

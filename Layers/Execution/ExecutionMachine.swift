@@ -12,6 +12,7 @@ public import Wire
 public struct ExecutionMachine: ~Copyable {
   public let genesis: Genesis
   public let network: Digest
+  let inPlace = InPlace()
 
   // Facts.
   var keys = Pool<KeyRecord>(capacity: 1024)
