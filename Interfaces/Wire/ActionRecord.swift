@@ -20,6 +20,8 @@ public import Primitives
   case protect = 16
   /// As many records more as its field c says.
   case massQuote = 17
+  /// An order that waits for a price outside the book.
+  case trigger = 19
 
   /// 64-byte records the action takes, a mass quote's entries aside: see `ActionRecord.recordCount`.
   @inlinable public var recordCount: Int {
@@ -28,7 +30,7 @@ public import Primitives
     case .list: 3
     case .block: 4
     case .place, .cancel, .cancelAll, .addKey, .revokeKey, .withdraw, .deposit, .release, .index,
-      .halt, .replace, .timer, .protect, .massQuote:
+      .halt, .replace, .timer, .protect, .massQuote, .trigger:
       1
     }
   }
@@ -38,7 +40,7 @@ public import Primitives
     switch self {
     case .withdraw, .deposit, .release, .index, .surface, .list, .halt: true
     case .place, .cancel, .cancelAll, .addKey, .revokeKey, .block, .replace, .timer, .protect,
-      .massQuote:
+      .massQuote, .trigger:
       false
     }
   }

@@ -65,6 +65,11 @@ public import Primitives
   case quotesFrozen = 37
   /// The account has no protection in the underlying.
   case noProtection = 38
+  /// Figures: trigger price, mark or index.
+  case triggerReached = 44
+  /// Orders gather for an auction: what would trade at once is not taken. Figures: the time of the
+  /// auction, 0 if that is not known yet, and batch time.
+  case gathering = 45
 }
 
 /// Whether an action did what it asked for.

@@ -40,7 +40,7 @@ extension ClearingMachine {
     case .list, .halt:
       approve(bundle, record, at: index, by: instruction.account)
     case .place, .cancel, .cancelAll, .addKey, .revokeKey, .block, .replace, .timer, .protect,
-      .massQuote, nil:
+      .massQuote, .trigger, nil:
       preconditionFailure("events are checked before they are booked")
     }
   }

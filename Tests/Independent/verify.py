@@ -185,7 +185,8 @@ def instrument(number, item, underlyings):
                        scaled(item["order_quantity_max"], 8), scaled(item["price_max"], 8),
                        scaled(item["maker_fee"], 9), scaled(item["taker_fee"], 9))
     tiers = item["fee_tiers"], item["fee_tier_maker_step"], item["fee_tier_taker_step"], item["settlement_samples"]
-    return head + struct.pack("<BBHHH32xqq", 1, *tiers, scaled(item["price_band"], 9), scaled(item["fee_tier_volume"], 6))
+    return head + struct.pack("<BBHHH16xII8xqq", 1, *tiers, item["call_ms"], item["auction_interval_ms"],
+                              scaled(item["price_band"], 9), scaled(item["fee_tier_volume"], 6))
 
 
 def genesis_bytes(text):
@@ -297,7 +298,7 @@ def bundle(reader):
     need(sha(body) == header[56:88], "actions hash")
     place = 0
     for _ in range(actions):
-        need(place < records and 1 <= body[64 * place] <= 17, "action kind")
+        need(place < records and body[64 * place] in (*range(1, 18), 19), "action kind")
         place += action_records(body[64 * place], body[64 * place + 3])
     need(place == records, "records of actions")
     reader.take(64)
