@@ -252,9 +252,10 @@ class Genesis:
         status = struct.pack("<QqQQQq", 0, self.start, 1, 1, NONE, 0) + ZERO
         status += struct.pack("<II40x", 1, 0)
         none = pool([])
-        market = merkle(4, [pool(self.instruments), pool(self.indices()), none])
+        calls = [struct.pack("<qI4x", 0, int(any(i[96:104]))) for i in self.instruments]
+        market = merkle(4, [pool(self.instruments), pool(self.indices()), none, pool(calls, 16)])
         return merkle(8, [pool(keys, 16), sha(pool(credits, 16), none), none, none, none, market,
-                          pool([status]), merkle(8, [none] * 3)])
+                          pool([status]), merkle(8, [none] * 4)])
 
     def indices(self):
         return [struct.pack("<HHIqq", n, 0, 0, 0, 0) for n in range(len(self.underlyings))]

@@ -49,7 +49,7 @@ import Wire
 
   static let golden = URL(filePath: #filePath).deletingLastPathComponent()
     .deletingLastPathComponent().appending(path: "Fixtures/Wire/genesis.json")
-  static let goldenHash = "7eee10b9c9171ee9ac1351dd73c59dd39fafd64d54f4f8cd3dfbf44729a44080"
+  static let goldenHash = "3a2d5b9540e25eac8b2e8981c24e273523d4094c0d682be6d61707ff71980bb6"
 
   static func goldenBytes() throws -> [UInt8] { Array(try Data(contentsOf: golden)) }
 
