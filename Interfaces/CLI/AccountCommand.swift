@@ -60,8 +60,11 @@ struct AccountCommand: ParsableCommand {
     switch orders {
     case .success(let value):
       members.append(("orders", .array(value.list("orders"))))
+      members.append(("waiting", .array(value.list("waiting"))))
       members.append(("orders_batch", value["batch"] ?? .null))
-    case .failure: members.append(("orders", .null))
+    case .failure:
+      members.append(("orders", .null))
+      members.append(("waiting", .null))
     }
     return .object(members)
   }
@@ -107,7 +110,7 @@ struct AccountCommand: ParsableCommand {
     case .failure(let failure): return "open orders unknown: \(failure)\n"
     case .success(let value):
       let list = value.list("orders")
-      guard !list.isEmpty else { return "no open orders\n" }
+      guard !list.isEmpty else { return "no open orders\n" + waiting(value.list("waiting")) }
       var table = TextTable(right: [3, 4, 5])
       table.add("order", "instrument", "side", "price", "quantity", "client id")
       for order in list {
@@ -115,7 +118,21 @@ struct AccountCommand: ParsableCommand {
           order.word("order"), order.word("instrument"), order.word("side"), order.word("price"),
           order.word("quantity"), order.word("client_id"))
       }
-      return table.text
+      return table.text + waiting(value.list("waiting"))
     }
+  }
+
+  /// Orders that wait for mark or index to reach a price.
+  private func waiting(_ list: [JSONValue]) -> String {
+    guard !list.isEmpty else { return "" }
+    var table = TextTable(right: [3, 4, 5])
+    table.add("waiting", "instrument", "side", "price", "quantity", "client id", "until")
+    for order in list {
+      table.add(
+        order.word("order"), order.word("instrument"), order.word("side"), order.word("price"),
+        order.word("quantity"), order.word("client_id"),
+        "\(order.word("trigger_by")) \(order.word("trigger")) to \(order.word("trigger_price"))")
+    }
+    return "\n" + table.text
   }
 }

@@ -143,6 +143,7 @@ struct FillLines {
       case .match: "match"
       case .block: "block"
       case .close: "close"
+      case .auction: "auction"
       case nil: "unknown"
       }
     return [

@@ -79,11 +79,27 @@ enum MarketLines {
             ("liquidity", isTaker ? "taker" : "maker"),
           ]))
     }
+    for word in update.triggered {
+      let outcome = word.outcome
+      lines.append(
+        .object(
+          start + [
+            ("event", "triggered"), ("index", .integer(word.index)),
+            ("trigger", .integer(word.trigger.raw)), ("order", .integer(word.order.raw)),
+            ("client_id", .integer(word.clientID)),
+            ("instrument", .string(directory.label(word.instrument))),
+            ("status", .string("\(outcome.status)")), ("code", .integer(outcome.code)),
+            ("figure1", .integer(outcome.figure1)), ("figure2", .integer(outcome.figure2)),
+          ]))
+    }
     for order in update.orders {
       lines.append(
         .object(
           start + [
-            ("event", order.quantity.raw == 0 ? "gone" : "resting"),
+            (
+              "event",
+              order.quantity.raw == 0 ? "gone" : order.isWaiting ? "waiting" : "resting"
+            ),
             ("order", .integer(order.id.raw)), ("client_id", .integer(order.clientID)),
             ("instrument", .string(directory.label(order.instrument))),
             ("side", order.side == .buy ? "buy" : "sell"), ("price", .string(order.price.decimal)),

@@ -2,7 +2,44 @@ import Primitives
 import Wire
 
 extension ActionReader {
-  func limit(_ fields: Fields) throws(Reason) -> Action {
+  func limit(_ fields: Fields) throws(Reason) -> Action { .order(try limitTerms(fields)) }
+
+  func market(_ fields: Fields) throws(Reason) -> Action { .order(try marketTerms(fields)) }
+
+  /// A limit order if it has a price, else a market order. A stop waits for the price to go against
+  /// what it closes: up for a buy, down for a sell; a take-profit order the other way.
+  func trigger(_ name: String, _ fields: Fields) throws(Reason) -> Action {
+    let order: OrderTerms
+    if try fields.optionalString("price") != nil {
+      if let found = try fields.optionalString("protection_price") {
+        throw .value("protection_price", expected: "none beside price", found: found)
+      }
+      order = try limitTerms(fields)
+    } else {
+      for key in ["post_only", "slide"] where try fields.flag(key) {
+        throw .value(key, expected: "a price beside it", found: "none")
+      }
+      if let found = try fields.optionalString("display_quantity") {
+        throw .value("display_quantity", expected: "a price beside it", found: found)
+      }
+      var terms = try marketTerms(fields)
+      terms.expiry = Timestamp(raw: try fields.optionalInteger("good_till_ms") ?? 0)
+      order = terms
+    }
+    let source: TriggerSource
+    switch try fields.optionalString("trigger_by") {
+    case nil, "mark": source = .mark
+    case "index": source = .index
+    case let found?: throw .value("trigger_by", expected: "mark or index", found: found)
+    }
+    return .trigger(
+      TriggerTerms(
+        order: order, source: source,
+        direction: (name == "stop") == (order.side == .buy) ? .rises : .falls,
+        price: try fields.unit("trigger_price")))
+  }
+
+  private func limitTerms(_ fields: Fields) throws(Reason) -> OrderTerms {
     let expiry: Int64? = try fields.optionalInteger("good_till_ms")
     let timeInForce: TimeInForce
     switch try fields.optionalString("tif") {
@@ -13,32 +50,30 @@ extension ActionReader {
     case "fok": timeInForce = .fok
     case let found?: throw .value("tif", expected: "gtc, gtt, ioc or fok", found: found)
     }
-    return .order(
-      OrderTerms(
-        instrument: try instrument(fields), side: try fields.side(),
-        price: try fields.unit("price"), quantity: try fields.unit("quantity"),
-        timeInForce: timeInForce, postOnly: try postOnly(fields),
-        isReduceOnly: try fields.flag("reduce_only"),
-        clientID: try fields.optionalInteger("client_id") ?? 0,
-        expiry: Timestamp(raw: expiry ?? 0),
-        display: try fields.optionalUnit("display_quantity") ?? .zero,
-        selfTrade: try selfTrade(fields)))
+    return OrderTerms(
+      instrument: try instrument(fields), side: try fields.side(),
+      price: try fields.unit("price"), quantity: try fields.unit("quantity"),
+      timeInForce: timeInForce, postOnly: try postOnly(fields),
+      isReduceOnly: try fields.flag("reduce_only"),
+      clientID: try fields.optionalInteger("client_id") ?? 0,
+      expiry: Timestamp(raw: expiry ?? 0),
+      display: try fields.optionalUnit("display_quantity") ?? .zero,
+      selfTrade: try selfTrade(fields))
   }
 
-  func market(_ fields: Fields) throws(Reason) -> Action {
+  private func marketTerms(_ fields: Fields) throws(Reason) -> OrderTerms {
     let timeInForce: TimeInForce
     switch try fields.optionalString("tif") {
     case nil, "ioc": timeInForce = .ioc
     case "fok": timeInForce = .fok
     case let found?: throw .value("tif", expected: "ioc or fok", found: found)
     }
-    return .order(
-      OrderTerms(
-        instrument: try instrument(fields), side: try fields.side(),
-        price: try fields.optionalUnit("protection_price") ?? .zero,
-        quantity: try fields.unit("quantity"), timeInForce: timeInForce,
-        isReduceOnly: try fields.flag("reduce_only"), isMarket: true,
-        clientID: try fields.optionalInteger("client_id") ?? 0, selfTrade: try selfTrade(fields)))
+    return OrderTerms(
+      instrument: try instrument(fields), side: try fields.side(),
+      price: try fields.optionalUnit("protection_price") ?? .zero,
+      quantity: try fields.unit("quantity"), timeInForce: timeInForce,
+      isReduceOnly: try fields.flag("reduce_only"), isMarket: true,
+      clientID: try fields.optionalInteger("client_id") ?? 0, selfTrade: try selfTrade(fields))
   }
 
   func postOnly(_ fields: Fields) throws(Reason) -> PostOnly {

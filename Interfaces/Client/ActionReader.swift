@@ -26,6 +26,8 @@ struct ActionReader: Sendable {
         "client_id",
       ]
     ),
+    ("stop", triggerKeys),
+    ("take_profit", triggerKeys),
     (
       "replace",
       [
@@ -67,7 +69,7 @@ struct ActionReader: Sendable {
       [
         "instrument", "tick", "lot", "order_quantity_max", "price_max", "maker_fee", "taker_fee",
         "price_band", "fee_tiers", "fee_tier_volume", "fee_tier_maker_step",
-        "fee_tier_taker_step", "settlement_samples",
+        "fee_tier_taker_step", "settlement_samples", "call_ms", "auction_interval_ms",
       ]
     ),
     ("halt", ["instrument", "halted"]),
@@ -78,6 +80,11 @@ struct ActionReader: Sendable {
         "counterparty_key", "counterparty_nonce", "counterparty_expires_ms", "signature",
       ]
     ),
+  ]
+  static let triggerKeys = [
+    "instrument", "side", "quantity", "trigger_price", "trigger_by", "price", "protection_price",
+    "tif", "good_till_ms", "post_only", "slide", "reduce_only", "display_quantity", "self_trade",
+    "client_id",
   ]
   static let booleanKeys: Set<String> = [
     "post_only", "slide", "reduce_only", "halted", "pull_others",
@@ -119,6 +126,7 @@ struct ActionReader: Sendable {
     case "limit": return try limit(fields)
     case "cancel": return try cancel(fields)
     case "market": return try market(fields)
+    case "stop", "take_profit": return try trigger(name, fields)
     case "replace": return try replacement(fields)
     case "cancel_all": return try cancelAll(fields)
     case "cancel_after": return .timer(milliseconds: try fields.integer("after_ms"))
@@ -226,7 +234,9 @@ extension ActionReader {
         makerStep: try fields.optionalInteger("fee_tier_maker_step") ?? 0,
         takerStep: try fields.optionalInteger("fee_tier_taker_step") ?? 0),
       settlementSamples: try fields.optionalInteger("settlement_samples")
-        ?? Listing.settlementSamples(of: name))
+        ?? Listing.settlementSamples(of: name),
+      callDuration: try fields.optionalInteger("call_ms") ?? 0,
+      auctionInterval: try fields.optionalInteger("auction_interval_ms") ?? 0)
     if let fault = terms.fault {
       throw .value("list", expected: "terms that can be listed", found: "\(fault)")
     }

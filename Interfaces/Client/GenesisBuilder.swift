@@ -65,6 +65,9 @@ public struct Listing: Sendable, Hashable {
   public var priceBand: Ratio
   public var tiers: FeeTiers = .none
   public var settlementSamples: UInt16
+  /// Milliseconds; 0 for continuous trading from the first.
+  public var callDuration: UInt32 = 0
+  public var auctionInterval: UInt32 = 0
 
   /// The defaults: tick 0.1, lot 0.001, orders up to 10 000 contracts at up to 10 000 000, together
   /// a tenth of `Instrument.orderNotionalMax`; fees of 0.01 % and 0.03 %; a price band of half the
@@ -218,7 +221,8 @@ public struct GenesisBuilder: Sendable {
       tick: listing.tick, lot: listing.lot, orderQuantityMax: listing.orderQuantityMax,
       priceMax: listing.priceMax, makerFee: listing.makerFee, takerFee: listing.takerFee,
       priceBand: listing.priceBand, tiers: listing.tiers,
-      settlementSamples: listing.settlementSamples)
+      settlementSamples: listing.settlementSamples, callDuration: listing.callDuration,
+      auctionInterval: listing.auctionInterval)
   }
 
   /// Whether a network may bear the name.

@@ -9,6 +9,7 @@ extension Outcome {
     let (filled, left) = (Quantity(raw: figure1), Quantity(raw: figure2))
     switch kind {
     case .place, .replace: return placed(filled: filled, left: left)
+    case .trigger: return "order \(order) waits for its trigger with \(left.decimal)"
     case .timer:
       return figure1 == 0 ? "timer taken away" : "orders are cancelled at batch time \(figure1)"
     case .protect: return "protection set"
@@ -117,6 +118,12 @@ extension OutcomeCode {
       return figure1 == .max
         ? "expected quotes that are not frozen, found them frozen until they are reset"
         : "expected batch time \(figure1), when quotes are taken again, found \(figure2)"
+    case .gathering:
+      return figure1 == 0
+        ? "expected an order that rests until the auction, found one that does not"
+        : "expected an order that rests until the auction at \(figure1), found one that does not"
+    case .triggerReached:
+      return "expected a trigger not yet reached, found \(price2) at or past \(price1)"
     case .noProtection: return "expected a protection in the underlying, found none"
     case .accountFrozen: return "expected an account that trades, found it under auction"
     case .notUnderAuction: return "expected an account under auction, found none"

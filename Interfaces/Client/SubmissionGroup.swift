@@ -98,7 +98,7 @@ extension Action {
     case .list: ActionKind.list.recordCount
     case .block: ActionKind.block.recordCount
     case .massQuote(let quote): 1 + quote.entries.count
-    case .order, .replace, .timer, .protect, .resetProtection, .cancel, .cancelClient,
+    case .order, .replace, .trigger, .timer, .protect, .resetProtection, .cancel, .cancelClient,
       .cancelOrders, .addKey, .revokeKey, .withdraw, .deposit,
       .release, .index, .impact, .halt, .bid:
       1

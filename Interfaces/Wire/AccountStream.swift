@@ -1,6 +1,6 @@
 public import Primitives
 
-/// One order of an account as it rests, or, with nothing left, as it went: 48 bytes.
+/// One order of an account as it rests or waits, or, with nothing left, as it went: 48 bytes.
 @frozen public struct RestingOrder: CanonicalRecord, Hashable {
   public var id: OrderID
   public var clientID: UInt64
@@ -10,7 +10,8 @@ public import Primitives
   public var account: AccountID
   public var instrument: InstrumentID
   public var sideCode: UInt8
-  private var reserved0: UInt8 = 0
+  /// 1 while it waits outside the book for its trigger.
+  public var waitingCode: UInt8
   private var reserved1: UInt16 = 0
   private var reserved2: UInt32 = 0
 
@@ -20,7 +21,7 @@ public import Primitives
 
   public init(
     id: OrderID, clientID: UInt64, account: AccountID, instrument: InstrumentID, side: Side,
-    price: Price, quantity: Quantity
+    price: Price, quantity: Quantity, isWaiting: Bool = false
   ) {
     self.id = id
     self.clientID = clientID
@@ -29,11 +30,13 @@ public import Primitives
     sideCode = side.rawValue
     self.price = price
     self.quantity = quantity
+    waitingCode = isWaiting ? 1 : 0
   }
 
   public var side: Side { sideCode == 0 ? .buy : .sell }
+  public var isWaiting: Bool { waitingCode != 0 }
   public var isCanonical: Bool {
-    sideCode <= 1 && reserved0 == 0 && reserved1 == 0 && reserved2 == 0 && quantity.raw >= 0
+    sideCode <= 1 && waitingCode <= 1 && reserved1 == 0 && reserved2 == 0 && quantity.raw >= 0
   }
 }
 
@@ -53,11 +56,14 @@ public struct AccountUpdate: Sendable, Equatable {
   public var time: Timestamp
   public var orders: [RestingOrder]
   public var fills: [Fill]
+  /// Its orders whose triggers were reached.
+  public var triggered: [Triggered]
   public var acknowledgements: [Acknowledgement]
 
   public init(
     _ account: AccountID, isSnapshot: Bool, batch: BatchNumber, previous: BatchNumber,
     time: Timestamp, orders: [RestingOrder], fills: [Fill] = [],
+    triggered: [Triggered] = [],
     acknowledgements: [Acknowledgement] = []
   ) {
     self.account = account
@@ -67,6 +73,7 @@ public struct AccountUpdate: Sendable, Equatable {
     self.time = time
     self.orders = orders
     self.fills = fills
+    self.triggered = triggered
     self.acknowledgements = acknowledgements
   }
 
@@ -81,9 +88,10 @@ public struct AccountUpdate: Sendable, Equatable {
     out.write(UInt32(orders.count))
     out.write(UInt32(fills.count))
     out.write(UInt32(acknowledgements.count))
-    out.pad(4)
+    out.write(UInt32(triggered.count))
     for order in orders { out.write(record: order) }
     for fill in fills { out.write(record: fill) }
+    for word in triggered { out.write(record: word) }
     for leaf in acknowledgements { leaf.write(to: &out) }
     return out.bytes
   }
@@ -99,9 +107,11 @@ public struct AccountUpdate: Sendable, Equatable {
     let orderCount = try reader.count("orders", maximum: AccountUpdate.ordersMax)
     let fillCount = try reader.count("fills", maximum: AccountUpdate.fillsMax)
     let leafCount = try reader.count("acknowledgements", maximum: Limits.bundlesPerBatchMax)
-    try reader.zeros(4, field: "account reserved")
+    let triggeredCount = try reader.count(
+      "triggered orders", maximum: Limits.triggersPerBatchMax)
     orders = try reader.records(orderCount)
     fills = try reader.records(fillCount)
+    triggered = try reader.records(triggeredCount)
     acknowledgements = []
     for _ in 0..<leafCount { acknowledgements.append(try Acknowledgement(reading: &reader)) }
     try reader.finish()

@@ -5,6 +5,7 @@ public import Primitives
 public enum Action: Sendable, Equatable {
   case order(OrderTerms)
   case replace(OrderReplacement)
+  case trigger(TriggerTerms)
   /// Cancels every order of the account so many milliseconds of batch time from now, unless it is
   /// said again before; zero takes the timer away.
   case timer(milliseconds: Int64)
@@ -57,6 +58,8 @@ extension Action {
       out.write(record: terms.record)
     case .replace(let replacement):
       out.write(record: replacement.record)
+    case .trigger(let terms):
+      out.write(record: terms.record)
     case .timer(let milliseconds):
       out.write(record: ActionRecord(kindCode: ActionKind.timer.rawValue, x: milliseconds))
     case .protect(let protection):

@@ -47,6 +47,8 @@ extension Action {
       if let fault = record.orderFault { throw .invalid(field: fault, offset: place) }
     case .replace:
       if let fault = record.replacementFault { throw .invalid(field: fault, offset: place) }
+    case .trigger:
+      if let fault = record.triggerFault { throw .invalid(field: fault, offset: place) }
     case .timer:
       try require(record.x == 0 || Limits.timerRange.contains(record.x), "timer")
       try unused(a: true, b: true, c: true, id: true, y: true, z: true, tail: true)

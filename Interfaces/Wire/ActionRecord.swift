@@ -22,6 +22,8 @@ public import Primitives
   case massQuote = 17
   /// For a part of an account under auction.
   case bid = 18
+  /// An order that waits for a price outside the book.
+  case trigger = 19
 
   /// 64-byte records the action takes, a mass quote's entries aside: see `ActionRecord.recordCount`.
   @inlinable public var recordCount: Int {
@@ -30,7 +32,7 @@ public import Primitives
     case .list: 3
     case .block: 4
     case .place, .cancel, .cancelAll, .addKey, .revokeKey, .withdraw, .deposit, .release, .index,
-      .halt, .replace, .timer, .protect, .massQuote, .bid:
+      .halt, .replace, .timer, .protect, .massQuote, .bid, .trigger:
       1
     }
   }
@@ -40,7 +42,7 @@ public import Primitives
     switch self {
     case .withdraw, .deposit, .release, .index, .surface, .list, .halt, .bid: true
     case .place, .cancel, .cancelAll, .addKey, .revokeKey, .block, .replace, .timer, .protect,
-      .massQuote:
+      .massQuote, .trigger:
       false
     }
   }

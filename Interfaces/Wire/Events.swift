@@ -4,6 +4,7 @@ public import Primitives
 @frozen public enum EventKind: UInt8, Sendable {
   case fill = 1
   case instruction = 2
+  case triggered = 3
 }
 
 /// How a fill came about.
@@ -12,6 +13,8 @@ public import Primitives
   case block = 1
   /// By a directed close: the taker is the account being closed.
   case close = 2
+  /// By an auction, at its price: the maker is the order that came first.
+  case auction = 3
 }
 
 /// A record with reserved fields or codes: whether it is the one encoding of what it says.
@@ -64,7 +67,7 @@ public protocol CanonicalRecord: FlatRecord {
   }
 
   public var isCanonical: Bool {
-    kindCode == EventKind.fill.rawValue && causeCode <= FillCause.close.rawValue
+    kindCode == EventKind.fill.rawValue && causeCode <= FillCause.auction.rawValue
       && takerSideCode <= 1 && reserved == 0 && reserved2 == 0
   }
 

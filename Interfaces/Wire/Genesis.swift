@@ -108,8 +108,8 @@ public enum RuleSet {
   public static let manifest = """
     novate rule set 1
     protocol 1
-    matching price-time, self-trade by mode, iceberg to the back
-    orders gtc gtt ioc fok, market, post-only, replace, price band
+    matching price-time, self-trade by mode, iceberg to the back, calls and auctions at one price
+    orders gtc gtt ioc fok, market, post-only, replace, price band, trigger on mark or index
     makers timer, mass quote, protection by fills quantity delta vega
     margin novate-32 scan
     netting proportional cost release

@@ -98,6 +98,8 @@ extension Genesis {
       "fee_tier_maker_step": .integer(instrument.tiers.makerStep),
       "fee_tier_taker_step": .integer(instrument.tiers.takerStep),
       "settlement_samples": .integer(instrument.settlementSamples),
+      "call_ms": .integer(instrument.callDuration),
+      "auction_interval_ms": .integer(instrument.auctionInterval),
     ]
   }
 }
@@ -310,7 +312,7 @@ extension JSONReader {
     try allow([
       "name", "tick", "lot", "order_quantity_max", "price_max", "maker_fee", "taker_fee",
       "price_band", "fee_tiers", "fee_tier_volume", "fee_tier_maker_step", "fee_tier_taker_step",
-      "settlement_samples",
+      "settlement_samples", "call_ms", "auction_interval_ms",
     ])
     let text = try string("name")
     let name: InstrumentName
@@ -335,7 +337,8 @@ extension JSONReader {
         count: try integer("fee_tiers"), volume: try decimal("fee_tier_volume"),
         makerStep: try integer("fee_tier_maker_step"),
         takerStep: try integer("fee_tier_taker_step")),
-      settlementSamples: try integer("settlement_samples"))
+      settlementSamples: try integer("settlement_samples"),
+      callDuration: try integer("call_ms"), auctionInterval: try integer("auction_interval_ms"))
   }
 
   func constants() throws(GenesisFailure) -> Constants {
@@ -353,7 +356,7 @@ extension Instrument {
     id: InstrumentID, underlying: UnderlyingID, name: InstrumentName, tick: Price, lot: Quantity,
     orderQuantityMax: Quantity, priceMax: Price, makerFee: Ratio = .zero,
     takerFee: Ratio = .zero, priceBand: Ratio = .zero, tiers: FeeTiers = .none,
-    settlementSamples: UInt16 = 0
+    settlementSamples: UInt16 = 0, callDuration: UInt32 = 0, auctionInterval: UInt32 = 0
   ) {
     let kind: InstrumentKind
     var (optionTypeCode, strike, expiry) = (UInt8(0), Price.zero, Timestamp.zero)
@@ -367,6 +370,7 @@ extension Instrument {
       id: id, underlying: underlying, kind: kind, optionTypeCode: optionTypeCode, strike: strike,
       expiry: expiry, tick: tick, lot: lot, orderQuantityMax: orderQuantityMax,
       priceMax: priceMax, makerFee: makerFee, takerFee: takerFee,
-      priceBand: priceBand, tiers: tiers, settlementSamples: settlementSamples)
+      priceBand: priceBand, tiers: tiers, settlementSamples: settlementSamples,
+      callDuration: callDuration, auctionInterval: auctionInterval)
   }
 }

@@ -18,6 +18,10 @@ public enum Limits {
   public static let orderExpiriesPerBatchMax = 4_096
   /// Accounts whose timers the opening of one batch runs out; the rest in the next.
   public static let timersPerBatchMax = 64
+  /// Orders whose triggers were reached that the opening of one batch places; the rest in the next.
+  public static let triggersPerBatchMax = 256
+  /// Orders whose triggers are found reached at the opening of one batch.
+  public static let triggersReachedPerBatchMax = 4_096
   /// What a timer may be set to, in milliseconds.
   public static let timerRange: ClosedRange<Int64> = 1_000...86_400_000
   /// A protection's window and frozen time, in milliseconds.

@@ -69,6 +69,11 @@ public import Primitives
   case accountFrozen = 39
   /// What is bid for is not under auction, as far as execution was told.
   case notUnderAuction = 40
+  /// Figures: trigger price, mark or index.
+  case triggerReached = 44
+  /// Orders gather for an auction: what would trade at once is not taken. Figures: the time of the
+  /// auction, 0 if that is not known yet, and batch time.
+  case gathering = 45
 }
 
 /// Whether an action did what it asked for.

@@ -196,6 +196,8 @@ public struct ClearingMachine: ~Copyable {
         reason = fault(body.event(index, as: Fill.self), trade: trade, at: time)
       case .instruction:
         reason = fault(body.event(index, as: Instruction.self), of: body, &instructions)
+      case .triggered:
+        reason = fault(body.event(index, as: Triggered.self), at: index)
       case nil:
         reason = "unknown kind"
       }
@@ -220,6 +222,12 @@ public struct ClearingMachine: ~Copyable {
       fill.quantity <= instrument.orderQuantityMax, fill.quantity.raw % instrument.lot.raw == 0
     else { return "price or quantity of a fill" }
     return nil
+  }
+
+  /// What is wrong with word of a triggered order, or nil. It books nothing: its fills do.
+  private func fault(_ word: Triggered, at index: Int) -> String? {
+    word.isCanonical && Int(word.index) == index && word.account.index < accounts.count
+      && word.instrument.index < instruments.count ? nil : "a triggered order"
   }
 
   /// What is wrong with an instruction, or nil. Instructions stand in the order of the actions
@@ -257,7 +265,7 @@ public struct ClearingMachine: ~Copyable {
     case .list, .halt: genesis.governance.contains(account)
     case .bid: record.id < accounts.count
     case .place, .cancel, .cancelAll, .addKey, .revokeKey, .block, .replace, .timer, .protect,
-      .massQuote:
+      .massQuote, .trigger:
       false
     }
   }
@@ -269,6 +277,8 @@ public struct ClearingMachine: ~Copyable {
       switch body.eventKind(index) {
       case .fill:
         try novate(body.event(index, as: Fill.self))
+      case .triggered:
+        continue
       case .instruction:
         let instruction = body.event(index, as: Instruction.self)
         try carryOut(

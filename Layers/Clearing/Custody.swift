@@ -42,7 +42,7 @@ extension ClearingMachine {
     case .bid:
       hear(AuctionOffer(record), of: instruction.account)
     case .place, .cancel, .cancelAll, .addKey, .revokeKey, .block, .replace, .timer, .protect,
-      .massQuote, nil:
+      .massQuote, .trigger, nil:
       preconditionFailure("events are checked before they are booked")
     }
   }

@@ -18,8 +18,9 @@ extension ExecutionMachine {
       return .rejected(
         .tooManyOrders, openOrders, genesis.constants.openOrdersPerAccountMax)
     }
-    guard books.count - freed < Limits.openOrdersMax else {
-      return .rejected(.tooManyOrders, Int64(books.count), Int64(Limits.openOrdersMax))
+    guard openOrderCountWithWaiting - freed < Limits.openOrdersMax else {
+      return .rejected(
+        .tooManyOrders, Int64(openOrderCountWithWaiting), Int64(Limits.openOrdersMax))
     }
     let holdingCount = Int64(credits[account.index].holdingCount)
     if holdingCount >= genesis.constants.positionsPerAccountMax,

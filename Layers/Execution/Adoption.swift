@@ -155,7 +155,9 @@ extension ExecutionMachine {
       if instrument.id.index == instruments.count {
         list(instrument)
       } else {
+        let before = instruments[instrument.id.index].status
         instruments[instrument.id.index] = instrument
+        if before == .halted, instrument.status == .active { beginCall(instrument) }
       }
     }
     for entry in body.indices {
@@ -171,7 +173,9 @@ extension ExecutionMachine {
   mutating func list(_ instrument: Instrument) {
     precondition(instrument.id.index == instruments.count, "instruments are listed in order")
     instruments.append(instrument)
+    calls.append(.empty)
     books.addInstrument()
+    beginCall(instrument)
   }
 
   private mutating func set(_ entry: SliceEntry) {
@@ -286,6 +290,7 @@ extension ExecutionMachine {
       {
         removeOrder(slot)
       }
+      cancelTriggers(in: instrument.id)
     }
   }
 

@@ -27,6 +27,8 @@ public struct ExecutionMachine: ~Copyable {
   var extras = Pool<OrderExtra>()
   var timers = Pool<TimerRecord>()
   var protections = Pool<ProtectionRecord>()
+  var triggers = Pool<TriggerRecord>()
+  var calls = Pool<CallRecord>()
 
   /// Resting orders: facts, and what follows from them.
   var books: OrderBooks
@@ -46,6 +48,9 @@ public struct ExecutionMachine: ~Copyable {
   var deadlines = ExpiryQueue()
   var protectionSlots: [UInt64: Int] = [:]
   var freeProtections = SlotBitmap()
+  /// What follows from the orders that wait for a price.
+  var waiting = TriggerIndex()
+  var freeTriggers = SlotBitmap()
   /// How low a sell and how high a buy may be priced, by instrument.
   var bands: [(low: Int64, high: Int64)] = []
   /// What a contract moves by, for the protection of quotes, by instrument.
@@ -88,7 +93,7 @@ public struct ExecutionMachine: ~Copyable {
     reprice()
     root = trees.rebuiltRoot(
       keys, credits, holdings, balances, since, books.orders, instruments, indices, slices, status,
-      extras, timers, protections)
+      extras, timers, protections, triggers, calls)
     seal()
   }
 
@@ -149,6 +154,9 @@ public struct ExecutionMachine: ~Copyable {
     expireOrders()
     runOutTimers()
     for directive in directives { carryOut(directive) }
+    holdAuctions()
+    reachTriggers()
+    placeReached()
   }
 
   /// Whether bundles with more than cancels must wait for clearing.
@@ -185,7 +193,7 @@ public struct ExecutionMachine: ~Copyable {
     status[0].batch += 1
     root = trees.root(
       keys, credits, holdings, balances, since, books.orders, instruments, indices, slices, status,
-      extras, timers, protections)
+      extras, timers, protections, triggers, calls)
     header.postRoot = root
     previousID = header.id
     bundles.removeAll(keepingCapacity: true)

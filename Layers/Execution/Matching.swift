@@ -83,21 +83,26 @@ extension ExecutionMachine {
     let whole = left(maker)
     let trade = TradeID(status[0].nextTrade)
     books.record(maker, taker, Quantity(raw: size), trade: trade, into: &events)
-    if size == whole.raw {
-      if maker.hasExtra { removeExtra(of: maker) }
-      books.remove(slot)
-    } else if size == maker.remaining.raw {
-      replenish(slot, maker)
-    } else {
-      books.orders[slot].remaining = Quantity(raw: maker.remaining.raw - size)
-    }
+    lower(slot, maker, whole: whole, by: Quantity(raw: size))
     settle(maker, whole: whole, taker, terms, size: Quantity(raw: size))
     if maker.isQuote { countQuoteFill(maker, terms, size: Quantity(raw: size)) }
     result.count(Quantity(raw: size))
   }
 
+  /// Takes what has filled off an order; booking it is the caller's.
+  mutating func lower(_ slot: Int, _ order: OrderRecord, whole: Quantity, by size: Quantity) {
+    if size == whole {
+      if order.hasExtra { removeExtra(of: order) }
+      books.remove(slot)
+    } else if size == order.remaining {
+      replenish(slot, order)
+    } else {
+      books.orders[slot].remaining = Quantity(raw: order.remaining.raw - size.raw)
+    }
+  }
+
   /// An order meets another of its account: nothing trades.
-  private mutating func meetOwn(
+  mutating func meetOwn(
     _ slot: Int, _ maker: OrderRecord, _ taker: Taker, _ terms: Terms, _ result: inout MatchResult
   ) {
     switch taker.selfTrade {
@@ -153,7 +158,21 @@ extension ExecutionMachine {
     _ maker: OrderRecord, whole: Quantity, _ taker: Taker, _ terms: Terms, size: Quantity
   ) {
     status[0].nextTrade += 1
-    let side = taker.side.opposite
+    settleResting(
+      maker, whole: whole, terms, size: size, at: maker.price, feeRate: terms.makerFee)
+    book(
+      taker.account, terms, Quantity(raw: taker.side.sign * size.raw), maker.price,
+      feeRate: terms.takerFee)
+  }
+
+  /// Books a fill of an order that rested, at its price or a better one, and gives back what it had
+  /// set aside.
+  @inline(__always)
+  mutating func settleResting(
+    _ maker: OrderRecord, whole: Quantity, _ terms: Terms, size: Quantity, at price: Price,
+    feeRate: Ratio
+  ) {
+    let side: Side = maker.isBuy ? .buy : .sell
     let before = exposure(side, quantity: whole, price: maker.price, terms)
     let quantity = Quantity(raw: side.sign * size.raw)
     let holding = holding(maker.account, terms.id)
@@ -163,7 +182,7 @@ extension ExecutionMachine {
       holdings[holding].openOrders -= 1
     }
     reserve(holding, side, 0 - size.raw)
-    note(maker.account, holding, terms.id, quantity, maker.price, feeRate: terms.makerFee)
+    note(maker.account, holding, terms.id, quantity, price, feeRate: feeRate)
     let sums = risk.slot(maker.account, terms.underlying)
     let worst = table.fill(
       before,
@@ -171,9 +190,6 @@ extension ExecutionMachine {
         ? nil : exposure(side, quantity: rest, price: maker.price, terms), quantity, terms.id,
       in: &risk.sums, sums)
     risk.set(maker.account, sums, worst: worst)
-    book(
-      taker.account, terms, Quantity(raw: taker.side.sign * size.raw), maker.price,
-      feeRate: terms.takerFee)
   }
 
   /// Books a fill into an account's position and room: losses against the mark and fees at once,

@@ -1,7 +1,7 @@
 public import Primitives
 public import Wire
 
-/// What a batch did to one resting order. An order that came to rest and went in the same batch
+/// What a batch did to one resting order, or one that waits. An order that came and went in the same batch
 /// leaves no trace here.
 public struct OrderChange: Sendable, Hashable {
   /// As it rested before the batch; nil if it did not.
@@ -35,17 +35,31 @@ extension ExecutionMachine {
         OrderChange(before: before, after: after).map(body)
       }
     }
+    for index in 0..<triggers.touchedCount {
+      let before = triggers.touchedOld(index).shown
+      let after = triggers[triggers.touchedSlot(index)].shown
+      if let before, let after, before.id != after.id {
+        OrderChange(before: before, after: nil).map(body)
+        OrderChange(before: nil, after: after).map(body)
+      } else if before != after {
+        OrderChange(before: before, after: after).map(body)
+      }
+    }
   }
 }
 
 extension ExecutionMachine {
   /// An account's resting orders as the world sees them, oldest first: of an iceberg what it shows.
+  /// Behind them those that wait.
   public func restingOrders(of account: AccountID) -> [RestingOrder] {
     var found: [RestingOrder] = []
     var slot = books.first(of: account)
     while let here = slot {
       if let order = books.orders[here].resting { found.append(order) }
       slot = books.next(ofAccountAfter: here)
+    }
+    for id in waiting.orders(of: account) {
+      if let slot = waiting.slot(of: id), let order = triggers[slot].shown { found.append(order) }
     }
     return found
   }

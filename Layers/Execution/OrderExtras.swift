@@ -119,15 +119,18 @@ extension ExecutionMachine {
   mutating func removeExtra(of order: OrderRecord) {
     guard let slot = extraSlot(order) else { return }
     extraSlots[order.id.raw] = nil
-    if extras[slot].expiry.raw != 0 {
-      timedOrders -= 1
-      if expiries.count > 2 * timedOrders + 64 {
-        let living = extraSlots
-        expiries.sweep { living[$0.raw] != nil }
-      }
-    }
+    if extras[slot].expiry.raw != 0 { forgetExpiry() }
     extras[slot] = .empty
     freeExtras.free(slot)
+  }
+
+  /// An order that expires has gone.
+  mutating func forgetExpiry() {
+    timedOrders -= 1
+    if expiries.count > 2 * timedOrders + 64 {
+      let (living, waiting) = (extraSlots, waiting)
+      expiries.sweep { living[$0.raw] != nil || waiting.slot(of: $0) != nil }
+    }
   }
 
   /// Shows the next slice of an order whose shown part has gone, at the back of its level.
@@ -148,6 +151,11 @@ extension ExecutionMachine {
   mutating func expireOrders() {
     var count = 0
     while count < Limits.orderExpiriesPerBatchMax, let (id, _) = expiries.pop(at: time) {
+      if let slot = waiting.slot(of: id) {
+        removeTrigger(slot)
+        count += 1
+        continue
+      }
       // Filled or cancelled since, perhaps.
       guard extraSlots[id.raw] != nil, let slot = books.slot(of: id) else { continue }
       removeOrder(slot)

@@ -23,10 +23,22 @@ struct NewOrder {
 
 extension ExecutionMachine {
   /// Admits, matches and rests an order.
+  @inline(__always)
   mutating func placeOrder(_ record: ActionRecord, account: AccountID) -> Outcome {
-    let fingerprint = record.z == 0 ? 0 : record.fingerprint
-    if record.z != 0, let slot = clientOrder(account, record.z) {
-      return repeated(slot, fingerprint, record.quantity)
+    placeOrder(record, account: account, fingerprint: record.z == 0 ? 0 : record.fingerprint)
+  }
+
+  /// - Parameter fingerprint: of the action that asked for the order.
+  mutating func placeOrder(_ record: ActionRecord, account: AccountID, fingerprint: UInt32)
+    -> Outcome
+  {
+    if record.z != 0 {
+      if let slot = clientOrder(account, record.z) {
+        return repeated(slot, fingerprint, record.quantity)
+      }
+      if let slot = waiting.slot(of: account, clientID: record.z) {
+        return repeatedTrigger(slot, fingerprint)
+      }
     }
     if let refusal = termsRefusal(record) { return refusal }
     var price = record.price
@@ -47,6 +59,7 @@ extension ExecutionMachine {
 
   /// Admits an order in the place of another, if any; takes that one out, matches and rests.
   mutating func enter(_ order: NewOrder, replacing old: Int?) -> Outcome {
+    if gathers(order.instrument) { return gather(order, replacing: old) }
     if let refusal = admissionRefusal(order, replacing: old) { return refusal }
     if order.timeInForce == .fok {
       let (available, fills) = quantityAvailable(order)
@@ -77,7 +90,7 @@ extension ExecutionMachine {
   }
 
   /// Puts what is left of an order into the book.
-  private mutating func rest(_ order: NewOrder, _ id: OrderID, left: Quantity) {
+  mutating func rest(_ order: NewOrder, _ id: OrderID, left: Quantity) {
     let shown = order.display.raw == 0 ? left : min(order.display, left)
     let isTimed = order.timeInForce == .gtt
     let hasExtra = isTimed || shown != left
@@ -97,7 +110,7 @@ extension ExecutionMachine {
   }
 
   /// The same client id again: with the same terms the first order answers, as it stands now.
-  private func repeated(_ slot: Int, _ fingerprint: UInt32, _ quantity: Quantity) -> Outcome {
+  func repeated(_ slot: Int, _ fingerprint: UInt32, _ quantity: Quantity) -> Outcome {
     guard orders[slot].fingerprint == fingerprint else { return .rejected(.duplicateClientID) }
     let left = left(orders[slot]).raw
     return Outcome(.accepted, .done, max(0, quantity.raw - left), left, order: orders[slot].id)

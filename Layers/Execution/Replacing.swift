@@ -15,7 +15,12 @@ extension ExecutionMachine {
   }
 
   mutating func cancel(_ record: ActionRecord, account: AccountID) -> Outcome {
-    guard let slot = named(record, account) else { return .rejected(.unknownOrder) }
+    guard let slot = named(record, account) else {
+      guard let slot = namedTrigger(record, account) else { return .rejected(.unknownOrder) }
+      let trigger = triggers[slot]
+      removeTrigger(slot)
+      return Outcome(.accepted, .done, 0, trigger.order.y, order: trigger.id)
+    }
     let order = orders[slot]
     let left = left(order)
     removeOrder(slot)
@@ -42,18 +47,20 @@ extension ExecutionMachine {
     while let slot = next {
       next = books.next(ofAccountAfter: slot)
       let order = orders[slot]
-      let isMeant =
-        switch scope {
-        case .instrument(let instrument): instrument == .all || order.instrument == instrument
-        case .underlying(let underlying):
-          instruments[order.instrument.index].underlying == underlying
-        }
-      if isMeant, side == nil || (side == .buy) == order.isBuy {
+      if isMeant(order.instrument, scope), side == nil || (side == .buy) == order.isBuy {
         removeOrder(slot)
         count += 1
       }
     }
+    count += cancelTriggers(of: account, scope, side: side)
     return Outcome(.accepted, .done, count, 0)
+  }
+
+  func isMeant(_ instrument: InstrumentID, _ scope: CancelScope) -> Bool {
+    switch scope {
+    case .instrument(let meant): meant == .all || instrument == meant
+    case .underlying(let underlying): instruments[instrument.index].underlying == underlying
+    }
   }
 
   // MARK: - Replacing
@@ -71,7 +78,10 @@ extension ExecutionMachine {
     }
     if let refusal = termsRefusal(record) { return refusal }
     let clientID = record.newClientID == 0 ? old.clientID : record.newClientID
-    if clientID != old.clientID, clientOrder(account, clientID) != nil {
+    if clientID != old.clientID,
+      clientOrder(account, clientID) != nil
+        || waiting.slot(of: account, clientID: clientID) != nil
+    {
       return .rejected(.duplicateClientID)
     }
     let fingerprint = clientID == 0 ? 0 : record.fingerprint

@@ -60,6 +60,11 @@ extension ExecutionMachine {
         return .rejected(.outOfScope)
       }
       return placeOrder(record, account: account)
+    case .trigger:
+      guard key.isOwner || key.markets == .all || key.markets == record.instrument else {
+        return .rejected(.outOfScope)
+      }
+      return placeTrigger(record, account: account)
     case .replace:
       guard key.isOwner || key.markets == .all || key.markets == record.instrument else {
         return .rejected(.outOfScope)

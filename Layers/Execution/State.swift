@@ -22,6 +22,8 @@ extension ExecutionMachine: PooledState {
     try visitor.visit(&extras)
     try visitor.visit(&timers)
     try visitor.visit(&protections)
+    try visitor.visit(&triggers)
+    try visitor.visit(&calls)
   }
 
   /// Rebuilds all derived state after the pools were loaded, and checks the root.
@@ -33,7 +35,7 @@ extension ExecutionMachine: PooledState {
     previousID = previous
     root = trees.rebuiltRoot(
       keys, credits, holdings, balances, since, books.orders, instruments, indices, slices, status,
-      extras, timers, protections)
+      extras, timers, protections, triggers, calls)
     guard root == expected else {
       throw .state("stored state has root \(root), expected \(expected)")
     }
@@ -59,6 +61,20 @@ extension ExecutionMachine: PooledState {
     for slot in 0..<protections.count where protections[slot].isUsed != 0 {
       link(protections[slot], slot)
     }
+    rebuildTriggers()
+  }
+
+  /// Those whose price was reached go to the queue in the order in which it was.
+  private mutating func rebuildTriggers() {
+    waiting = TriggerIndex()
+    freeTriggers = SlotBitmap(count: triggers.count) { triggers[$0].id.raw != 0 }
+    let used = (0..<triggers.count).filter { triggers[$0].id.raw != 0 }
+      .sorted { triggers[$0].id < triggers[$1].id }
+    for slot in used { link(triggers[slot], slot) }
+    let reached = used.map { triggers[$0] }.filter(\.isReached).sorted { a, b in
+      (a.reached, a.order.id, a.id.raw) < (b.reached, b.order.id, b.id.raw)
+    }
+    waiting.append(reached: reached.map(\.id.raw))
   }
 
   private mutating func rebuildOrders() {
@@ -159,12 +175,15 @@ extension ExecutionMachine: PooledState {
         open[holding].asks += left(order).raw
       }
     }
+    if let fault = triggerFault() { return fault }
     for slot in resting.indices where slot < open.count && resting[slot] != open[slot] {
       return "resting of holding \(slot): kept \(resting[slot]), recomputed \(open[slot])"
     }
     for index in 0..<instruments.count {
       let id = InstrumentID(UInt32(index))
-      if let bid = books.best(id, .buy), let ask = books.best(id, .sell), bid >= ask {
+      if calls[index].gathers == 0, let bid = books.best(id, .buy), let ask = books.best(id, .sell),
+        bid >= ask
+      {
         return "book \(index) is crossed: \(bid.raw) against \(ask.raw)"
       }
     }

@@ -25,10 +25,16 @@ extension ExecutionMachine {
     for slot in 0..<indices.count where !indices[slot].isSound(at: slot) {
       return "index \(slot)"
     }
+    guard calls.count == instruments.count else { return "calls do not fit the instruments" }
+    for slot in 0..<calls.count {
+      guard calls[slot].gathers <= 1, calls[slot].end.raw >= 0,
+        calls[slot].gathers == 0 ? calls[slot].end.raw == 0 : instruments[slot].hasCalls
+      else { return "call \(slot)" }
+    }
     for slot in 0..<slices.count where !slices[slot].isSound(underlyings: indices.count) {
       return "slice \(slot)"
     }
-    return listFault() ?? tallyFault() ?? makerFault()
+    return listFault() ?? tallyFault() ?? makerFault() ?? triggerStructureFault()
   }
 
   private func counterFault() -> String? {
@@ -159,6 +165,10 @@ extension ExecutionMachine {
       }
     }
     guard extraOf.isEmpty else { return "an extra of no order" }
+    for slot in 0..<triggers.count where triggers[slot].id.raw != 0 {
+      guard triggers[slot].account.index < credits.count else { return "trigger in slot \(slot)" }
+      openOrders[triggers[slot].account.index] += 1
+    }
     for account in 0..<credits.count where openOrders[account] != credits[account].openOrders {
       return "open orders of account \(account)"
     }
@@ -191,6 +201,22 @@ extension ExecutionMachine {
         record.start <= time, (0..<(1 << 62)).contains(record.fills),
         pairs.insert(UInt64(record.account.raw) << 16 | UInt64(record.underlying.raw)).inserted
       else { return "protection in slot \(slot)" }
+    }
+    return nil
+  }
+
+  /// Waiting orders are actions a bundle may hold, each with a number of its own.
+  private func triggerStructureFault() -> String? {
+    var ids: Set<UInt64> = []
+    for slot in 0..<triggers.count where triggers[slot].id.raw != 0 {
+      let record = triggers[slot]
+      guard record.id.raw < status[0].nextOrder, record.reached <= status[0].batch,
+        record.order.kind == .trigger, record.order.triggerFault == nil,
+        record.order.instrument.index < instruments.count,
+        record.order.price <= instruments[record.order.instrument.index].priceMax,
+        record.order.quantity <= instruments[record.order.instrument.index].orderQuantityMax,
+        ids.insert(record.id.raw).inserted
+      else { return "trigger in slot \(slot)" }
     }
     return nil
   }

@@ -89,28 +89,37 @@ enum Answers {
     _ account: AccountID, _ genesis: Genesis, _ state: SequencerState
   ) -> [UInt8]? {
     guard account.index < state.machine.accountCount else { return nil }
+    func terms(
+      _ id: OrderID, _ clientID: UInt64, _ instrument: InstrumentID, _ side: Side, _ price: Price,
+      _ quantity: Quantity
+    ) -> [(key: String, value: JSONValue)] {
+      let label = state.machine.instrument(instrument)
+        .map { $0.label(underlyings: genesis.underlyings) }
+      return [
+        ("order", .integer(id.raw)), ("client_id", .integer(clientID)),
+        ("instrument", .string(label ?? "\(instrument)")),
+        ("side", .string(side == .buy ? "buy" : "sell")), ("price", .string(price.decimal)),
+        ("quantity", .string(quantity.decimal)),
+      ]
+    }
+    let resting = state.machine.openOrders(of: account).map { order in
+      JSONValue.object(
+        terms(
+          order.id, order.clientID, order.instrument, order.side, order.price, order.quantity))
+    }
+    let waiting = state.machine.waitingOrders(of: account).map { id, order in
+      JSONValue.object(
+        terms(id, order.z, order.instrument, order.side, order.price, order.quantity) + [
+          ("trigger_by", order.triggerSource == .mark ? "mark" : "index"),
+          ("trigger", order.triggerDirection == .rises ? "rises" : "falls"),
+          ("trigger_price", .string(order.triggerPrice.decimal)),
+        ])
+    }
     return JSONValue.object([
       ("account", .integer(account.raw)),
       ("batch", .integer(state.machine.batch.raw)),
-      (
-        "orders",
-        .array(
-          state.machine.openOrders(of: account).map { order in
-            .object([
-              ("order", .integer(order.id.raw)),
-              ("client_id", .integer(order.clientID)),
-              (
-                "instrument",
-                .string(
-                  state.machine.instrument(order.instrument)
-                    .map { $0.label(underlyings: genesis.underlyings) } ?? "\(order.instrument)")
-              ),
-              ("side", .string(order.side == .buy ? "buy" : "sell")),
-              ("price", .string(order.price.decimal)),
-              ("quantity", .string(order.quantity.decimal)),
-            ])
-          })
-      ),
+      ("orders", .array(resting)),
+      ("waiting", .array(waiting)),
     ]).bytes()
   }
 }

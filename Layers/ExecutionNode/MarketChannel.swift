@@ -103,7 +103,8 @@ struct MarketChannel {
       bytes =
         AccountUpdate(
           id, isSnapshot: false, batch: batch.batch, previous: last, time: batch.time,
-          orders: changed, fills: news.fills, acknowledgements: news.acknowledgements
+          orders: changed, fills: news.fills, triggered: news.triggered,
+          acknowledgements: news.acknowledgements
         ).encoded
       state = .account(id, [:])
       for order in changed { orders[order.id] = order.quantity.raw == 0 ? nil : order }
@@ -124,7 +125,7 @@ struct MarketChannel {
     var touched: [Place: (quantity: Int64, orders: Int64)] = [:]
     for change in changes where change.instrument == book.instrument {
       for (order, sign) in [(change.before, Int64(-1)), (change.after, Int64(1))] {
-        guard let order else { continue }
+        guard let order, !order.isWaiting else { continue }
         let place = Place(side: order.side, price: order.price)
         let (quantity, orders) = touched[place] ?? (0, 0)
         touched[place] = (quantity &+ sign &* order.quantity.raw, orders + sign)

@@ -152,6 +152,7 @@ final class MarketFeed: @unchecked Sendable {
 struct MarketNews {
   var changes: [OrderChange] = []
   var fills: [Fill] = []
+  var triggered: [Triggered] = []
   var acknowledgements: [Acknowledgement] = []
 
   /// A batch's news by subject.
@@ -161,7 +162,11 @@ struct MarketNews {
       news[.market(change.instrument), default: MarketNews()].changes.append(change)
       news[.account(change.account), default: MarketNews()].changes.append(change)
     }
-    for fill in fills(body) {
+    let body = decoded(body)
+    for word in body.events(.triggered, as: Triggered.self) {
+      news[.account(word.account), default: MarketNews()].triggered.append(word)
+    }
+    for fill in body.events(.fill, as: Fill.self) {
       news[.market(fill.instrument), default: MarketNews()].fills.append(fill)
       news[.account(fill.maker), default: MarketNews()].fills.append(fill)
       if fill.taker != fill.maker {
@@ -174,14 +179,18 @@ struct MarketNews {
     return news
   }
 
-  private static func fills(_ body: [UInt8]) -> [Fill] {
+  private static func decoded(_ body: [UInt8]) -> BatchBody {
     do {
-      let body = try BatchBody(body)
-      return (0..<body.eventCount).compactMap {
-        body.eventKind($0) == .fill ? body.event($0, as: Fill.self) : nil
-      }
+      return try BatchBody(body)
     } catch {
       preconditionFailure("a body this process made: \(error)")
     }
+  }
+}
+
+extension BatchBody {
+  /// Its events of one kind, in order.
+  fileprivate func events<Record: FlatRecord>(_ kind: EventKind, as: Record.Type) -> [Record] {
+    (0..<eventCount).compactMap { eventKind($0) == kind ? event($0, as: Record.self) : nil }
   }
 }

@@ -54,9 +54,12 @@ public import Primitives
   public var settlementPrice: Price
   /// The batch that listed it.
   public var listed: BatchNumber
-  /// Cumulative funding, money per contract at 1e-18; the seam of the clearing issue, zero today.
-  private var fundingIndexLow: UInt64 = 0
-  private var fundingIndexHigh: Int64 = 0
+  /// How long orders gather before trading begins, and begins again after a halt, in milliseconds;
+  /// 0 for no call.
+  public var callDuration: UInt32 = 0
+  /// How long they gather between auctions, in milliseconds; 0 where they trade continuously.
+  public var auctionInterval: UInt32 = 0
+  private var reserved: UInt64 = 0
   /// How far from the mark an order may buy above it or sell below it, as a share of the index;
   /// zero for no limit.
   public var priceBand: Ratio = .zero
@@ -89,7 +92,7 @@ public import Primitives
     strike: Price = .zero, expiry: Timestamp = .zero, tick: Price, lot: Quantity,
     orderQuantityMax: Quantity, priceMax: Price, makerFee: Ratio = .zero,
     takerFee: Ratio = .zero, priceBand: Ratio = .zero, tiers: FeeTiers = .none,
-    settlementSamples: UInt16 = 0
+    settlementSamples: UInt16 = 0, callDuration: UInt32 = 0, auctionInterval: UInt32 = 0
   ) {
     self.init()
     self.id = id
@@ -110,6 +113,8 @@ public import Primitives
     makerStep = tiers.makerStep
     takerStep = tiers.takerStep
     self.settlementSamples = settlementSamples
+    self.callDuration = callDuration
+    self.auctionInterval = auctionInterval
     statusCode = InstrumentStatus.active.rawValue
   }
 }
@@ -153,12 +158,14 @@ public enum InstrumentFailure: Error, Hashable, Sendable {
   case tiers
   /// More than 30 samples, or samples where none can be: no expiry, or not at a whole minute.
   case samples
+  /// A call or an interval of more than a day.
+  case calls
 }
 
 extension Instrument {
   /// Whether every reserved field is zero.
   public var isCanonical: Bool {
-    fundingIndexLow == 0 && fundingIndexHigh == 0
+    reserved == 0
   }
 
   /// Whether these are terms to list: active, never settled, nothing reserved set.
@@ -207,6 +214,15 @@ extension Instrument {
   public var isCall: Bool { optionTypeCode == 1 }
   public var isOption: Bool { kindCode == InstrumentKind.option.rawValue }
   public var expires: Bool { kindCode != InstrumentKind.perpetual.rawValue }
+
+  /// The longest call or interval, in milliseconds.
+  public static let callMax: UInt32 = 86_400_000
+
+  /// Whether its orders ever gather.
+  @inlinable public var hasCalls: Bool { callDuration | auctionInterval != 0 }
+
+  /// How long the first call lasts.
+  public var firstCall: Int64 { Int64(callDuration == 0 ? auctionInterval : callDuration) }
 
   /// Whether it is active or halted, its settlement not begun.
   public var isListed: Bool { status == .active || status == .halted }
@@ -259,6 +275,7 @@ extension Instrument {
     guard hasSoundTiers else { return .tiers }
     guard settlementSamples == 0 || settlementSamples <= 30 && expires && expiry.raw % 60_000 == 0
     else { return .samples }
+    guard max(callDuration, auctionInterval) <= Instrument.callMax else { return .calls }
     return nil
   }
 

@@ -27,6 +27,7 @@ struct House: ~Copyable {
   enum Event {
     case fill(Fill)
     case instruction(Instruction)
+    case triggered(Triggered)
   }
 
   init(
@@ -139,6 +140,7 @@ struct House: ~Copyable {
       switch event {
       case .fill(let fill): bytes.append(fill)
       case .instruction(let instruction): bytes.append(instruction)
+      case .triggered(let word): bytes.append(word)
       }
     }
     let body = try BatchBody(BatchBody.encoded(bundles: bundles, events: bytes.bytes))

@@ -73,7 +73,21 @@ import Wire
     }
   }
 
+  /// Of an order that was placed behind all others, said wrongly.
+  private static func word(_ change: @escaping @Sendable (inout Triggered) -> Void) -> EventLie {
+    EventLie("a triggered order") { events in
+      var word = Triggered(
+        OrderID(1), clientID: 2, of: House.client(0), in: InstrumentID(0), .rejected(.batchFull),
+        index: UInt32(events.count))
+      change(&word)
+      events.append(.triggered(word))
+    }
+  }
+
   static let events = [
+    word { $0.index += 1 }, word { $0.account = AccountID(900) },
+    word { $0.instrument = InstrumentID(50) }, word { $0.statusCode = 3 },
+    word { $0.code = 999 },
     EventLie.fill("accounts") { $0.maker = AccountID(900) },
     EventLie.fill("accounts") { $0.taker = AccountID(900) },
     EventLie.fill("accounts") { $0.maker = $0.taker },
@@ -87,7 +101,7 @@ import Wire
     EventLie.fill("quantity") { $0.quantity = Quantity(raw: $0.quantity.raw + 1) },
     EventLie.fill("quantity") { $0.quantity = Quantity(raw: 1_001 * Quantity.scale) },
     EventLie.fill("encoding") { $0.takerSideCode = 2 },
-    EventLie.fill("encoding") { $0.causeCode = 3 },
+    EventLie.fill("encoding") { $0.causeCode = 4 },
     EventLie.fill("number") { $0.trade = TradeID($0.trade.raw + 1) },
     EventLie.fill("number") { $0.trade = TradeID(1) },
     EventLie.fill("unknown kind") { $0.kindCode = 9 },
@@ -140,6 +154,18 @@ import Wire
     #expect(reason.contains(lie.reason), "\(reason)")
     #expect(house.root == before.0 && house.snapshot() == before.1)
     house.events = truth
+    try house.clear()
+    #expect(house.imbalances == [0, 0])
+  }
+
+  @Test("word of a triggered order changes no value")
+  func triggered() throws {
+    var house = try Self.house()
+    house.events.append(
+      .triggered(
+        Triggered(
+          OrderID(1), clientID: 2, of: House.client(0), in: InstrumentID(0),
+          .rejected(.batchFull), index: UInt32(house.events.count))))
     try house.clear()
     #expect(house.imbalances == [0, 0])
   }

@@ -72,14 +72,16 @@ struct Medley: ~Copyable {
     constants.auctionFee = 5_000_000
     constants.auctionPayoutMax = 10_000_000
     constants.auctionPayoutDailyMax = 90_000_000
+    var instruments = TestWorld.instruments(
+      expiry: 60_000 * pace, priceBand: 8_000_000,
+      tiers: FeeTiers(
+        count: 5, volume: Money(raw: 300 * Money.scale), makerStep: 30, takerStep: 60),
+      samples: pace > 1 ? 9 : 0)
+    // One that opens by a call, one that trades in auctions alone.
+    instruments[2].callDuration = 9_000
+    instruments[4].auctionInterval = 1_500
     genesis = TestWorld.genesis(
-      clients: Medley.clients,
-      instruments: TestWorld.instruments(
-        expiry: 60_000 * pace, priceBand: 8_000_000,
-        tiers: FeeTiers(
-          count: 5, volume: Money(raw: 300 * Money.scale), makerStep: 30, takerStep: 60),
-        samples: pace > 1 ? 9 : 0),
-      constants: constants)
+      clients: Medley.clients, instruments: instruments, constants: constants)
     execution = ExecutionMachine(genesis: genesis)
     clearing = ClearingMachine(genesis: genesis)
     generator = Generator(seed: seed)
@@ -248,7 +250,8 @@ struct Medley: ~Copyable {
     let orders = execution.openOrders(
       of: client(generator.chance(60) ? number : generator.below(Medley.clients)))
     switch generator.below(100) {
-    case 0..<45: return place(instrument)
+    case 0..<37: return place(instrument)
+    case 37..<45: return trigger(instrument)
     case 45..<55: return maker()
     case 55..<62: return replace(orders)
     case 62..<68:
@@ -307,6 +310,28 @@ struct Medley: ~Copyable {
     }
     placed = terms
     return .order(terms)
+  }
+
+  /// A little away from where the market is, so that it comes there.
+  private mutating func trigger(_ instrument: InstrumentID) -> Action {
+    guard case .order(var terms) = place(instrument) else { return .cancelAll(instrument: .all) }
+    if generator.chance(50) {
+      terms = OrderTerms(
+        instrument: generator.chance(70) ? InstrumentID(0) : instrument, side: terms.side,
+        price: .zero, quantity: Quantity(raw: TestWorld.lot * generator.within(1...20)),
+        timeInForce: .ioc, isMarket: true)
+    }
+    if terms.timeInForce == .ioc, generator.chance(30) {
+      terms.expiry = Timestamp(raw: time.raw + generator.within(1...9_000))
+    }
+    let mark = execution.mark(instrument)?.raw ?? price * Price.scale
+    let now = generator.chance(60) ? mark : price * Price.scale
+    let direction: TriggerDirection = generator.chance(50) ? .rises : .falls
+    let away = max(1, now / 3_000) * generator.within(-2...20)
+    return .trigger(
+      TriggerTerms(
+        order: terms, source: now == mark ? .mark : .index, direction: direction,
+        price: Price(raw: max(1, direction == .rises ? now + away : now - away))))
   }
 
   private mutating func maker() -> Action {
@@ -421,6 +446,20 @@ struct Medley: ~Copyable {
     for kind in ActionKind.allCases {
       #expect(medley.accepted[Int(kind.rawValue)] > 0, "seed \(seed): no \(kind) was accepted")
     }
+    var triggered = [0, 0, 0]
+    var auctioned = 0
+    for (_, bytes) in medley.batches {
+      let body = try BatchBody(bytes)
+      for index in 0..<body.eventCount where body.eventKind(index) == .triggered {
+        triggered[Int(body.event(index, as: Triggered.self).statusCode)] += 1
+      }
+      for index in 0..<body.eventCount where body.eventKind(index) == .fill {
+        let fill = body.event(index, as: Fill.self)
+        auctioned += fill.causeCode == FillCause.auction.rawValue ? 1 : 0
+      }
+    }
+    #expect(triggered.allSatisfy { $0 > 0 }, "seed \(seed): \(triggered) triggered")
+    #expect(auctioned > 0, "seed \(seed): nothing traded in an auction")
     let file = rangeFile(medley.genesis, medley.batches, medley.results)
     guard let (code, text) = try verdict(file) else { return }
     #expect(code == 0, "seed \(seed): \(text)")

@@ -123,6 +123,19 @@ import Wire
     #expect(
       try message(quote, Outcome(.accepted, .priceOffTick, 2, 1))
         == "2 quotes stand or traded, 1 refused: price off tick")
+    let trigger = Action.trigger(
+      TriggerTerms(
+        order: OrderTerms(
+          instrument: InstrumentID(0), side: .buy, price: Price(raw: one),
+          quantity: Quantity(raw: one)), direction: .falls, price: Price(raw: one)))
+    #expect(
+      try message(trigger, outcome(0, one)) == "order 17 waits for its trigger with 1")
+    #expect(
+      try message(trigger, .rejected(.triggerReached, one, one / 2))
+        == "expected a trigger not yet reached, found 0.5 at or past 1")
+    #expect(
+      try message(place, .rejected(.gathering, 9_000, 8_000))
+        == "expected an order that rests until the auction at 9000, found one that does not")
     #expect(
       try message(.timer(milliseconds: 5_000), outcome(9_000, 0))
         == "orders are cancelled at batch time 9000")

@@ -69,6 +69,23 @@ import Wire
           quantity: Quantity(raw: 200_000_000), timeInForce: .fok, isReduceOnly: true,
           isMarket: true, clientID: 4, selfTrade: .cancelBoth))),
     Row(
+      #""action":"stop","instrument":"BTC-PERP","side":"sell","quantity":"2","trigger_price":"3","reduce_only":true,"good_till_ms":"9""#,
+      .trigger(
+        TriggerTerms(
+          order: OrderTerms(
+            instrument: perpetual, side: .sell, price: .zero,
+            quantity: Quantity(raw: 200_000_000), timeInForce: .ioc, isReduceOnly: true,
+            isMarket: true, expiry: Timestamp(raw: 9)),
+          direction: .falls, price: Price(raw: 300_000_000)))),
+    Row(
+      #""action":"take_profit","instrument":"BTC-PERP","side":"sell","quantity":"2","price":"1","trigger_price":"3","trigger_by":"index","client_id":"5","post_only":true"#,
+      .trigger(
+        TriggerTerms(
+          order: OrderTerms(
+            instrument: perpetual, side: .sell, price: Price(raw: 100_000_000),
+            quantity: Quantity(raw: 200_000_000), postOnly: .reject, clientID: 5),
+          source: .index, direction: .rises, price: Price(raw: 300_000_000)))),
+    Row(
       #""action":"replace","instrument":"BTC-PERP","order":"17","price":"1","quantity":"2""#,
       .replace(
         OrderReplacement(
@@ -184,7 +201,7 @@ import Wire
           lot: Quantity(raw: 1_000_000), orderQuantityMax: Quantity(raw: 10_000_000_000),
           priceMax: Price(raw: 5_000_000_000_000), settlementSamples: 24))),
     Row(
-      #""action":"list","instrument":"ETH-27MAR26","tick":"0.5","lot":"0.01","order_quantity_max":"100","price_max":"50000","maker_fee":"0.0001","taker_fee":"0.0005","price_band":"0","fee_tiers":2,"fee_tier_volume":"1000000","fee_tier_maker_step":100,"fee_tier_taker_step":50,"settlement_samples":0"#,
+      #""action":"list","instrument":"ETH-27MAR26","tick":"0.5","lot":"0.01","order_quantity_max":"100","price_max":"50000","maker_fee":"0.0001","taker_fee":"0.0005","price_band":"0","fee_tiers":2,"fee_tier_volume":"1000000","fee_tier_maker_step":100,"fee_tier_taker_step":50,"settlement_samples":0,"call_ms":60000,"auction_interval_ms":"250""#,
       .list(
         Instrument(
           id: InstrumentID(0), underlying: UnderlyingID(1), kind: .future,
@@ -193,7 +210,8 @@ import Wire
           priceMax: Price(raw: 5_000_000_000_000), makerFee: Ratio(raw: 100_000),
           takerFee: Ratio(raw: 500_000),
           tiers: FeeTiers(
-            count: 2, volume: Money(raw: 1_000_000_000_000), makerStep: 100, takerStep: 50)))),
+            count: 2, volume: Money(raw: 1_000_000_000_000), makerStep: 100, takerStep: 50),
+          callDuration: 60_000, auctionInterval: 250))),
   ]
 
   @Test("a line is the action it spells, and one that a bundle may hold", arguments: rows)
@@ -277,7 +295,7 @@ import Wire
     Fault(limit("account", #""-1""#), #""account": the number does not fit its unit"#),
     Fault(limit("account", #""x""#), #""account": expected an integer, found "x""#),
     Fault(
-      limit("action", #""buy""#), #""action": expected one of limit, market, replace, cancel,"#),
+      limit("action", #""buy""#), #""action": expected one of limit, market, stop, take_profit,"#),
     Fault(limit("side", #""long""#), #""side": expected buy or sell, found "long""#),
     Fault(limit("price", "1"), #""price": expected a string, found a number"#),
     Fault(limit("price", #""0""#), "price at offset 0 is outside its domain"),
@@ -329,6 +347,18 @@ import Wire
       "protection without a limit"),
     Fault(
       #"{"id":"x","account":"7","action":"cancel_after","after_ms":"5"}"#, "timer"),
+    Fault(
+      #"{"id":"x","account":"7","action":"stop","instrument":"BTC-PERP","side":"buy","quantity":"1","trigger_price":"0"}"#,
+      "trigger price"),
+    Fault(
+      #"{"id":"x","account":"7","action":"stop","instrument":"BTC-PERP","side":"buy","quantity":"1","trigger_price":"1","trigger_by":"last"}"#,
+      #"expected mark or index, found "last""#),
+    Fault(
+      #"{"id":"x","account":"7","action":"stop","instrument":"BTC-PERP","side":"buy","quantity":"1","trigger_price":"1","post_only":true}"#,
+      #"expected a price beside it, found "none""#),
+    Fault(
+      #"{"id":"x","account":"7","action":"take_profit","instrument":"BTC-PERP","side":"buy","quantity":"1","trigger_price":"1","price":"1","protection_price":"1"}"#,
+      #"expected none beside price, found "1""#),
     Fault(
       #"{"id":"x","account":"7","action":"cancel","instrument":"BTC-PERP"}"#,
       #"expected key "order", found none"#),

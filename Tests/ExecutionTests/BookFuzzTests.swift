@@ -27,6 +27,7 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
     var placed: OrderTerms?
     var eventsSeen = 0
     var tradesSeen = 0
+    var triggeredSeen = 0
     var price: [Int64] = [1_000, 100]
     let isFunded: Bool
     /// What the open batch was made of, to make it again.
@@ -34,8 +35,13 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
     var bundles: [Bundle] = []
 
     init(seed: UInt64, isFunded: Bool) {
-      genesis = TestWorld.genesis(
-        clients: 8, instruments: TestWorld.instruments(expiry: 40_000, priceBand: 30_000_000))
+      var instruments = TestWorld.instruments(expiry: 40_000, priceBand: 30_000_000)
+      // One that trades in auctions, one that has a call now and then, one with both.
+      instruments[1].auctionInterval = 2_500
+      instruments[4].callDuration = 3_000
+      instruments[0].callDuration = 1_500
+      if seed % 3 == 0 { instruments[0].auctionInterval = 1_000 }
+      genesis = TestWorld.genesis(clients: 8, instruments: instruments)
       machine = ExecutionMachine(genesis: genesis)
       twin = BookTwin(genesis: genesis)
       clearing = FakeClearing(genesis: genesis)
@@ -46,6 +52,7 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
 
     var clients: [AccountID] { (0..<8).map { AccountID(UInt32(TestWorld.firstClient + $0)) } }
 
+    @inline(never)
     mutating func open(_ time: Int64) throws {
       // Adopt at random all, some or none of what is there.
       let count =
@@ -59,6 +66,7 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
     }
 
     /// Closes the batch, hands `delta` and header on, and clears it.
+    @inline(never)
     mutating func close(_ follow: (ExecutionHeader, [UInt8]) throws -> Void = { _, _ in }) throws {
       let (header, bytes) = machine.closeBatch()
       let delta = machine.delta()
@@ -80,11 +88,25 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
         clearing.restrict(client, generator.chance(50))
       }
       if generator.chance(10) { direct(&extra) }
+      halt(&extra)
       let settled = settle(&extra)
       if settled { move(&extra) }
+      extra.instruments.sort { $0.id.raw < $1.id.raw }
       pending.append(try clearing.clear(header, bytes) { $0 = extra })
       twin.batch += 1
     }
+
+    /// Halts a perpetual now and then, for a batch or two.
+    private mutating func halt(_ body: inout ClearanceBody) {
+      for place in [0, 4] where generator.chance(isHalted[place] ? 60 : 4) {
+        isHalted[place].toggle()
+        var terms = genesis.instruments[place]
+        terms.statusCode =
+          (isHalted[place] ? InstrumentStatus.halted : InstrumentStatus.active).rawValue
+        body.instruments.append(terms)
+      }
+    }
+    private var isHalted = [false, false, false, false, false]
 
     private mutating func move(_ body: inout ClearanceBody) {
       let now = twin.time
@@ -141,11 +163,13 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
     private var hasSettled = false
 
     /// One random action of one client.
+    @inline(never)
     mutating func action() -> Action {
       let instrument = InstrumentID(UInt32(generator.chance(60) ? 0 : generator.below(5)))
       switch generator.below(100) {
       case 0..<8: return makerAction()
-      case 8..<70:
+      case 8..<14: return trigger(instrument)
+      case 14..<70:
         let around = base(instrument.index)
         let side: Side = generator.chance(50) ? .buy : .sell
         let tick = TestWorld.tick
@@ -169,6 +193,10 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
         return .order(terms)
       case 70..<76: return replacement(instrument)
       case 76..<84:
+        if generator.chance(15), !twin.triggers.isEmpty {
+          let known = generator.pick(twin.triggers)
+          return .cancel(instrument: known.record.instrument, order: OrderID(known.id))
+        }
         let known = twin.orders.isEmpty ? 0 : generator.pick(twin.orders).id
         return .cancel(instrument: instrument, order: OrderID(generator.chance(10) ? 0 : known))
       case 84..<95:
@@ -197,7 +225,8 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
     }
 
     /// The terms that few orders have.
-    private mutating func season(_ terms: inout OrderTerms) {
+    @inline(never)
+    mutating func season(_ terms: inout OrderTerms) {
       terms.selfTrade = SelfTradeMode(rawValue: UInt8(generator.below(4))) ?? .cancelResting
       let rests = terms.timeInForce == .gtc
       if !rests {
@@ -220,6 +249,7 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
       }
     }
 
+    @inline(never)
     private mutating func replacement(_ instrument: InstrumentID) -> Action {
       guard !twin.orders.isEmpty, generator.chance(95) else {
         return .replace(
@@ -254,6 +284,7 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
     }
 
     /// Sends one bundle of `count` actions to both; the first difference, or nil.
+    @inline(never)
     mutating func step(_ count: Int) throws -> String? {
       let actions = (0..<count).map { _ in action() }
       var account = generator.pick(clients)
@@ -280,7 +311,9 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
     /// Whose order a cancel or a replace is about.
     private func owner(_ action: Action) -> Int? {
       switch action {
-      case .cancel(_, let order): return twin.orders.first { $0.id == order.raw }?.account
+      case .cancel(_, let order):
+        return twin.orders.first { $0.id == order.raw }?.account
+          ?? twin.triggers.first { $0.id == order.raw }?.account
       case .replace(let new):
         switch new.name {
         case .order(let order): return twin.orders.first { $0.id == order.raw }?.account
@@ -290,12 +323,20 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
       }
     }
 
+    @inline(never)
     private mutating func fillsDiffer() -> String? {
       var fills: [Fill] = []
       while eventsSeen < machine.events.count {
         let fill = machine.events.record(eventsSeen, as: Fill.self)
         if fill.kindCode == EventKind.fill.rawValue { fills.append(fill) }
+        if fill.kindCode == EventKind.triggered.rawValue {
+          if let fault = triggeredDiffers(at: eventsSeen) { return fault }
+          triggeredSeen += 1
+        }
         eventsSeen += 1
+      }
+      if triggeredSeen != twin.triggered.count {
+        return "\(triggeredSeen) triggered, twin \(twin.triggered.count)"
       }
       let new = twin.trades[tradesSeen...]
       tradesSeen = twin.trades.count
@@ -317,6 +358,7 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
     }
 
     /// The resting orders of both, in time order.
+    @inline(never)
     func restingDiffer() -> String? {
       var resting: [BookTwin.Order] = []
       for slot in 0..<machine.orders.count where machine.orders[slot].id.raw != 0 {
@@ -333,7 +375,7 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
       resting.sort { $0.id < $1.id }
       let expected = twin.orders.sorted { $0.id < $1.id }
       guard resting == expected else { return "resting \(resting), twin \(twin.orders)" }
-      return makersDiffer()
+      return makersDiffer() ?? waitingDiffers() ?? callsDiffer()
     }
   }
 
@@ -347,6 +389,8 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
     var done = 0
     var filled = 0
     var tripped = 0
+    var triggered = 0
+    var auctions = 0
     var round = seed
     // A run lasts for one life of the expiring contracts, then another begins.
     while done < fuzzCount / 8 {
@@ -371,10 +415,14 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
       }
       filled += run.twin.trades.count
       tripped += run.twin.trips
+      triggered += run.twin.triggered.count
+      auctions += run.twin.auctions
     }
     // A fuzz in which nothing trades proves nothing.
     #expect(filled > done / 30, "seed \(seed): \(filled) fills in \(done) operations")
     #expect(tripped > done / 2_000, "seed \(seed): \(tripped) trips in \(done) operations")
+    #expect(triggered > done / 500, "seed \(seed): \(triggered) triggered in \(done) operations")
+    #expect(auctions > done / 1_000, "seed \(seed): \(auctions) auctions in \(done) operations")
   }
 }
 

@@ -33,6 +33,7 @@ extension BookTwin {
       .prefix(64).map { $0.account }
     for account in due {
       orders.removeAll { $0.account == account }
+      triggers.removeAll { $0.account == account }
       timers.removeAll { $0.account == account }
     }
   }

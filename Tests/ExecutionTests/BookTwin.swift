@@ -61,6 +61,12 @@ struct BookTwin: ~Copyable {
   var trades: [Trade] = []
   var timers: [(account: Int, deadline: Int64)] = []
   var protections: [Protection] = []
+  var triggers: [Trigger] = []
+  var calls: [Call]
+  /// Auctions at which something crossed.
+  var auctions = 0
+  /// What was placed, and what came of it.
+  var triggered: [(trigger: UInt64, outcome: Outcome)] = []
   /// How often a protection pulled quotes.
   var trips = 0
   var time: Int64
@@ -73,6 +79,9 @@ struct BookTwin: ~Copyable {
   init(genesis: Genesis) {
     constants = genesis.constants
     instruments = genesis.instruments
+    calls = genesis.instruments.map {
+      Call(gathers: $0.callDuration > 0 || $0.auctionInterval > 0, end: 0)
+    }
     accounts = Array(repeating: Account(), count: genesis.accounts.count)
     time = genesis.startTime.raw
     market = genesis.underlyings.map { _ in UnderlyingMarket(index: .zero, time: .zero) }
@@ -108,6 +117,7 @@ struct BookTwin: ~Copyable {
     return min(0, gain - fee)
   }
 
+  @inline(never)
   func equity(_ account: Int) -> Int128 {
     let record = accounts[account]
     var total = Int128(record.cash) * Notional.perMoney
@@ -135,6 +145,7 @@ struct BookTwin: ~Copyable {
   }
 
   /// Equity and the worst of each underlying, over 32 scenarios and the market standing still.
+  @inline(never)
   func room(_ account: Int, with extra: Order? = nil, without old: UInt64? = nil) -> Int128 {
     var total = equity(account)
     var open = orders.filter { $0.account == account && $0.id != old }
@@ -171,14 +182,11 @@ struct BookTwin: ~Copyable {
 
   // MARK: - Orders
 
-  mutating func place(_ record: ActionRecord, _ account: Int) -> Outcome {
-    if record.z != 0,
-      let known = orders.first(where: { $0.account == account && $0.clientID == record.z })
-    {
-      guard known.fingerprint == record.fingerprint else { return .rejected(.duplicateClientID) }
-      return Outcome(
-        .accepted, .done, max(0, record.y - known.left), known.left, order: OrderID(known.id))
-    }
+  @inline(never)
+  mutating func place(_ record: ActionRecord, _ account: Int, fingerprint: UInt32? = nil)
+    -> Outcome
+  {
+    if let known = clientAnswer(record, account) { return known }
     if let refusal = terms(record) { return refusal }
     let instrument = Int(record.id)
     var price = record.x
@@ -199,7 +207,7 @@ struct BookTwin: ~Copyable {
         id: 0, clientID: record.z, account: account, instrument: instrument, side: record.side,
         price: price, remaining: record.y, isReduceOnly: record.isReduceOnly,
         expiry: record.orderExpiry.raw, display: record.display.raw,
-        fingerprint: record.z == 0 ? 0 : record.fingerprint),
+        fingerprint: fingerprint ?? (record.z == 0 ? 0 : record.fingerprint)),
       record.timeInForce, record.selfTrade, replacing: nil)
   }
 
@@ -216,7 +224,7 @@ struct BookTwin: ~Copyable {
     return (min(most, max(tick, low)), min(most, max(tick, high)))
   }
 
-  private func slice(_ instrument: Int, _ display: Int64, _ quantity: Int64) -> Outcome? {
+  func slice(_ instrument: Int, _ display: Int64, _ quantity: Int64) -> Outcome? {
     let lot = instruments[instrument].lot.raw
     if display % lot != 0 { return .rejected(.quantityOffLot, display, lot) }
     if display != 0, display * 64 < quantity {
@@ -238,9 +246,11 @@ struct BookTwin: ~Copyable {
     return nil
   }
 
+  @inline(never)
   mutating func enter(
     _ new: Order, _ force: TimeInForce, _ mode: SelfTradeMode, replacing old: UInt64?
   ) -> Outcome {
+    if calls[new.instrument].gathers { return gather(new, force, mode, replacing: old) }
     if let refusal = credit(new, replacing: old) { return refusal }
     if force == .fok {
       let available = available(new, mode)
@@ -293,8 +303,9 @@ struct BookTwin: ~Copyable {
     return sum
   }
 
-  private func isOver(_ order: Order) -> Bool { order.expiry != 0 && order.expiry <= time }
+  func isOver(_ order: Order) -> Bool { order.expiry != 0 && order.expiry <= time }
 
+  @inline(never)
   mutating func replace(_ record: ActionRecord, _ account: Int) -> Outcome {
     guard let place = named(record, account), !isOver(orders[place]) else {
       return .rejected(.unknownOrder)
@@ -307,6 +318,7 @@ struct BookTwin: ~Copyable {
     let clientID = record.newClientID == 0 ? old.clientID : record.newClientID
     if clientID != old.clientID,
       orders.contains(where: { $0.account == account && $0.clientID == clientID })
+        || triggers.contains(where: { $0.account == account && $0.record.z == clientID })
     {
       return .rejected(.duplicateClientID)
     }
@@ -338,6 +350,7 @@ struct BookTwin: ~Copyable {
     }
   }
 
+  @inline(never)
   func terms(_ record: ActionRecord) -> Outcome? {
     guard Int(record.id) < instruments.count else { return .rejected(.unknownInstrument) }
     let instrument = instruments[Int(record.id)]
@@ -361,11 +374,12 @@ struct BookTwin: ~Copyable {
     return nil
   }
 
+  @inline(never)
   func credit(_ order: Order, replacing old: UInt64?) -> Outcome? {
     let (account, instrument) = (order.account, order.instrument)
     let others = orders.filter { $0.account == account && $0.id != old }
-    let open = Int64(orders.count { $0.account == account })
-    if Int64(others.count) >= constants.openOrdersPerAccountMax {
+    let open = openCount(account)
+    if open - (old == nil ? 0 : 1) >= constants.openOrdersPerAccountMax {
       return .rejected(.tooManyOrders, open, constants.openOrdersPerAccountMax)
     }
     let sameSide = others.filter { $0.instrument == instrument && $0.side == order.side }
@@ -398,7 +412,7 @@ struct BookTwin: ~Copyable {
     return nil
   }
 
-  private func crosses(_ price: Int64, _ side: Side, _ limit: Int64) -> Bool {
+  func crosses(_ price: Int64, _ side: Side, _ limit: Int64) -> Bool {
     side == .buy ? price <= limit : price >= limit
   }
 
@@ -415,6 +429,7 @@ struct BookTwin: ~Copyable {
     return best
   }
 
+  @inline(never)
   private mutating func match(
     _ account: Int, _ instrument: Int, _ side: Side, _ limit: Int64, _ quantity: Int64,
     order: UInt64, _ mode: SelfTradeMode = .cancelResting
@@ -470,7 +485,7 @@ struct BookTwin: ~Copyable {
   }
 
   /// Takes contracts off an order; the next slice goes to the back of everything.
-  private mutating func take(_ size: Int64, at place: Int) {
+  mutating func take(_ size: Int64, at place: Int) {
     orders[place].remaining -= size
     guard orders[place].remaining == 0 else { return }
     var order = orders.remove(at: place)
@@ -482,27 +497,35 @@ struct BookTwin: ~Copyable {
   }
 
   mutating func cancel(_ record: ActionRecord, _ account: Int) -> Outcome {
-    guard let place = named(record, account) else { return .rejected(.unknownOrder) }
+    guard let place = named(record, account) else {
+      return cancelTrigger(record, account) ?? .rejected(.unknownOrder)
+    }
     let order = orders.remove(at: place)
     return Outcome(.accepted, .done, 0, order.left, order: OrderID(order.id))
   }
 
+  @inline(never)
   mutating func cancelAll(_ record: ActionRecord, _ account: Int) -> Outcome {
-    let count = orders.count
-    orders.removeAll {
-      let isMeant =
+    let count = orders.count + triggers.count
+    let all = instruments
+    func isMeant(_ owner: Int, _ instrument: Int, _ side: Side) -> Bool {
+      let isThere =
         record.b == 1
-        ? instruments[$0.instrument].underlying.raw == UInt16(record.id)
-        : record.instrument == .all || $0.instrument == Int(record.id)
-      let isSide = record.a == 0 || ($0.side == .buy) == (record.a == 1)
-      return $0.account == account && isMeant && isSide
+        ? all[instrument].underlying.raw == UInt16(record.id)
+        : record.instrument == .all || instrument == Int(record.id)
+      return owner == account && isThere && (record.a == 0 || (side == .buy) == (record.a == 1))
     }
-    return Outcome(.accepted, .done, Int64(count - orders.count), 0)
+    orders.removeAll { isMeant($0.account, $0.instrument, $0.side) }
+    triggers.removeAll { isMeant($0.account, Int($0.record.id), $0.record.side) }
+    return Outcome(.accepted, .done, Int64(count - orders.count - triggers.count), 0)
   }
 
   private mutating func cancelAll(_ account: Int, _ instrument: InstrumentID) {
     orders.removeAll {
       $0.account == account && (instrument == .all || $0.instrument == instrument.index)
+    }
+    triggers.removeAll {
+      $0.account == account && (instrument == .all || $0.record.instrument == instrument)
     }
   }
 
@@ -530,6 +553,7 @@ struct BookTwin: ~Copyable {
       - Int64((taken + Notional.perMoney - 1) / Notional.perMoney)
   }
 
+  @inline(never)
   mutating func withdraw(_ record: ActionRecord, _ account: Int) -> Outcome {
     if record.x < constants.withdrawalMin {
       return .rejected(.amountTooSmall, record.x, constants.withdrawalMin)
@@ -553,6 +577,7 @@ struct BookTwin: ~Copyable {
   }
 
   /// Carries the action whose first record stands at `index` out.
+  @inline(never)
   mutating func apply(_ bundle: Bundle, at index: Int, _ account: Int) -> Outcome {
     let record = bundle.record(index)
     return switch record.kind {
@@ -562,6 +587,7 @@ struct BookTwin: ~Copyable {
       quote(
         MassQuote(record, bundle.bytes.rawSpan, at: 96 + 64 * index), account)
     case .place: place(record, account)
+    case .trigger: trigger(record, account)
     case .cancel: cancel(record, account)
     case .replace: replace(record, account)
     case .cancelAll: cancelAll(record, account)
@@ -573,6 +599,7 @@ struct BookTwin: ~Copyable {
   // MARK: - Batches
 
   /// Opens a batch: adopts, then cancels what has expired, then carries directives out.
+  @inline(never)
   mutating func open(time: Int64, adopting bodies: [(batch: UInt64, body: ClearanceBody)]) {
     self.time = time
     for (number, body) in bodies {
@@ -602,20 +629,36 @@ struct BookTwin: ~Copyable {
         market[entry.underlying.index].slices.removeAll { $0.expiry == entry.expiry }
         market[entry.underlying.index].slices.append(slice)
       }
-      for instrument in body.instruments { instruments[instrument.id.index] = instrument }
+      for instrument in body.instruments {
+        let place = instrument.id.index
+        let resumes = instruments[place].status == .halted && instrument.status == .active
+        instruments[place] = instrument
+        if resumes, instrument.callDuration > 0 || instrument.auctionInterval > 0 {
+          calls[place] = Call(gathers: true, end: 0)
+        }
+      }
       if !body.indices.isEmpty || !body.slices.isEmpty || !body.instruments.isEmpty { reprice() }
     }
     orders.removeAll {
       instruments[$0.instrument].expires && instruments[$0.instrument].expiry.raw <= time
     }
+    let all = instruments
+    triggers.removeAll {
+      let terms = all[Int($0.record.id)]
+      return terms.expires && terms.expiry.raw <= time
+    }
     let now = time
     orders.removeAll { $0.expiry != 0 && $0.expiry <= now }
+    triggers.removeAll { $0.record.orderExpiry.raw != 0 && $0.record.orderExpiry.raw <= now }
     runOutTimers()
     for (_, body) in bodies {
       for directive in body.directives { carryOut(directive) }
     }
+    holdAuctions()
+    fireTriggers()
   }
 
+  @inline(never)
   private mutating func carryOut(_ directive: Directive) {
     let account = directive.account.index
     guard directive.kindCode == DirectiveKind.close.rawValue else {

@@ -20,10 +20,12 @@ struct Desk: ~Copyable {
   @inline(never)
   init(
     clients: Int = 4, cash: Int64 = 1_000_000_000, constants: Constants = Constants(),
-    fees: Bool = true, priceBand: Int64 = 0, indexKey: UInt64 = 1
+    fees: Bool = true, priceBand: Int64 = 0, indexKey: UInt64 = 1,
+    instruments: [Instrument]? = nil
   ) throws {
     let genesis = TestWorld.genesis(
-      clients: clients, instruments: TestWorld.instruments(fees: fees, priceBand: priceBand),
+      clients: clients,
+      instruments: instruments ?? TestWorld.instruments(fees: fees, priceBand: priceBand),
       constants: constants)
     var machine = ExecutionMachine(genesis: genesis, indexKey: indexKey)
     var clearing = FakeClearing(genesis: genesis)

@@ -45,7 +45,7 @@ struct FakeClearing {
     for index in 0..<batch.eventCount {
       if batch.eventKind(index) == .fill {
         book(batch.event(index, as: Fill.self))
-      } else {
+      } else if batch.eventKind(index) == .instruction {
         let instruction = batch.event(index, as: Instruction.self)
         let record = batch.bundles[Int(instruction.bundle)].record(Int(instruction.record))
         if record.kind == .withdraw, record.id == 0 { credit(instruction.account, -record.x) }

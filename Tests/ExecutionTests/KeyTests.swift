@@ -49,8 +49,14 @@ import Wire
       [
         Desk.order(.buy, 1_000, 1), Desk.order(.buy, 1_000, 1, instrument: 1),
         .cancelAll(instrument: .all),
+        .trigger(
+          TriggerTerms(
+            order: OrderTerms(
+              instrument: InstrumentID(0), side: .buy, price: Price(raw: TestWorld.tick),
+              quantity: Quantity(raw: TestWorld.lot)),
+            direction: .falls, price: Price(raw: 1))),
       ])
-    #expect(outcomes[0] == .rejected(.outOfScope))
+    #expect(outcomes[0] == .rejected(.outOfScope) && outcomes[3] == .rejected(.outOfScope))
     #expect(outcomes[1].status == .accepted && outcomes[2].status == .accepted)
   }
 

@@ -22,6 +22,9 @@ import Wire
     check(OrderExtra.self, 48)
     check(TimerRecord.self, 16)
     check(ProtectionRecord.self, 128)
+    check(TriggerRecord.self, 96)
+    check(CallRecord.self, 16)
+    check(Triggered.self, 64)
     check(SinceRecord.self, 48)
     check(StatusRecord.self, 128)
   }

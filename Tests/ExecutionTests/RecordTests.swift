@@ -130,6 +130,29 @@ import Wire
         $0.pad(24)
       },
       Row(
+        "trigger",
+        TriggerRecord(
+          id: OrderID(1), account: AccountID(2), reached: 3,
+          order: ActionRecord(
+            kindCode: 19, a: 1, b: 2, c: 3, id: 4, x: 5, y: 6, z: 7, tail: digest(0x22)))
+      ) {
+        $0.write(UInt64(1))
+        $0.write(UInt32(2))
+        $0.pad(4)
+        $0.write(UInt64(3))
+        $0.pad(8)
+        $0.write([19, 1, 2, 3])
+        $0.write(UInt32(4))
+        for word in [5, 6] as [Int64] { $0.write(word) }
+        $0.write(UInt64(7))
+        $0.write(digest(0x22))
+      },
+      Row("call", CallRecord(end: Timestamp(raw: 1), gathers: 1)) {
+        $0.write(Int64(1))
+        $0.write(UInt32(1))
+        $0.pad(4)
+      },
+      Row(
         "status",
         StatusRecord(
           batch: 1, time: Timestamp(raw: 2), nextOrder: 3, nextTrade: 4, creditBatch: 5,

@@ -121,7 +121,7 @@ class Clearing(Auctions, Market):
         for event in events:
             if event[0] == 1:
                 self.novate(*struct.unpack("<BBBxIQIIqqQQ8x", event)[1:9])
-            else:
+            elif event[0] == 2:
                 kind, _, account, place, record = struct.unpack("<xBHIII48x", event)
                 action = Action(bundles[place], record, 96 + 64 * record)
                 need(action.kind == kind, "instruction")

@@ -9,13 +9,29 @@ from signatures import acceptable, is_signed
 from verify import ALL, NONE, ZERO, merkle, need, object_id, sha
 
 
+class Refused(Exception):
+    """Why an action is not carried out: code and figures (5.4)."""
+
+
+def allows(check, *arguments):
+    try:
+        check(*arguments)
+    except Refused:
+        return False
+    return True
+
+
+def floored(value):
+    return max(-1 << 63, min((1 << 63) - 1, value // MONEY))
+
+
 class Execution(Market):
     def __init__(self, genesis):
         super().__init__(genesis)
         self.keys, self.credits, self.holdings, self.balances, self.since, self.orders = [], [], [], [], [], []
         self.pools = {name: Pool(size, page) for name, size, page in (
             ("keys", 96, 16), ("credits", 48, 16), ("holdings", 48, 16), ("balances", 32, 16), ("since", 48, 16),
-            ("orders", 48, 16), ("extras", 48, 16), ("timers", 16, 16), ("protections", 128, 16), ("instruments", 128, 1),
+            ("orders", 48, 16), ("extras", 48, 16), ("timers", 16, 16), ("protections", 128, 16), ("triggers", 96, 16), ("calls", 16, 16), ("instruments", 128, 1),
             ("indices", 24, 1), ("slices", 72, 1), ("status", 128, 1))}
         self.dirty = {name: set() for name in self.pools}
         self.slice_order = []
@@ -25,12 +41,14 @@ class Execution(Market):
         self.extras, self.expiring = [], []
         self.timers, self.timer_of, self.timer_slots = [], {}, Slots()
         self.protections, self.protection_of, self.protection_slots = [], {}, Slots()
+        self.triggers, self.waiting, self.trigger_slots = [], {}, Slots()
+        self.calls = []
         self.by_id, self.by_client = {}, {}
         self.accounts, self.books = [], []
         for owner in genesis.accounts:
             self.open_account(owner, 0)
         for instrument in self.instruments:
-            self.books.append(({}, {}))
+            self.list_book(instrument)
             self.dirty["instruments"].add(instrument.id)
         self.dirty["indices"].update(range(len(self.indices)))
         self.reprice()
@@ -72,6 +90,11 @@ class Execution(Market):
             p = self.protections[slot]
             return bytes(128) if p is None else struct.pack("<IHH12q24x", p.account, p.underlying, 1, p.window, p.frozen,
                                                             *p.limits, p.start, *p.sums, p.until)
+        if name == "calls":
+            return struct.pack("<qI4x", *self.calls[slot])
+        if name == "triggers":
+            t = self.triggers[slot]
+            return bytes(96) if t is None else struct.pack("<QI4xQ8x", t.id, t.account, t.reached) + t.action.data
         if name == "instruments":
             return self.instruments[slot].bytes()
         if name == "indices":
@@ -89,8 +112,8 @@ class Execution(Market):
             self.oracle_time, self.credit_id, 1, self.since_count))
         root = {name: pool.root() for name, pool in self.pools.items()}
         return merkle(8, [root["keys"], sha(root["credits"], root["balances"]), root["holdings"], root["since"],
-                          root["orders"], merkle(4, [root["instruments"], root["indices"], root["slices"]]),
-                          root["status"], merkle(8, [root["extras"], root["timers"], root["protections"]])])
+                          root["orders"], merkle(4, [root["instruments"], root["indices"], root["slices"], root["calls"]]),
+                          root["status"], merkle(8, [root["extras"], root["timers"], root["protections"], root["triggers"]])])
 
     # 8.1
 
@@ -188,9 +211,12 @@ class Execution(Market):
                 instrument = Instrument(data)
                 if instrument.id == len(self.instruments):
                     self.instruments.append(instrument)
-                    self.books.append(({}, {}))
+                    self.list_book(instrument)
                 else:
+                    resumes = self.instruments[instrument.id].status == 2 and instrument.status == 1
                     self.instruments[instrument.id] = instrument
+                    if resumes and instrument.has_calls:
+                        self.set_call(instrument.id, 0, 1)
                 self.dirty["instruments"].add(instrument.id)
             for underlying, price, when in body["indices"]:
                 self.indices[underlying] = (price, when)
@@ -214,12 +240,18 @@ class Execution(Market):
                 for side in (0, 1):
                     while best := self.best(instrument.id, side):
                         self.remove(best)
+                for t in [t for t in self.waiting.values() if t.action.id == instrument.id]:
+                    self.drop_trigger(t)
         for _ in range(4096):
-            while self.expiring and self.expiring[0][1] not in self.by_id:
+            while self.expiring and self.expiring[0][1] not in self.by_id and self.expiring[0][1] not in self.waiting:
                 heapq.heappop(self.expiring)
             if not self.expiring or self.expiring[0][0] > time:
                 break
-            self.remove(self.by_id[heapq.heappop(self.expiring)[1]])
+            number = heapq.heappop(self.expiring)[1]
+            if number in self.waiting:
+                self.drop_trigger(self.waiting[number])
+            else:
+                self.remove(self.by_id[number])
         due = sorted(t for t in self.timers if t and t[0] <= time)
         for _, account in due[:64]:
             self.cancel_all(account, ALL)
@@ -233,6 +265,8 @@ class Execution(Market):
                 self.cancel_all(account, number)
                 self.match(account, number, side, price, 0, 2, min(quantity, self.closable(account, number, side)))
                 self.release(account, number)
+        self.hold_auctions()
+        self.run_triggers()
 
     def forget(self, batch):
         kept = []
@@ -375,6 +409,11 @@ class Execution(Market):
             meant = self.instruments[o.instrument].underlying == number if underlying else number in (ALL, o.instrument)
             if meant and side in (0, o.side + 1):
                 self.remove(o)
+        for t in [t for t in self.waiting.values() if t.account == account]:
+            i = t.action.id
+            meant = self.instruments[i].underlying == number if underlying else number in (ALL, i)
+            if meant and side in (0, t.action.a + 1):
+                self.drop_trigger(t)
 
     def has_room(self, trades):
         return 8 + self.bundle_bytes + 64 * (len(self.events) + 512 + trades) <= BODY_MAX
@@ -391,8 +430,8 @@ class Execution(Market):
         return abs(q) if q and (q > 0) == (side == 1) else 0
 
     def match(self, account, instrument, side, limit, order, cause, left, mode=0):
-        """What is left, and whether it may go on."""
-        terms = self.instruments[instrument]
+        """What is left, whether it may go on, what it filled, and whether an own order cost it something."""
+        terms, filled, met = self.instruments[instrument], 0, False
         while left > 0:
             maker = self.best(instrument, 1 - side)
             if maker is None or (maker.price > limit if side == 0 else maker.price < limit) or self.is_full:
@@ -401,6 +440,7 @@ class Execution(Market):
                 self.remove(maker)
                 continue
             if maker.account == account:
+                met = mode != 0
                 if mode == 3:
                     size = min(left, maker.shown)
                     left -= size
@@ -409,7 +449,7 @@ class Execution(Market):
                 if mode in (0, 2):
                     self.remove(maker)
                 if mode in (1, 2):
-                    return left, False
+                    return left, False, filled, True
                 continue
             size = min(left, maker.shown)
             if maker.reduce:
@@ -434,7 +474,8 @@ class Execution(Market):
             if maker.quote:
                 self.count_quote(maker, instrument, size)
             left -= size
-        return left, True
+            filled += size
+        return left, True, filled, met
 
     def lower(self, o, size):
         """Takes contracts off without a trade."""
@@ -518,13 +559,15 @@ class Execution(Market):
         if r.kind == 1:
             return scope and self.place(account, r)
         if r.kind == 2:
-            o = self.named(account, r)
-            return o and self.remove(o)
+            o, t = self.named(account, r), self.named_trigger(account, r)
+            return self.remove(o) if o else t and self.drop_trigger(t)
         if r.kind == 3:
             return self.cancel_all(account, r.id, r.a, r.b == 1)
         if r.kind in (15, 16, 17):
             carry = {15: self.set_timer, 16: self.protect, 17: self.mass_quote}[r.kind]
             return (k.owner or k.markets == ALL) and carry(account, r)
+        if r.kind == 19:
+            return scope and self.place_trigger(account, r)
         if r.kind == 14:
             return scope and self.replace(account, r)
         if r.kind == 11:
@@ -616,12 +659,22 @@ class Execution(Market):
 
     # 8.6
 
-    def has_terms(self, instrument, price, quantity):
+    def check_terms(self, instrument, price, quantity):
         if instrument >= len(self.instruments):
-            return False
+            raise Refused(1)
         i = self.instruments[instrument]
-        return (i.trades(self.time) and price % i.tick == 0 and price <= i.price_max and quantity % i.lot == 0
-                and quantity <= i.size_max and self.values[instrument] is not None)
+        if i.expires and i.expiry <= self.time or i.status == 3:
+            raise Refused(3)
+        if i.status != 1:
+            raise Refused(2)
+        for wrong, *why in ((price % i.tick, 4, price, i.tick), (price > i.price_max, 7, price, i.price_max),
+                            (quantity % i.lot, 5, quantity, i.lot), (quantity > i.size_max, 6, quantity, i.size_max),
+                            (self.values[instrument] is None, 16)):
+            if wrong:
+                raise Refused(*why)
+
+    def has_terms(self, instrument, price, quantity):
+        return allows(self.check_terms, instrument, price, quantity)
 
     def band(self, instrument):
         i = self.instruments[instrument]
@@ -631,16 +684,27 @@ class Execution(Market):
         low, high = -(-max(0, mark - width) // i.tick) * i.tick, (mark + width) // i.tick * i.tick
         return max(i.tick, min(low, i.price_max)), max(i.tick, min(high, i.price_max))
 
-    def is_in_band(self, instrument, side, price):
+    def check_band(self, instrument, side, price):
         low, high = self.band(instrument)
-        return price <= high if side == 0 else price >= low
+        if price > high if side == 0 else price < low:
+            raise Refused(33, price, high if side == 0 else low)
+
+    def is_in_band(self, instrument, side, price):
+        return allows(self.check_band, instrument, side, price)
 
     def named(self, account, r):
         o = self.by_id.get(r.z) if r.a == 0 else self.by_client.get((account, r.z))
         return o if o and o.account == account and o.instrument == r.id else None
 
+    def check_display(self, instrument, display, quantity):
+        lot = self.instruments[instrument].lot
+        if display % lot:
+            raise Refused(5, display, lot)
+        if display and display * 64 < quantity:
+            raise Refused(35, display, -(-quantity // 64))
+
     def is_shown_enough(self, instrument, display, quantity):
-        return not display or display % self.instruments[instrument].lot == 0 and display * 64 >= quantity
+        return allows(self.check_display, instrument, display, quantity)
 
     def slide(self, r, side, price):
         """A post-only order's price, None where it would take."""
@@ -651,26 +715,33 @@ class Execution(Market):
         price = best.price - i.tick if side == 0 else best.price + i.tick
         return price if r.c & 4 and 0 < price <= i.price_max else None
 
-    def admits(self, account, instrument, side, price, quantity, reduce, old=None):
+    def admits(self, *order):
+        return allows(self.admit, *order)
+
+    def admit(self, account, instrument, side, price, quantity, reduce, old=None):
         credit, a = self.credits[account], self.accounts[account]
         if self.is_frozen(account):
-            return False
+            raise Refused(39)
         freed = 1 if old else 0
-        if credit.orders - freed >= self.constant["open_orders_per_account_max"]:
-            return False
-        if len(self.by_id) - freed >= 1 << 24:
-            return False
-        if instrument not in a.holdings and credit.holdings >= self.constant["positions_per_account_max"]:
-            return False
+        most = self.constant["open_orders_per_account_max"]
+        if credit.orders - freed >= most:
+            raise Refused(11, credit.orders, most)
+        if len(self.by_id) + len(self.waiting) - freed >= 1 << 24:
+            raise Refused(11, len(self.by_id) + len(self.waiting), 1 << 24)
+        most = self.constant["positions_per_account_max"]
+        if instrument not in a.holdings and credit.holdings >= most:
+            raise Refused(15, credit.holdings, most)
         resting = sum(o.left for o in a.orders.values() if o.instrument == instrument and o.side == side and o is not old)
         if reduce or credit.flags & 1:
-            if quantity > max(0, self.closable(account, instrument, side) - resting):
-                return False
+            reducible = max(0, self.closable(account, instrument, side) - resting)
+            if quantity > reducible:
+                raise Refused(13, reducible, quantity)
         if instrument in a.holdings:
             h = self.holdings[a.holdings[instrument]]
             position = h.granted + h.since if side == 0 else -h.granted - h.since
-            if position + resting + quantity > 64 * self.instruments[instrument].size_max:
-                return False
+            limit = 64 * self.instruments[instrument].size_max
+            if position + resting + quantity > limit:
+                raise Refused(6, quantity, max(0, limit - position - resting))
         o = Row(instrument=instrument, side=side, price=price, left=quantity)
         before = self.room(account)
         sums = self.sums(account, self.instruments[instrument].underlying)
@@ -681,8 +752,15 @@ class Execution(Market):
         if old:
             self.add_order(sums, old, old.left, 1)
         if after >= before:
-            return after >= 0 or still + self.entry(o, quantity)[1] >= 0
-        return self.time - self.mark_time(instrument) <= self.constant["grant_age_max_ms"] and after >= 0
+            still += self.entry(o, quantity)[1]
+            if after < 0 and still < 0:
+                raise Refused(10, floored(still), floored(before))
+            return
+        age, oldest = self.time - self.mark_time(instrument), self.constant["grant_age_max_ms"]
+        if age > oldest:
+            raise Refused(17, age, oldest)
+        if after < 0:
+            raise Refused(10, floored(after), floored(before))
 
     def available(self, account, instrument, side, limit, quantity, mode):
         """What a fill-or-kill order would surely find, and at most how many fills that takes."""
@@ -716,46 +794,71 @@ class Execution(Market):
             value ^= value >> 32
         return value % (1 << 32)
 
+    def client_in_use(self, account, client):
+        return bool(client) and ((account, client) in self.by_client or any(
+            t.account == account and t.action.z == client for t in self.waiting.values()))
+
     def place(self, account, r):
-        if r.z and (account, r.z) in self.by_client:
-            return
-        if not self.has_terms(r.id, r.x, r.y):
-            return
+        if not self.client_in_use(account, r.z):
+            self.outcome(self.place_new, account, r, self.fingerprint(r))
+
+    @staticmethod
+    def outcome(carry, *arguments):
+        """Status, code, figures, order."""
+        try:
+            return carry(*arguments)
+        except Refused as why:
+            return (2, *why.args, 0, 0, 0)[:4] + (0,)
+
+    def place_new(self, account, r, word):
+        self.check_terms(r.id, r.x, r.y)
         expiry, display = struct.unpack_from("<qq", r.tail)
         price, (low, high) = r.x, self.band(r.id)
         if r.c & 8:
             price = max(price, low) if r.a else min(price or high, high)
-        elif not self.is_in_band(r.id, r.a, price):
-            return
-        if r.b == 3 and expiry <= self.time or not self.is_shown_enough(r.id, display, r.y) or self.is_full:
-            return
-        price = self.slide(r, r.a, price)
-        if price is not None:
-            self.enter(account, r, r.a, price, r.b, r.c & 2, r.z, expiry, display)
+        else:
+            self.check_band(r.id, r.a, price)
+        if r.b == 3 and expiry <= self.time:
+            raise Refused(34, expiry, self.time)
+        self.check_display(r.id, display, r.y)
+        if self.is_full:
+            raise Refused(31)
+        slid = self.slide(r, r.a, price)
+        if slid is None:
+            raise Refused(8, price, self.best(r.id, 1 - r.a).price)
+        return self.enter(account, r, r.a, slid, r.b, r.c & 2, r.z, expiry, display, word=word)
 
-    def enter(self, account, r, side, price, force, reduce, client, expiry, display, old=None, quote=False):
-        """Whether it was admitted."""
+    def enter(self, account, r, side, price, force, reduce, client, expiry, display, old=None, quote=False, word=None):
+        """The outcome."""
         mode = r.tail[24]
-        if not self.admits(account, r.id, side, price, r.y, reduce, old):
-            return False
+        if self.calls[r.id][1]:
+            return self.gather(account, r, side, price, force, reduce, client, expiry, display, old, quote, word)
+        self.admit(account, r.id, side, price, r.y, reduce, old)
         if force == 2:
             there, fills = self.available(account, r.id, side, price, r.y, mode)
-            if there < r.y or not self.has_room(fills):
-                return False
+            if there < r.y:
+                raise Refused(9, r.y, there)
+            if not self.has_room(fills):
+                raise Refused(31)
         if old:
             self.remove(old)
         order, self.next_order = self.next_order, self.next_order + 1
-        left, goes_on = self.match(account, r.id, side, price, order, 0, r.y, mode)
+        left, goes_on, filled, met = self.match(account, r.id, side, price, order, 0, r.y, mode)
+        status, code = 1 if filled else 0, 25 if met else 0
         if not left or force in (1, 2) or not goes_on or self.is_full:
             self.release(account, r.id)
-            return True
+            return status, code, filled, 0, order
+        self.rest(account, r, side, price, force, reduce, client, expiry, display, quote, word, order, left)
+        return 0, code, filled, left, order
+
+    def rest(self, account, r, side, price, force, reduce, client, expiry, display, quote, word, order, left):
         slot = self.order_slots.take()
         while len(self.orders) <= slot:
             self.orders.append(None)
         shown = min(display, left) if display else left
         o = Row(id=order, client=client, price=price, left=left, shown=shown, account=account, instrument=r.id,
                 side=side, reduce=int(bool(reduce or self.credits[account].flags & 1)), slot=slot,
-                print=self.fingerprint(r) if client else 0, expiry=expiry, display=display if shown < left else 0,
+                print=(word or self.fingerprint(r)) if client else 0, expiry=expiry, display=display if shown < left else 0,
                 priority=0, extra=None, quote=quote)
         if force == 3 or shown < left:
             o.extra = self.extra_slots.take()
@@ -776,7 +879,208 @@ class Execution(Market):
         self.holding(account, r.id).orders += 1
         self.credits[account].orders += 1
         self.dirty["orders"].add(slot)
+
+    # Calls and auctions: 8.13
+
+    def list_book(self, instrument):
+        self.books.append(({}, {}))
+        self.calls.append((0, 0))
+        self.set_call(instrument.id, 0, int(instrument.has_calls))
+
+    def set_call(self, instrument, end, gathers):
+        self.calls[instrument] = (end, gathers)
+        self.dirty["calls"].add(instrument)
+
+    def gather(self, account, r, side, price, force, reduce, client, expiry, display, old, quote, word):
+        if force in (1, 2):
+            raise Refused(45, self.calls[r.id][0], self.time)
+        self.admit(account, r.id, side, price, r.y, reduce, old)
+        if old:
+            self.remove(old)
+        order, self.next_order = self.next_order, self.next_order + 1
+        left, mode, met, stopped = r.y, r.tail[24], False, False
+        for own in list(self.accounts[account].orders.values()):
+            if left == 0 or stopped:
+                break
+            if own.instrument != r.id or own.side == side or (own.price > price if side == 0 else own.price < price):
+                continue
+            if self.is_over(own):
+                self.remove(own)
+                continue
+            met = mode != 0
+            if mode in (0, 2):
+                self.remove(own)
+            stopped = mode in (1, 2)
+            while mode == 3 and left and own.id in self.by_id:
+                size = min(left, own.shown)
+                left -= size
+                self.lower(own, size)
+        if left == 0 or stopped:
+            self.release(account, r.id)
+            return 0, 25 if met else 0, 0, 0, order
+        self.rest(account, r, side, price, force, reduce, client, expiry, display, quote, word, order, left)
+        return 0, 25 if met else 0, 0, left, order
+
+    def hold_auctions(self):
+        for i in self.instruments:
+            end, gathers = self.calls[i.id]
+            if not gathers or not i.trades(self.time):
+                continue
+            if end == 0:
+                if self.values[i.id] is not None:
+                    self.set_call(i.id, self.time + (i.opening or i.interval), 1)
+            elif end <= self.time and self.uncross(i):
+                self.set_call(i.id, self.time + i.interval if i.interval else 0, 1 if i.interval else 0)
+
+    def uncross(self, i):
+        bids, asks = self.books[i.id]
+        if bids and asks:
+            high, low = max(bids), min(asks)
+            crossing = [o for p, level in bids.items() if p >= low for o in level.values()]
+            crossing += [o for p, level in asks.items() if p <= high for o in level.values()]
+            for o in crossing if low <= high else []:
+                if self.is_over(o):
+                    self.remove(o)
+        while bids and asks and min(asks) <= max(bids):
+            price = self.auction_price(i)
+            while bids and asks and max(bids) >= price >= min(asks):
+                if self.is_full:
+                    return False
+                first, second = sorted((self.best(i.id, 0), self.best(i.id, 1)), key=lambda o: o.priority or o.id)
+                if first.account == second.account:
+                    self.remove(second)
+                    continue
+                sizes = [min(o.shown, self.closable(o.account, i.id, o.side)) if o.reduce else o.shown
+                         for o in (first, second)]
+                for o, size in zip((first, second), sizes):
+                    if size == 0:
+                        self.remove(o)
+                if min(sizes):
+                    self.trade_at(i.id, first, second, price, min(sizes))
         return True
+
+    def auction_price(self, i):
+        bids, asks = ({p: sum(o.left for o in level.values()) for p, level in side.items()} for side in self.books[i.id])
+        low, high, mark = min(asks), max(bids), self.mark(i.id)
+        # Between these nothing changes but the distance to the mark.
+        prices = {p for p in (*bids, *asks, *(b + i.tick for b in bids), *(a - i.tick for a in asks)) if low <= p <= high}
+        demand = {p: sum(q for b, q in bids.items() if b >= p) for p in prices}
+        supply = {p: sum(q for a, q in asks.items() if a <= p) for p in prices}
+        best = min((-min(demand[p], supply[p]), abs(demand[p] - supply[p])) for p in prices)
+        found = [p for p in prices if (-min(demand[p], supply[p]), abs(demand[p] - supply[p])) == best]
+        below = mark // i.tick * i.tick
+        nearest = below if mark - below <= below + i.tick - mark else below + i.tick
+        return max(min(found), min(max(found), nearest))
+
+    def trade_at(self, instrument, maker, taker, price, size):
+        self.fill(instrument, 3, taker.side, maker.account, taker.account, price, size, maker.id, taker.id)
+        for o, is_taker in ((maker, False), (taker, True)):
+            sums = self.sums(o.account, self.instruments[instrument].underlying)
+            self.add_order(sums, o, o.left, -1)
+            o.left -= size
+            if o.left:
+                self.add_order(sums, o, o.left, 1)
+                if size == o.shown:
+                    self.replenish(o)
+                else:
+                    self.show(o, o.shown - size)
+            else:
+                self.unlink(o)
+        for o, is_taker in ((maker, False), (taker, True)):
+            self.book(o.account, instrument, size if o.side == 0 else -size, price, is_taker)
+        for o in (maker, taker):
+            if o.quote:
+                self.count_quote(o, instrument, size)
+
+    # Triggers: 8.12
+
+    def named_trigger(self, account, r):
+        found = [t for t in self.waiting.values() if (t.id == r.z if r.a == 0 else r.z and t.action.z == r.z)
+                 and t.account == account and t.action.id == r.id]
+        return found[0] if found else None
+
+    def drop_trigger(self, t):
+        self.triggers[t.slot] = None
+        self.trigger_slots.free.add(t.slot)
+        self.dirty["triggers"].add(t.slot)
+        del self.waiting[t.id]
+        self.credits[t.account].orders -= 1
+        self.dirty["credits"].add(t.account)
+
+    def is_reached(self, action):
+        """None where there is nothing to compare with."""
+        if action.c & 16:
+            now = self.indices[self.instruments[action.id].underlying][0] or None
+        else:
+            now = self.mark(action.id) if self.values[action.id] else None
+        price = self.trigger_price(action)
+        return None if now is None else now <= price if action.c & 32 else now >= price
+
+    @staticmethod
+    def trigger_price(action):
+        return struct.unpack_from("<q", action.tail, 16)[0]
+
+    def places_triggers(self, i):
+        return i.trades(self.time) and (not self.calls[i.id][1] or i.interval)
+
+    def place_trigger(self, account, r):
+        expiry, display = struct.unpack_from("<qq", r.tail)
+        if self.client_in_use(account, r.z) or self.is_frozen(account) or not self.has_terms(r.id, r.x, r.y):
+            return
+        if r.b in (1, 2) and self.instruments[r.id].interval or expiry and expiry <= self.time:
+            return
+        if not self.is_shown_enough(r.id, display, r.y):
+            return
+        if self.credits[account].orders >= self.constant["open_orders_per_account_max"]:
+            return
+        if len(self.by_id) + len(self.waiting) >= 1 << 24 or self.is_reached(r) is not False:
+            return
+        slot = self.trigger_slots.take()
+        while len(self.triggers) <= slot:
+            self.triggers.append(None)
+        t = self.triggers[slot] = Row(id=self.next_order, account=account, reached=0, action=r, slot=slot)
+        self.next_order += 1
+        self.waiting[t.id] = t
+        if expiry:
+            heapq.heappush(self.expiring, (expiry, t.id))
+        self.credits[account].orders += 1
+        self.dirty["triggers"].add(slot)
+        self.dirty["credits"].add(account)
+
+    def run_triggers(self):
+        found = []
+        for t in self.waiting.values():
+            r = t.action
+            if not t.reached and self.places_triggers(self.instruments[r.id]) and self.is_reached(r):
+                falls = r.c >> 5 & 1
+                price = self.trigger_price(r)
+                found.append((r.id, falls, r.c >> 4 & 1, -price if falls else price, t.id))
+        for *_, number in sorted(found)[:4096]:
+            t = self.waiting[number]
+            t.reached = self.batch + 1
+            self.dirty["triggers"].add(t.slot)
+        due = sorted((t.reached, t.action.id, t.id) for t in self.waiting.values() if t.reached)
+        for _, _, number in due[:256]:
+            if self.is_full:
+                break
+            t = self.waiting[number]
+            if not self.places_triggers(self.instruments[t.action.id]):
+                t.reached = 0
+                self.dirty["triggers"].add(t.slot)
+                continue
+            self.drop_trigger(t)
+            status, code, one, two, order = self.outcome(self.place_reached, t)
+            self.events.append(struct.pack("<BBHIQQIIQqq8x", 3, status, code, t.action.id, t.id, order, t.account,
+                                           len(self.events), t.action.z, one, two))
+
+    def place_reached(self, t):
+        r = t.action
+        expiry, = struct.unpack_from("<q", r.tail)
+        if expiry and expiry <= self.time:
+            raise Refused(34, expiry, self.time)
+        tail = (r.tail[:8] if r.b == 3 else bytes(8)) + r.tail[8:16] + bytes(8) + r.tail[24:]
+        order = Row(id=r.id, a=r.a, b=r.b, c=r.c & 15, x=r.x, y=r.y, z=r.z, tail=tail)
+        return self.place_new(t.account, order, self.fingerprint(r))
 
     # Timers, protections and quotes: 8.10 to 8.12
 
@@ -878,7 +1182,7 @@ class Execution(Market):
             order = Row(id=number, y=quantity, c=(0, 0, 1, 1, 0, 0, 5, 5)[r.a], tail=bytes(24) + bytes([r.b]) + bytes(7))
             price = self.slide(order, side, price)
             if price is not None:
-                self.enter(account, order, side, price, 0, 0, 0, 0, 0, quote=True)
+                self.outcome(lambda: self.enter(account, order, side, price, 0, 0, 0, 0, 0, quote=True))
 
     def replace(self, account, r):
         o = self.named(account, r)
@@ -886,7 +1190,7 @@ class Execution(Market):
         if not o or self.is_over(o) or expected not in (0, o.left) or not self.has_terms(r.id, r.x, r.y):
             return
         client = client or o.client
-        if client != o.client and (account, client) in self.by_client:
+        if client != o.client and self.client_in_use(account, client):
             return
         if r.x == o.price and r.y <= o.left:
             sums = self.sums(account, self.instruments[r.id].underlying)
@@ -903,7 +1207,8 @@ class Execution(Market):
             return
         price = self.slide(r, o.side, r.x)
         if price is not None:
-            self.enter(account, r, o.side, price, 3 if o.expiry else 0, o.reduce, client, o.expiry, o.display, o, o.quote)
+            self.outcome(lambda: self.enter(account, r, o.side, price, 3 if o.expiry else 0, o.reduce, client, o.expiry,
+                                            o.display, o, o.quote))
 
     # 8.9
 

@@ -20,15 +20,15 @@ class Row:
 class Instrument:
     def __init__(self, data):
         (self.id, self.underlying, self.kind, option, self.strike, self.expiry, self.tick, self.lot, self.size_max,
-         self.price_max, self.maker, self.taker, self.status, *self.tiers, self.settled, self.listed, self.band,
-         self.tier_volume) = struct.unpack("<IHBB8qBBHHHqQ16xqq", data)
+         self.price_max, self.maker, self.taker, self.status, *self.tiers, self.settled, self.listed,
+         self.opening, self.interval, self.band, self.tier_volume) = struct.unpack("<IHBB8qBBHHHqQII8xqq", data)
         *self.tiers, self.samples = self.tiers
         self.option, self.call, self.expires = option, option == 1, self.kind != 3
 
     def bytes(self):
-        return struct.pack("<IHBB8qBBHHHqQ16xqq", self.id, self.underlying, self.kind, self.option, self.strike, self.expiry,
+        return struct.pack("<IHBB8qBBHHHqQII8xqq", self.id, self.underlying, self.kind, self.option, self.strike, self.expiry,
                            self.tick, self.lot, self.size_max, self.price_max, self.maker, self.taker, self.status, *self.tiers,
-                           self.samples, self.settled, self.listed, self.band, self.tier_volume)
+                           self.samples, self.settled, self.listed, self.opening, self.interval, self.band, self.tier_volume)
 
     def rate(self, taker, volume):
         """7.3: the rate of an account of that volume."""
@@ -44,6 +44,10 @@ class Instrument:
         if not self.option:
             return price
         return max(0, price - self.strike if self.call else self.strike - price)
+
+    @property
+    def has_calls(self):
+        return bool(self.opening or self.interval)
 
     @property
     def is_listed(self):
@@ -62,7 +66,7 @@ class Instrument:
                 and self.size_max % self.lot == 0 and self.price_max % self.tick == 0
                 and self.size_max <= 1 << 55 and self.price_max * self.size_max <= 10 ** 27
                 and 0 <= self.maker <= 5 * 10 ** 7 and 0 <= self.taker <= 5 * 10 ** 7
-                and 0 <= self.band <= ONE and self.has_sound_tiers
+                and 0 <= self.band <= ONE and self.has_sound_tiers and max(self.opening, self.interval) <= 86_400_000
                 and (self.samples == 0 or self.samples <= 30 and self.expires and self.expiry % 60_000 == 0))
 
     @property

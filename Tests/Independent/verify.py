@@ -188,7 +188,8 @@ def instrument(number, item, underlyings):
                        scaled(item["order_quantity_max"], 8), scaled(item["price_max"], 8),
                        scaled(item["maker_fee"], 9), scaled(item["taker_fee"], 9))
     tiers = item["fee_tiers"], item["fee_tier_maker_step"], item["fee_tier_taker_step"], item["settlement_samples"]
-    return head + struct.pack("<BBHHH32xqq", 1, *tiers, scaled(item["price_band"], 9), scaled(item["fee_tier_volume"], 6))
+    return head + struct.pack("<BBHHH16xII8xqq", 1, *tiers, item["call_ms"], item["auction_interval_ms"],
+                              scaled(item["price_band"], 9), scaled(item["fee_tier_volume"], 6))
 
 
 def genesis_bytes(text):
@@ -254,9 +255,10 @@ class Genesis:
         status = struct.pack("<QqQQQq", 0, self.start, 1, 1, NONE, 0) + ZERO
         status += struct.pack("<II40x", 1, 0)
         none = pool([])
-        market = merkle(4, [pool(self.instruments), pool(self.indices()), none])
+        calls = [struct.pack("<qI4x", 0, int(any(i[96:104]))) for i in self.instruments]
+        market = merkle(4, [pool(self.instruments), pool(self.indices()), none, pool(calls, 16)])
         return merkle(8, [pool(keys, 16), sha(pool(credits, 16), none), none, none, none, market,
-                          pool([status]), merkle(8, [none] * 3)])
+                          pool([status]), merkle(8, [none] * 4)])
 
     def indices(self):
         return [struct.pack("<HHIqq", n, 0, 0, 0, 0) for n in range(len(self.underlyings))]
@@ -301,7 +303,7 @@ def bundle(reader):
     need(sha(body) == header[56:88], "actions hash")
     place = 0
     for _ in range(actions):
-        need(place < records and 1 <= body[64 * place] <= 18, "action kind")
+        need(place < records and 1 <= body[64 * place] <= 19, "action kind")
         place += action_records(body[64 * place], body[64 * place + 3])
     need(place == records, "records of actions")
     reader.take(64)
@@ -315,8 +317,8 @@ def batch_roots(body):
     records = [reader.take(64) for _ in range(events)]
     reader.end()
     for record in records:
-        need(record[0] in (1, 2), "event kind")
-        need(record[56:] == bytes(8) if record[0] == 1 else record[16:] == bytes(48), "event")
+        need(record[0] in (1, 2, 3), "event kind")
+        need(record[16:] == bytes(48) if record[0] == 2 else record[56:] == bytes(8), "event")
     return count, events, log_root([leaf(b) for b in bundles]), log_root([leaf(r) for r in records])
 
 

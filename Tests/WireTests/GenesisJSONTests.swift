@@ -49,7 +49,7 @@ import Wire
 
   static let golden = URL(filePath: #filePath).deletingLastPathComponent()
     .deletingLastPathComponent().appending(path: "Fixtures/Wire/genesis.json")
-  static let goldenHash = "1aa4aeb7f49d537485bb4a6a350d92aef95b82a6299c5b4704fb552cc6b44f99"
+  static let goldenHash = "96375a0eca9a7249be3cca2b8864f88be2d8d8727c46534ca836fa8081f31628"
 
   static func goldenBytes() throws -> [UInt8] { Array(try Data(contentsOf: golden)) }
 

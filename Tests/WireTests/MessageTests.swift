@@ -265,6 +265,19 @@ import Testing
     Row("cancel side 3", "cancel-all") { $0.a = 3 },
     Row("cancel scope 2", "cancel-all") { $0.b = 2 },
     Row("underlying of a cancel", "cancel-underlying") { $0.id = 65_536 },
+    Row("kind 19 of another", "place") { $0.kindCode = 19 },
+    Row("no trigger price", "trigger") { $0.tail = tail(1, 0, 0, 1) },
+    Row("trigger flag 64", "trigger") { $0.c |= 64 },
+    Row("trigger that expires before time", "trigger") {
+      $0.tail = tail(UInt64(bitPattern: -1), 0, 1, 1)
+    },
+    Row("till cancelled and till a time", "trigger") {
+      $0.b = 0
+      $0.c = 0
+      $0.x = 1
+    },
+    Row("post-only trigger at the market", "trigger") { $0.c |= 1 },
+    Row("trigger without a size", "trigger") { $0.y = 0 },
     Row("timer below a second", "timer") { $0.x = 999 },
     Row("timer past a day", "timer") { $0.x = 86_400_001 },
     Row("negative timer", "timer") { $0.x = -1 }, Row("quantity of a timer", "timer") { $0.y = 1 },
@@ -352,7 +365,7 @@ import Testing
       ("mass-quote", 128 + 16), ("mass-quote", 64 + 15),
       ("surface", 80), ("surface", 127), ("block", 154), ("block", 159), ("block", 224),
       ("block", 255), ("list", 64 + 80), ("list", 64 + 88),
-      ("list", 64 + 96), ("list", 64 + 111),
+      ("list", 64 + 104), ("list", 64 + 111),
     ])
   func reserved(name: String, offset: Int) throws {
     let action = try #require(Sample.actions.first { $0.name == name }).action

@@ -43,6 +43,7 @@ extension Sample {
 
   static let records: [Sample] = [
     record("fill", fill),
+    record("triggered", triggered),
     record("instruction", Instruction(kind: .surface, account: account, bundle: 3, record: 5)),
     record("receipt", receipt),
     record("outcome", Outcome(.filled, .done, 7, 0, order: OrderID(9))),

@@ -67,6 +67,16 @@ struct Sample: Sendable, CustomTestStringConvertible {
             timeInForce: .ioc, isReduceOnly: true, isMarket: true, selfTrade: .cancelTaker))
       ),
       (
+        "trigger",
+        .trigger(
+          TriggerTerms(
+            order: OrderTerms(
+              instrument: InstrumentID(2), side: .sell, price: .zero,
+              quantity: Quantity(raw: 45_000_000), timeInForce: .ioc, isReduceOnly: true,
+              isMarket: true, clientID: 80, expiry: far, selfTrade: .cancelTaker),
+            source: .index, direction: .falls, price: Price(raw: 123_000_001)))
+      ),
+      (
         "replace",
         .replace(
           OrderReplacement(
@@ -185,6 +195,10 @@ struct Sample: Sendable, CustomTestStringConvertible {
     header.logRootBefore = digest(13)
     return header
   }
+
+  static let triggered = Triggered(
+    OrderID(12), clientID: 80, of: AccountID(7), in: InstrumentID(2),
+    Outcome(.filled, .done, 5, 0, order: OrderID(13)), index: 3)
 
   static let fill = Fill(
     cause: .match, takerSide: .sell, instrument: InstrumentID(2), trade: TradeID(4),
@@ -362,8 +376,11 @@ struct Sample: Sendable, CustomTestStringConvertible {
       orders: [
         RestingOrder(
           id: OrderID(5), clientID: 99, account: AccountID(7), instrument: InstrumentID(2),
-          side: .sell, price: Price(raw: 9_200_000), quantity: Quantity(raw: 3))
-      ], fills: [fill], acknowledgements: [acknowledgement.leaf])
+          side: .sell, price: Price(raw: 9_200_000), quantity: Quantity(raw: 3)),
+        RestingOrder(
+          id: OrderID(6), clientID: 0, account: AccountID(7), instrument: InstrumentID(2),
+          side: .buy, price: .zero, quantity: Quantity(raw: 4), isWaiting: true),
+      ], fills: [fill], triggered: [triggered], acknowledgements: [acknowledgement.leaf])
   }
 
   static var frozen: SignedFrozen {

@@ -41,7 +41,7 @@ struct DemoLedger {
       case .close:
         closingFills += 1
         pending[batch.header.batch.raw, default: []].append(fill)
-      case .match, nil: break
+      case .match, .auction, nil: break
       }
     }
   }
