@@ -145,7 +145,7 @@ extension ActionRecord {
     case .withdraw, .deposit: id < assets.count ? Int(assets[Int(id)].scale) : 0
     case .place, .replace, .timer, .protect, .massQuote, .cancel, .cancelAll, .addKey, .revokeKey,
       .release, .index, .surface, .block,
-      .list, .halt, .bid, nil:
+      .list, .halt, .bid, .margin, nil:
       Money.fractionDigits
     }
   }

@@ -26,6 +26,8 @@ public struct ExecutionMachine: ~Copyable {
   var extras = Pool<OrderExtra>()
   var timers = Pool<TimerRecord>()
   var protections = Pool<ProtectionRecord>()
+  /// The terms of the margin method, one record.
+  var margin = Pool<MarginTerms>(capacity: 1)
 
   /// Resting orders: facts, and what follows from them.
   var books: OrderBooks
@@ -84,10 +86,12 @@ public struct ExecutionMachine: ~Copyable {
     status[0].time = genesis.startTime
     for owner in genesis.accounts { open(owner: owner, at: 0) }
     for instrument in genesis.instruments { list(instrument) }
+    margin.append(genesis.margin)
+    table.use(genesis.margin)
     reprice()
     root = trees.rebuiltRoot(
       keys, credits, holdings, balances, since, books.orders, instruments, indices, slices, status,
-      extras, timers, protections)
+      extras, timers, protections, margin)
     seal()
   }
 
@@ -184,7 +188,7 @@ public struct ExecutionMachine: ~Copyable {
     status[0].batch += 1
     root = trees.root(
       keys, credits, holdings, balances, since, books.orders, instruments, indices, slices, status,
-      extras, timers, protections)
+      extras, timers, protections, margin)
     header.postRoot = root
     previousID = header.id
     bundles.removeAll(keepingCapacity: true)

@@ -20,6 +20,7 @@ struct ExecutionTrees: ~Copyable {
   private var extras = PoolTree(recordsPerPage: 16)
   private var timers = PoolTree(recordsPerPage: 16)
   private var protections = PoolTree(recordsPerPage: 16)
+  private var margin = PoolTree(recordsPerPage: 1)
 
   /// Hashes what the batch touched and gives the root.
   mutating func root(
@@ -29,7 +30,7 @@ struct ExecutionTrees: ~Copyable {
     _ instrumentPool: borrowing Pool<Instrument>, _ indexPool: borrowing Pool<IndexEntry>,
     _ slicePool: borrowing Pool<SliceEntry>, _ statusPool: borrowing Pool<StatusRecord>,
     _ extraPool: borrowing Pool<OrderExtra>, _ timerPool: borrowing Pool<TimerRecord>,
-    _ protectionPool: borrowing Pool<ProtectionRecord>
+    _ protectionPool: borrowing Pool<ProtectionRecord>, _ marginPool: borrowing Pool<MarginTerms>
   ) -> Digest {
     keys.refresh(keyPool)
     credits.refresh(creditPool)
@@ -44,6 +45,7 @@ struct ExecutionTrees: ~Copyable {
     extras.refresh(extraPool)
     timers.refresh(timerPool)
     protections.refresh(protectionPool)
+    margin.refresh(marginPool)
     return combined()
   }
 
@@ -55,7 +57,7 @@ struct ExecutionTrees: ~Copyable {
     _ instrumentPool: borrowing Pool<Instrument>, _ indexPool: borrowing Pool<IndexEntry>,
     _ slicePool: borrowing Pool<SliceEntry>, _ statusPool: borrowing Pool<StatusRecord>,
     _ extraPool: borrowing Pool<OrderExtra>, _ timerPool: borrowing Pool<TimerRecord>,
-    _ protectionPool: borrowing Pool<ProtectionRecord>
+    _ protectionPool: borrowing Pool<ProtectionRecord>, _ marginPool: borrowing Pool<MarginTerms>
   ) -> Digest {
     keys.rebuild(keyPool)
     credits.rebuild(creditPool)
@@ -70,6 +72,7 @@ struct ExecutionTrees: ~Copyable {
     extras.rebuild(extraPool)
     timers.rebuild(timerPool)
     protections.rebuild(protectionPool)
+    margin.rebuild(marginPool)
     return combined()
   }
 
@@ -78,7 +81,8 @@ struct ExecutionTrees: ~Copyable {
       of: [
         keys.root(), SHA256.pair(credits.root(), balances.root()), holdings.root(), since.root(),
         orders.root(),
-        Merkle.root(of: [instruments.root(), indices.root(), slices.root()], width: 4),
+        Merkle.root(
+          of: [instruments.root(), indices.root(), slices.root(), margin.root()], width: 4),
         status.root(),
         Merkle.root(of: [extras.root(), timers.root(), protections.root()], width: 8),
       ], width: 8)

@@ -22,6 +22,7 @@ extension ExecutionMachine: PooledState {
     try visitor.visit(&extras)
     try visitor.visit(&timers)
     try visitor.visit(&protections)
+    try visitor.visit(&margin)
   }
 
   /// Rebuilds all derived state after the pools were loaded, and checks the root.
@@ -33,7 +34,7 @@ extension ExecutionMachine: PooledState {
     previousID = previous
     root = trees.rebuiltRoot(
       keys, credits, holdings, balances, since, books.orders, instruments, indices, slices, status,
-      extras, timers, protections)
+      extras, timers, protections, margin)
     guard root == expected else {
       throw .state("stored state has root \(root), expected \(expected)")
     }
@@ -43,6 +44,7 @@ extension ExecutionMachine: PooledState {
     rebuildOrders()
     rebuildMakers()
     risk = RiskBook(underlyingCount: genesis.underlyings.count)
+    table.use(margin[0])
     reprice()
     rebuildRisk()
   }

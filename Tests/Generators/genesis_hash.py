@@ -47,7 +47,25 @@ def instrument(place, item, underlyings):
         units(item["order_quantity_max"], 8), units(item["price_max"], 8),
         units(item["maker_fee"], 9), units(item["taker_fee"], 9))
     # Active; settlement price, listing batch and funding are zero.
-    return (head + body + b"\1").ljust(112, b"\0") + struct.pack("<q8x", units(item["price_band"], 9))
+    tiers = [item[name] for name in ("fee_tiers", "fee_tier_maker_step", "fee_tier_taker_step", "settlement_samples")]
+    return head + body + struct.pack(
+        "<BBHHH32xqq", 1, *tiers, units(item["price_band"], 9), units(item["fee_tier_volume"], 6))
+
+
+def margin(item):
+    ratios = [item[group][name] for group, names in (
+        ("vol_shock", "range_up range_down min_vol_up short_power long_power dte_floor_days"), ("basis", "add mult"),
+        ("confidence", "threshold factor"), ("depeg", "threshold factor")) for name in names.split()]
+    ratios += [item[name] for name in ("mm_factor", "im_factor", "lambda")]
+    ratios += [item[group][name] for group, names in (
+        ("minimum", "net_delta hedged_delta short_option"), ("tilt", "skew term")) for name in names.split()]
+    for place in range(3):
+        slope = item["concentration"][place] if place < len(item["concentration"]) else {"from": "0", "rate": "0"}
+        ratios += [slope["from"], slope["rate"]]
+    rows = [struct.pack("<qIB3x", units(row["spot"], 9), units(row["dampening"], 9),
+                        1 + ["up", "none", "down"].index(row["vol"])) for row in item["scenarios"]]
+    head = struct.pack("<BB6x26q40x", 1, len(rows), *(units(ratio, 9) for ratio in ratios))
+    return (head + b"".join(rows)).ljust(768, b"\0")
 
 
 def encoded(genesis):
@@ -69,7 +87,7 @@ def encoded(genesis):
                  for place, item in enumerate(genesis["instruments"])])
     constants = list(genesis["constants"].values())
     out += struct.pack(f"<{len(constants)}q", *constants)
-    return out + key(genesis["rule_set"])
+    return out + margin(genesis["margin"]) + key(genesis["rule_set"])
 
 
 if __name__ == "__main__":

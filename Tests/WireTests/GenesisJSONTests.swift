@@ -49,7 +49,7 @@ import Wire
 
   static let golden = URL(filePath: #filePath).deletingLastPathComponent()
     .deletingLastPathComponent().appending(path: "Fixtures/Wire/genesis.json")
-  static let goldenHash = "1aa4aeb7f49d537485bb4a6a350d92aef95b82a6299c5b4704fb552cc6b44f99"
+  static let goldenHash = "8b40ed85beae8a1c03e65c5dc4e8f8f011cf6bf9ef7add4605f86b90d6152ad0"
 
   static func goldenBytes() throws -> [UInt8] { Array(try Data(contentsOf: golden)) }
 
