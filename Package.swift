@@ -179,7 +179,7 @@ let package = Package(
       "ClearingTests",
       [
         "Primitives", "Instruments", "Pricing", "Margin", "Risk", "Commitments", "Wire",
-        "Clearing", "Execution", "TestSupport",
+        "Calculators", "Clearing", "Execution", "TestSupport",
       ]),
     tests(
       "SettlementTests",

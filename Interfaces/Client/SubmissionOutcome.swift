@@ -144,7 +144,8 @@ extension ActionRecord {
     switch kind {
     case .withdraw, .deposit: id < assets.count ? Int(assets[Int(id)].scale) : 0
     case .place, .replace, .trigger, .timer, .protect, .massQuote, .cancel, .cancelAll, .addKey,
-      .revokeKey, .release, .index, .surface, .block, .list, .halt, .bid, nil:
+      .revokeKey, .release, .index, .surface, .block, .list, .halt, .bid, .margin,
+      nil:
       Money.fractionDigits
     }
   }

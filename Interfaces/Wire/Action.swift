@@ -36,6 +36,8 @@ public enum Action: Sendable, Equatable {
   case list(Instrument)
   case halt(instrument: InstrumentID, halted: Bool)
   case bid(AuctionOffer)
+  /// Other terms of the margin method, for all accounts.
+  case margin(MarginTerms)
 }
 
 extension Action {
@@ -134,6 +136,9 @@ extension Action {
           kindCode: ActionKind.halt.rawValue, a: halted ? 1 : 0, id: instrument.raw))
     case .bid(let offer):
       out.write(record: offer.record)
+    case .margin(let terms):
+      out.write(record: ActionRecord(kindCode: ActionKind.margin.rawValue))
+      out.write(record: terms)
     }
   }
 }

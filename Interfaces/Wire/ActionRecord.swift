@@ -24,6 +24,8 @@ public import Primitives
   case bid = 18
   /// An order that waits for a price outside the book.
   case trigger = 19
+  /// Other terms of the margin method.
+  case margin = 26
 
   /// 64-byte records the action takes, a mass quote's entries aside: see `ActionRecord.recordCount`.
   @inlinable public var recordCount: Int {
@@ -31,6 +33,7 @@ public import Primitives
     case .surface: 2
     case .list: 3
     case .block: 4
+    case .margin: 13
     case .place, .cancel, .cancelAll, .addKey, .revokeKey, .withdraw, .deposit, .release, .index,
       .halt, .replace, .timer, .protect, .massQuote, .bid, .trigger:
       1
@@ -40,7 +43,7 @@ public import Primitives
   /// Whether the action goes to clearing as an instruction.
   @inlinable public var instructsClearing: Bool {
     switch self {
-    case .withdraw, .deposit, .release, .index, .surface, .list, .halt, .bid: true
+    case .withdraw, .deposit, .release, .index, .surface, .list, .halt, .bid, .margin: true
     case .place, .cancel, .cancelAll, .addKey, .revokeKey, .block, .replace, .timer, .protect,
       .massQuote, .trigger:
       false

@@ -29,6 +29,8 @@ public struct ExecutionMachine: ~Copyable {
   var protections = Pool<ProtectionRecord>()
   var triggers = Pool<TriggerRecord>()
   var calls = Pool<CallRecord>()
+  /// The terms of the margin method, one record.
+  var margin = Pool<MarginTerms>(capacity: 1)
 
   /// Resting orders: facts, and what follows from them.
   var books: OrderBooks
@@ -90,10 +92,12 @@ public struct ExecutionMachine: ~Copyable {
     status[0].time = genesis.startTime
     for owner in genesis.accounts { open(owner: owner, at: 0) }
     for instrument in genesis.instruments { list(instrument) }
+    margin.append(genesis.margin)
+    table.use(genesis.margin)
     reprice()
     root = trees.rebuiltRoot(
       keys, credits, holdings, balances, since, books.orders, instruments, indices, slices, status,
-      extras, timers, protections, triggers, calls)
+      extras, timers, protections, triggers, calls, margin)
     seal()
   }
 
@@ -193,7 +197,7 @@ public struct ExecutionMachine: ~Copyable {
     status[0].batch += 1
     root = trees.root(
       keys, credits, holdings, balances, since, books.orders, instruments, indices, slices, status,
-      extras, timers, protections, triggers, calls)
+      extras, timers, protections, triggers, calls, margin)
     header.postRoot = root
     previousID = header.id
     bundles.removeAll(keepingCapacity: true)

@@ -24,6 +24,7 @@ extension ExecutionMachine: PooledState {
     try visitor.visit(&protections)
     try visitor.visit(&triggers)
     try visitor.visit(&calls)
+    try visitor.visit(&margin)
   }
 
   /// Rebuilds all derived state after the pools were loaded, and checks the root.
@@ -35,7 +36,7 @@ extension ExecutionMachine: PooledState {
     previousID = previous
     root = trees.rebuiltRoot(
       keys, credits, holdings, balances, since, books.orders, instruments, indices, slices, status,
-      extras, timers, protections, triggers, calls)
+      extras, timers, protections, triggers, calls, margin)
     guard root == expected else {
       throw .state("stored state has root \(root), expected \(expected)")
     }
@@ -45,6 +46,7 @@ extension ExecutionMachine: PooledState {
     rebuildOrders()
     rebuildMakers()
     risk = RiskBook(underlyingCount: genesis.underlyings.count)
+    table.use(margin[0])
     reprice()
     rebuildRisk()
   }

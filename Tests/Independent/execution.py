@@ -3,7 +3,7 @@
 import heapq
 import struct
 
-from pricing import MONEY, ONE, WORDS, signed, up
+from pricing import MONEY, ONE, WORDS, Terms, signed, up
 from records import BODY_MAX, Instrument, Market, Pool, Row, Slots, actions, bundle_header
 from signatures import acceptable, is_signed
 from verify import ALL, NONE, ZERO, merkle, need, object_id, sha
@@ -32,9 +32,10 @@ class Execution(Market):
         self.pools = {name: Pool(size, page) for name, size, page in (
             ("keys", 96, 16), ("credits", 48, 16), ("holdings", 48, 16), ("balances", 32, 16), ("since", 48, 16),
             ("orders", 48, 16), ("extras", 48, 16), ("timers", 16, 16), ("protections", 128, 16), ("triggers", 96, 16), ("calls", 16, 16), ("instruments", 128, 1),
-            ("indices", 24, 1), ("slices", 72, 1), ("status", 128, 1))}
+            ("indices", 24, 1), ("slices", 72, 1), ("status", 128, 1), ("margin", 768, 1))}
         self.dirty = {name: set() for name in self.pools}
-        self.slice_order = []
+        self.slice_order, self.margin = [], genesis.margin
+        self.dirty["margin"].add(0)
         self.batch, self.time, self.next_order, self.next_trade = 0, genesis.start, 1, 1
         self.credit_batch, self.credit_id, self.oracle_time, self.since_count = NONE, ZERO, 0, 0
         self.order_slots, self.holding_slots, self.extra_slots = Slots(), Slots(), Slots()
@@ -99,6 +100,8 @@ class Execution(Market):
             return self.instruments[slot].bytes()
         if name == "indices":
             return self.index_bytes(slot)
+        if name == "margin":
+            return self.margin
         key = self.slice_order[slot]
         return self.slice_bytes(key, self.slices[key])
 
@@ -113,7 +116,7 @@ class Execution(Market):
         root = {name: pool.root() for name, pool in self.pools.items()}
         return merkle(8, [root["keys"], sha(root["credits"], root["balances"]), root["holdings"], root["since"],
                           root["orders"], merkle(4, [root["instruments"], root["indices"], root["slices"], root["calls"]]),
-                          root["status"], merkle(8, [root["extras"], root["timers"], root["protections"], root["triggers"]])])
+                          root["status"], merkle(8, [root["extras"], root["timers"], root["protections"], root["triggers"], root["margin"]])])
 
     # 8.1
 
@@ -227,7 +230,10 @@ class Execution(Market):
                     self.slice_order.append(key)
                 self.slices[key] = value
                 self.dirty["slices"].add(self.slice_order.index(key))
-            moved |= bool(body["instruments"] or body["indices"] or body["slices"])
+            for data in body["margin"]:
+                self.margin, self.terms = data, Terms(data)
+                self.dirty["margin"].add(0)
+            moved |= bool(body["instruments"] or body["indices"] or body["slices"] or body["margin"])
             self.credit_batch, self.credit_id = batch, head_id
             directives += body["directives"]
         need(self.credit_batch == credit_batch, "credit batch")
@@ -303,7 +309,7 @@ class Execution(Market):
     def sums(self, account, underlying):
         found = self.accounts[account].sums.get(underlying)
         if found is None:
-            found = [0] * 33
+            found = [0] * 37
             for instrument, slot in self.accounts[account].holdings.items():
                 if self.instruments[instrument].underlying == underlying:
                     h = self.holdings[slot]
@@ -314,15 +320,23 @@ class Execution(Market):
             self.accounts[account].sums[underlying] = found
         return found
 
-    def add_position(self, sums, instrument, quantity):
+    def add_position(self, sums, instrument, quantity, sign=1):
+        gross = abs(quantity * self.basis(instrument))
         for s, unit in enumerate(self.units(instrument)):
-            sums[s] += quantity * unit
+            sums[s] += sign * (quantity * unit - gross)
+        beside = 0, *self.delta_columns(instrument, quantity), self.short_charge(instrument, quantity)
+        for s, charge in enumerate(beside):
+            sums[33 + s] -= sign * (gross + charge)
 
     def add_order(self, sums, o, left, sign):
         q, e = self.entry(o, left)
+        sums[32] += sign * e
+        e -= abs(q * self.basis(o.instrument))
         for s, unit in enumerate(self.units(o.instrument)):
             sums[s] += sign * min(0, q * unit + e)
-        sums[32] += sign * e
+        sums[33] += sign * e
+        for s, charge in enumerate((*self.delta_columns(o.instrument, q), self.short_charge(o.instrument, q))):
+            sums[34 + s] += sign * min(0, e - charge)
 
     def loss(self, s):
         return min(0, s.quantity * (self.mark(s.subject) - s.price) - s.fee * MONEY)
@@ -499,7 +513,8 @@ class Execution(Market):
     def book(self, account, instrument, quantity, price, taker):
         h = self.holding(account, instrument)
         sums = self.sums(account, self.instruments[instrument].underlying)
-        self.add_position(sums, instrument, quantity)
+        self.add_position(sums, instrument, h.granted + h.since, -1)
+        self.add_position(sums, instrument, h.granted + h.since + quantity)
         h.since, h.fills = h.since + quantity, h.fills + 1
         fee = self.instruments[instrument].fee(price, quantity, taker)
         self.remember(batch=self.batch, account=account, subject=instrument, quantity=quantity, price=price, fee=fee,
@@ -594,7 +609,8 @@ class Execution(Market):
                    9: lambda: account in g.publishers and (
                        r.id < len(self.instruments) and self.instruments[r.id].kind == 3 if r.a else r.id < len(g.underlyings)),
                    10: lambda: account in g.publishers and r.id < len(g.underlyings),
-                   12: lambda: account in g.members, 13: lambda: account in g.members}
+                   12: lambda: account in g.members, 13: lambda: account in g.members,
+                   26: lambda: account in g.members}
         if allowed[r.kind]():
             self.events.append(struct.pack("<BBHIII48x", 2, r.kind, 0, account, place, r.place))
         return None
