@@ -93,7 +93,7 @@ extension ExecutionMachine: PooledState {
     }
     let moved = movedPriorities
     books.rebuild(instruments: instruments.count, accounts: credits.count) {
-      moved[$0.id.raw] ?? $0.id.raw
+      moved[$0.id.raw] ?? $0.id.number
     }
   }
 
@@ -146,7 +146,7 @@ extension ExecutionMachine: PooledState {
       + keys.count * MemoryLayout<KeyRecord>.stride
       + holdings.count * MemoryLayout<HoldingRecord>.stride
     let orders = books.memory
-    return (orders.book + orders.ids + orders.clients, risk.byteCount, accounts + risk.byteCount)
+    return (orders.book + orders.clients, risk.byteCount, accounts + risk.byteCount)
   }
 
   /// Bytes held for what only some orders have.
@@ -190,7 +190,7 @@ extension ExecutionMachine: PooledState {
       }
     }
     let moved = movedPriorities
-    return books.fault { moved[$0.id.raw] ?? $0.id.raw }
+    return books.fault { moved[$0.id.raw] ?? $0.id.number }
   }
 }
 

@@ -17,6 +17,18 @@ public struct SlotBitmap: ~Copyable {
     for slot in 0..<count where isUsed(slot) { mark(slot) }
   }
 
+  /// The lowest free slot, which stays free.
+  public var lowest: Int {
+    var end = 0
+    while top[end] == .max {
+      end &+= 1
+      if end == top.count { return end &<< 18 }
+    }
+    let row = end &<< 6 | (~top[end]).trailingZeroBitCount
+    let word = row &<< 6 | (~full[row]).trailingZeroBitCount
+    return word &<< 6 | (~slots[word]).trailingZeroBitCount
+  }
+
   /// Takes the lowest free slot.
   public mutating func take() -> Int {
     var end = 0

@@ -88,6 +88,14 @@ struct BookTwin: ~Copyable {
     market = genesis.underlyings.map { _ in UnderlyingMarket(index: .zero, time: .zero) }
   }
 
+  /// Its number above the lowest place where no order rests.
+  mutating func newOrderID() -> UInt64 {
+    let places = Set(orders.map { $0.id % (1 << 20) })
+    let free = (0...).first { !places.contains($0) } ?? 0
+    nextOrder += 1
+    return (nextOrder - 1) << 20 + free
+  }
+
   mutating func reprice() {
     for instrument in instruments {
       table.update(instrument, market: market[instrument.underlying.index])
@@ -296,8 +304,7 @@ struct BookTwin: ~Copyable {
     }
     if let old { orders.removeAll { $0.id == old } }
     var order = new
-    order.id = nextOrder
-    nextOrder += 1
+    order.id = newOrderID()
     order.isReduceOnly = new.isReduceOnly || accounts[new.account].isRestricted
     let result = match(
       new.account, new.instrument, new.side, new.price, new.remaining, order: order.id, mode)

@@ -858,7 +858,7 @@ class Execution(Market):
                 raise Refused(31)
         if old:
             self.remove(old)
-        order, self.next_order = self.next_order, self.next_order + 1
+        order = self.new_order_id()
         left, goes_on, filled, met = self.match(account, r.id, side, price, order, 0, r.y, mode)
         status, code = 1 if filled else 0, 25 if met else 0
         if not left or force in (1, 2) or not goes_on or self.is_full:
@@ -867,8 +867,15 @@ class Execution(Market):
         self.rest(account, r, side, price, force, reduce, client, expiry, display, quote, word, order, left)
         return 0, code, filled, left, order
 
+    def new_order_id(self):
+        number, self.next_order = self.next_order, self.next_order + 1
+        return number << 20 | self.order_slots.lowest() % 2**20
+
     def rest(self, account, r, side, price, force, reduce, client, expiry, display, quote, word, order, left):
-        slot = self.order_slots.take()
+        slot = order % 2**20
+        while not self.order_slots.is_free(slot):
+            slot += 2**20
+        self.order_slots.mark(slot)
         while len(self.orders) <= slot:
             self.orders.append(None)
         shown = min(display, left) if display else left
@@ -913,7 +920,7 @@ class Execution(Market):
         self.admit(account, r.id, side, price, r.y, reduce, old)
         if old:
             self.remove(old)
-        order, self.next_order = self.next_order, self.next_order + 1
+        order = self.new_order_id()
         left, mode, met, stopped = r.y, r.tail[24], False, False
         for own in list(self.accounts[account].orders.values()):
             if left == 0 or stopped:
@@ -962,7 +969,7 @@ class Execution(Market):
             while bids and asks and max(bids) >= price >= min(asks):
                 if self.is_full:
                     return False
-                first, second = sorted((self.best(i.id, 0), self.best(i.id, 1)), key=lambda o: o.priority or o.id)
+                first, second = sorted((self.best(i.id, 0), self.best(i.id, 1)), key=lambda o: o.priority or o.id >> 20)
                 if first.account == second.account:
                     self.remove(second)
                     continue
@@ -1054,8 +1061,7 @@ class Execution(Market):
         slot = self.trigger_slots.take()
         while len(self.triggers) <= slot:
             self.triggers.append(None)
-        t = self.triggers[slot] = Row(id=self.next_order, account=account, reached=0, action=r, slot=slot)
-        self.next_order += 1
+        t = self.triggers[slot] = Row(id=self.new_order_id(), account=account, reached=0, action=r, slot=slot)
         self.waiting[t.id] = t
         if expiry:
             heapq.heappush(self.expiring, (expiry, t.id))

@@ -137,6 +137,18 @@ class Slots:
         self.count += 1
         return self.count - 1
 
+    def lowest(self):
+        return min(self.free, default=self.count)
+
+    def is_free(self, slot):
+        return slot >= self.count or slot in self.free
+
+    def mark(self, slot):
+        """Takes this slot; those below that never were used are free."""
+        self.free |= set(range(self.count, slot + 1))
+        self.count = max(self.count, slot + 1)
+        self.free.discard(slot)
+
 
 class Action:
     """First record of an action (5.2)."""
