@@ -111,7 +111,7 @@ extension Desk {
     (0..<machine.events.count).map {
       let fill = machine.events.record($0, as: Fill.self)
       return [
-        Int64(fill.causeCode), Int64(fill.makerOrder.raw), Int64(fill.takerOrder.raw),
+        Int64(fill.causeCode), Int64(fill.makerOrder.number), Int64(fill.takerOrder.number),
         fill.price.raw / TestWorld.tick, fill.quantity.raw / TestWorld.lot,
       ]
     }
@@ -164,7 +164,9 @@ extension Desk {
     let order = try desk.place(0, .buy, 100_500, 1)
     #expect(try desk.replace(0, .order(order.order), 100_600, 2).status == .accepted)
     #expect(
-      try desk.send(0, [.cancel(instrument: InstrumentID(0), order: OrderID(4))])[0].status
+      try desk.send(0, [.cancel(instrument: InstrumentID(0), order: OrderID(number: 4, slot: 2))])[
+        0
+      ].status
         == .accepted)
     #expect(desk.selfCheck() == nil)
   }
@@ -176,10 +178,10 @@ extension Desk {
     try desk.place(1, .sell, 99_000, 1)
     #expect(
       try desk.order(0, .buy, 100_000, 3) { $0.selfTrade = .cancelTaker }
-        == Outcome(.accepted, .selfTrade, 0, 0, order: OrderID(3)))
+        == Outcome(.accepted, .selfTrade, 0, 0, order: OrderID(number: 3, slot: 2)))
     #expect(
       try desk.order(0, .buy, 100_000, 3) { $0.selfTrade = .decrementBoth }
-        == Outcome(.accepted, .selfTrade, 0, 0, order: OrderID(4)))
+        == Outcome(.accepted, .selfTrade, 0, 0, order: OrderID(number: 4, slot: 2)))
     #expect(desk.machine.openOrders(of: Desk.client(0))[0].quantity.raw == 2 * lot)
     #expect(
       try desk.order(0, .buy, 100_000, 3) { $0.selfTrade = .cancelBoth }.figure2 == 0)

@@ -194,7 +194,9 @@ extension Desk {
   func asOrder() throws {
     var desk = try Desk()
     try desk.quote(0, [(0, 99_000, 101_000)], 5)
-    #expect(try desk.replace(0, .order(OrderID(1)), 99_500, 5).order == OrderID(3))
+    #expect(
+      try desk.replace(0, .order(OrderID(number: 1, slot: 0)), 99_500, 5).order
+        == OrderID(number: 3, slot: 0))
     #expect(try desk.quote(0, [(0, 99_500, 0)], 4) == Outcome(.accepted, .done, 1, 0))
     #expect(desk.openCount(0) == 1 && desk.best(.buy) == [99_500, 4])
     #expect(try desk.send(0, [.cancelAll(instrument: InstrumentID(0))])[0].figure1 == 1)

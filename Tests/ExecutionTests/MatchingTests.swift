@@ -37,7 +37,7 @@ import Wire
     let second = try desk.place(2, .sell, 100_100, 5)
     #expect(
       try desk.place(3, .buy, 100_100, 12)
-        == Outcome(.filled, .done, 12 * Self.lot, 0, order: OrderID(4)))
+        == Outcome(.filled, .done, 12 * Self.lot, 0, order: OrderID(number: 4, slot: 3)))
     let makers = (0..<3).map { desk.machine.events.record($0, as: Fill.self).makerOrder }
     #expect(makers == [better.order, first.order, second.order])
     #expect(desk.machine.levels(InstrumentID(0), .sell, limit: 5)[0].quantity.raw == 3 * Self.lot)

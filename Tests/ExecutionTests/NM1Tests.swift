@@ -114,14 +114,14 @@ struct NM1Replay: ~Copyable {
           b: operation.kind == 2 ? TimeInForce.ioc.rawValue : TimeInForce.gtc.rawValue,
           x: operation.price * 1_000, y: Int64(operation.quantity) * 1_000, z: operation.id),
         account: account)
-      if outcome.order.raw == UInt64(ids.count) { ids.append(operation.id) }
+      if outcome.order.number == UInt64(ids.count) { ids.append(operation.id) }
     }
     if outcome.status == .rejected { rejections += 1 }
     while eventsSeen < machine.events.count {
       let fill = machine.events.record(eventsSeen, as: Fill.self)
       trades.append(
         NM1.Trade(
-          maker: ids[Int(fill.makerOrder.raw)], taker: ids[Int(fill.takerOrder.raw)],
+          maker: ids[Int(fill.makerOrder.number)], taker: ids[Int(fill.takerOrder.number)],
           price: fill.price.raw / 1_000, quantity: UInt32(fill.quantity.raw / 1_000)))
       eventsSeen += 1
     }

@@ -43,7 +43,7 @@ extension Desk {
   var fills: [[Int64]] {
     (0..<machine.events.count).map {
       let fill = machine.events.record($0, as: Fill.self)
-      return [Int64(fill.makerOrder.raw), fill.quantity.raw / TestWorld.lot]
+      return [Int64(fill.makerOrder.number), fill.quantity.raw / TestWorld.lot]
     }
   }
 
@@ -111,7 +111,8 @@ private let tick = TestWorld.tick
     #expect(desk.machine.openOrderCount == 3)
     #expect(try desk.place(1, .buy, 100_000, 3, .fok) == .rejected(.notFillable, 3 * lot, 0))
     #expect(
-      try desk.replace(0, .order(OrderID(UInt64(count))), 99_000, 1) == .rejected(.unknownOrder))
+      try desk.replace(0, .order(OrderID(number: UInt64(count), slot: count - 1)), 99_000, 1)
+        == .rejected(.unknownOrder))
     #expect(try desk.place(1, .buy, 100_000, 3, .ioc).figure1 == 0)
     #expect(desk.machine.openOrderCount == 0 && desk.selfCheck() == nil)
   }
@@ -156,7 +157,7 @@ private let tick = TestWorld.tick
     #expect(try desk.place(0, .sell, 150_000, 1).status == .accepted)
     #expect(try desk.place(0, .buy, 110_000, 1).status == .accepted)
     #expect(
-      try desk.replace(0, .order(OrderID(3)), 110_001, 1)
+      try desk.replace(0, .order(OrderID(number: 3, slot: 2)), 110_001, 1)
         == .rejected(.priceOutsideBand, 110_001 * tick, 110_000 * tick))
   }
 
@@ -178,7 +179,7 @@ private let tick = TestWorld.tick
         == .rejected(.notFillable, 5 * lot, lot))
     #expect(
       try desk.send(1, [.order(buy(0, 5))])[0]
-        == Outcome(.filled, .done, lot, 0, order: OrderID(5)))
+        == Outcome(.filled, .done, lot, 0, order: OrderID(number: 5, slot: 0)))
     #expect(try desk.send(1, [.order(buy(0, 5))])[0].status == .accepted)
     #expect(desk.machine.openOrders(of: Desk.client(1)).isEmpty)
     #expect(desk.selfCheck() == nil)
@@ -235,31 +236,31 @@ private let tick = TestWorld.tick
   @Test("the resting order goes and the new one goes on")
   func resting() throws {
     let (outcome, best, fills) = try met(.cancelResting, own: 3, taker: 5)
-    #expect(outcome == Outcome(.filled, .done, 5 * lot, 0, order: OrderID(4)))
+    #expect(outcome == Outcome(.filled, .done, 5 * lot, 0, order: OrderID(number: 4, slot: 3)))
     #expect(best == [100_010, 6] && fills == [[1, 2], [3, 3]])
   }
 
   @Test("the new order stops and does not rest")
   func taker() throws {
     let (outcome, best, fills) = try met(.cancelTaker, own: 3, taker: 5)
-    #expect(outcome == Outcome(.filled, .selfTrade, 2 * lot, 0, order: OrderID(4)))
+    #expect(outcome == Outcome(.filled, .selfTrade, 2 * lot, 0, order: OrderID(number: 4, slot: 3)))
     #expect(best == [100_000, 3] && fills == [[1, 2]])
   }
 
   @Test("both go")
   func both() throws {
     let (outcome, best, fills) = try met(.cancelBoth, own: 3, taker: 5)
-    #expect(outcome == Outcome(.filled, .selfTrade, 2 * lot, 0, order: OrderID(4)))
+    #expect(outcome == Outcome(.filled, .selfTrade, 2 * lot, 0, order: OrderID(number: 4, slot: 3)))
     #expect(best == [100_010, 9] && fills == [[1, 2]])
   }
 
   @Test("both lose the smaller size, and the larger goes on")
   func decrement() throws {
     var (outcome, best, fills) = try met(.decrementBoth, own: 3, taker: 7)
-    #expect(outcome == Outcome(.filled, .selfTrade, 4 * lot, 0, order: OrderID(4)))
+    #expect(outcome == Outcome(.filled, .selfTrade, 4 * lot, 0, order: OrderID(number: 4, slot: 3)))
     #expect(best == [100_010, 7] && fills == [[1, 2], [3, 2]])
     (outcome, best, fills) = try met(.decrementBoth, own: 8, taker: 7)
-    #expect(outcome == Outcome(.filled, .selfTrade, 2 * lot, 0, order: OrderID(4)))
+    #expect(outcome == Outcome(.filled, .selfTrade, 2 * lot, 0, order: OrderID(number: 4, slot: 3)))
     #expect(best == [100_000, 3] && fills == [[1, 2]])
   }
 
@@ -286,7 +287,7 @@ private let tick = TestWorld.tick
   func slices() throws {
     var desk = try Desk()
     let iceberg = try desk.order(0, .sell, 100_000, 10) { $0.display = Quantity(raw: 4 * lot) }
-    #expect(iceberg == Outcome(.accepted, .done, 0, 10 * lot, order: OrderID(1)))
+    #expect(iceberg == Outcome(.accepted, .done, 0, 10 * lot, order: OrderID(number: 1, slot: 0)))
     try desk.place(1, .sell, 100_000, 3)
     #expect(desk.best(.sell) == [100_000, 7])
     try desk.place(2, .buy, 100_000, 5)
@@ -308,7 +309,8 @@ private let tick = TestWorld.tick
     var desk = try Desk()
     try desk.place(1, .buy, 100_000, 5)
     let iceberg = try desk.order(0, .sell, 100_000, 20) { $0.display = Quantity(raw: 4 * lot) }
-    #expect(iceberg == Outcome(.accepted, .done, 5 * lot, 15 * lot, order: OrderID(2)))
+    #expect(
+      iceberg == Outcome(.accepted, .done, 5 * lot, 15 * lot, order: OrderID(number: 2, slot: 1)))
     #expect(desk.best(.sell) == [100_000, 4])
     #expect(
       try desk.place(2, .buy, 100_000, 16, .fok) == .rejected(.notFillable, 16 * lot, 15 * lot))
@@ -345,10 +347,12 @@ private let tick = TestWorld.tick
     try desk.order(0, .sell, 100_000, 10) { $0.display = Quantity(raw: 4 * lot) }
     #expect(
       try desk.order(0, .buy, 100_000, 6) { $0.selfTrade = .decrementBoth }
-        == Outcome(.accepted, .selfTrade, 0, 0, order: OrderID(2)))
+        == Outcome(.accepted, .selfTrade, 0, 0, order: OrderID(number: 2, slot: 1)))
     #expect(desk.best(.sell) == [100_000, 2] && desk.eventCount == 0)
     #expect(
-      try desk.send(0, [.cancel(instrument: InstrumentID(0), order: OrderID(1))])[0].figure2 == 4
+      try desk.send(0, [.cancel(instrument: InstrumentID(0), order: OrderID(number: 1, slot: 0))])[
+        0
+      ].figure2 == 4
         * lot)
     #expect(desk.selfCheck() == nil)
   }
@@ -361,17 +365,19 @@ private let tick = TestWorld.tick
     try desk.place(0, .sell, 100_000, 5)
     try desk.place(1, .sell, 100_000, 5)
     #expect(
-      try desk.replace(0, .order(OrderID(1)), 100_000, 2)
-        == Outcome(.accepted, .done, 0, 2 * lot, order: OrderID(1)))
+      try desk.replace(0, .order(OrderID(number: 1, slot: 0)), 100_000, 2)
+        == Outcome(.accepted, .done, 0, 2 * lot, order: OrderID(number: 1, slot: 0)))
     try desk.place(2, .buy, 100_000, 1)
     #expect(desk.fills == [[1, 1]])
     // More of it is a new order, behind the other.
     #expect(
-      try desk.replace(0, .order(OrderID(1)), 100_000, 3)
-        == Outcome(.accepted, .done, 0, 3 * lot, order: OrderID(4)))
+      try desk.replace(0, .order(OrderID(number: 1, slot: 0)), 100_000, 3)
+        == Outcome(.accepted, .done, 0, 3 * lot, order: OrderID(number: 4, slot: 0)))
     try desk.place(2, .buy, 100_000, 6)
     #expect(desk.fills == [[1, 1], [2, 5], [4, 1]])
-    #expect(try desk.replace(0, .order(OrderID(1)), 100_000, 1) == .rejected(.unknownOrder))
+    #expect(
+      try desk.replace(0, .order(OrderID(number: 1, slot: 0)), 100_000, 1)
+        == .rejected(.unknownOrder))
     #expect(desk.selfCheck() == nil)
   }
 
@@ -381,7 +387,8 @@ private let tick = TestWorld.tick
     try desk.place(0, .buy, 99_000, 5, clientID: 7)
     try desk.place(1, .sell, 100_000, 2)
     let outcome = try desk.replace(0, .client(7), 100_000, 5) { $0.newClientID = 8 }
-    #expect(outcome == Outcome(.accepted, .done, 2 * lot, 3 * lot, order: OrderID(3)))
+    #expect(
+      outcome == Outcome(.accepted, .done, 2 * lot, 3 * lot, order: OrderID(number: 3, slot: 0)))
     #expect(
       try desk.send(0, [.cancelClient(instrument: InstrumentID(0), clientID: 7)])[0]
         == .rejected(.unknownOrder))
@@ -400,8 +407,8 @@ private let tick = TestWorld.tick
     let before = desk.snapshot()
     let room = desk.room(Desk.client(0))
     let nonces: [(Outcome, OutcomeCode)] = [
-      (try desk.replace(0, .order(OrderID(9)), 99_000, 1), .unknownOrder),
-      (try desk.replace(1, .order(OrderID(1)), 99_000, 1), .unknownOrder),
+      (try desk.replace(0, .order(OrderID(number: 9, slot: 0)), 99_000, 1), .unknownOrder),
+      (try desk.replace(1, .order(OrderID(number: 1, slot: 0)), 99_000, 1), .unknownOrder),
       (try desk.replace(0, .client(9), 99_000, 1), .unknownOrder),
       (try desk.replace(0, .client(7), 99_000, 1) { $0.newClientID = 8 }, .duplicateClientID),
       (
@@ -446,11 +453,11 @@ private let tick = TestWorld.tick
   func iceberg() throws {
     var desk = try Desk()
     try desk.order(0, .sell, 100_000, 10) { $0.display = Quantity(raw: 4 * lot) }
-    try desk.replace(0, .order(OrderID(1)), 100_000, 5)
+    try desk.replace(0, .order(OrderID(number: 1, slot: 0)), 100_000, 5)
     #expect(desk.best(.sell) == [100_000, 4])
-    try desk.replace(0, .order(OrderID(1)), 100_000, 3)
+    try desk.replace(0, .order(OrderID(number: 1, slot: 0)), 100_000, 3)
     #expect(desk.best(.sell) == [100_000, 3])
-    try desk.replace(0, .order(OrderID(1)), 100_010, 12)
+    try desk.replace(0, .order(OrderID(number: 1, slot: 0)), 100_010, 12)
     #expect(desk.best(.sell) == [100_010, 4])
     #expect(desk.machine.openOrders(of: Desk.client(0))[0].quantity.raw == 12 * lot)
     #expect(desk.selfCheck() == nil)
@@ -467,7 +474,8 @@ private let tick = TestWorld.tick
       [
         .replace(
           OrderReplacement(
-            instrument: InstrumentID(0), name: .order(OrderID(1)), price: Price(raw: tick),
+            instrument: InstrumentID(0), name: .order(OrderID(number: 1, slot: 0)),
+            price: Price(raw: tick),
             quantity: Quantity(raw: lot)))
       ], account: Desk.client(0), key: key, nonce: 1,
       expiry: Timestamp(raw: desk.machine.time.raw + 1))
@@ -497,7 +505,7 @@ private let tick = TestWorld.tick
     }
     try desk.place(1, .sell, 100_000, 3)
     let second = try desk.place(0, .buy, 99_000, 5, clientID: 9)
-    #expect(second.order == OrderID(4))
+    #expect(second.order == OrderID(number: 4, slot: 0))
   }
 
   @Test("an account cancels one side, one underlying, or both")

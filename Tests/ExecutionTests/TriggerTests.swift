@@ -51,15 +51,16 @@ extension Desk {
     var desk = try Desk()
     try desk.place(1, .buy, 90_000, 5)
     let stop = try desk.stop(0, at: 95_000, 2)
-    #expect(stop == Outcome(.accepted, .done, 0, 2 * lot, order: OrderID(2)))
+    #expect(stop == Outcome(.accepted, .done, 0, 2 * lot, order: OrderID(number: 2, slot: 1)))
     #expect(desk.machine.openOrderCount == 1)
     try desk.move(to: 95_001)
     #expect(desk.triggered.isEmpty)
     try desk.move(to: 95_000)
     let word = try #require(desk.triggered.first)
     #expect(
-      word.trigger == OrderID(2) && word.account == Desk.client(0) && word.index == 1
-        && word.outcome == Outcome(.filled, .done, 2 * lot, 0, order: OrderID(3)))
+      word.trigger == OrderID(number: 2, slot: 1) && word.account == Desk.client(0)
+        && word.index == 1
+        && word.outcome == Outcome(.filled, .done, 2 * lot, 0, order: OrderID(number: 3, slot: 1)))
     #expect(desk.best(.buy) == [90_000, 3])
     try desk.move(to: 94_000)
     #expect(desk.triggered.isEmpty && desk.selfCheck() == nil)
@@ -101,9 +102,11 @@ extension Desk {
       }
     }
     try desk.move(to: 98_000)
-    #expect(desk.triggered.map(\.trigger) == [OrderID(3)])
+    #expect(desk.triggered.map(\.trigger) == [OrderID(number: 3, slot: 0)])
     try desk.move(to: 102_000)
-    #expect(desk.triggered.map(\.trigger) == [OrderID(4)] && desk.machine.waiting.count == 2)
+    #expect(
+      desk.triggered.map(\.trigger) == [OrderID(number: 4, slot: 0)]
+        && desk.machine.waiting.count == 2)
   }
 
   @Test("credit is asked for when it is placed, and the refusal stands in the batch")
@@ -141,7 +144,7 @@ extension Desk {
     #expect(desk.best(.sell) == [96_000, 3])
     #expect(
       try desk.stop(0, at: 95_000, 3, terms)
-        == Outcome(.accepted, .done, 0, 3 * lot, order: OrderID(2)))
+        == Outcome(.accepted, .done, 0, 3 * lot, order: OrderID(number: 2, slot: 0)))
   }
 
   @Test("cancels find it by order, by client id, by side, and the timer takes it")
@@ -194,10 +197,10 @@ extension Desk {
     // The last asked for is reached first by price, but numbers decide.
     for number in 0..<(count + 3) { try desk.stop(number % 4, at: 90_000 + Int64(number)) }
     try desk.move(to: 89_000)
-    #expect(desk.triggered.map(\.trigger.raw) == (1...UInt64(count)).map { $0 })
+    #expect(desk.triggered.map(\.trigger.number) == (1...UInt64(count)).map { $0 })
     var copy = try desk.rebuilt()
     #expect(copy.selfCheck() == nil)
-    #expect(desk.triggered.map(\.trigger.raw) == (1...3).map { UInt64(count + $0) })
+    #expect(desk.triggered.map(\.trigger.number) == (1...3).map { UInt64(count + $0) })
     try copy.openBatch(time: desk.machine.time, adopting: [])
     #expect(copy.events.count == 3)
   }
@@ -290,7 +293,8 @@ extension Desk {
     let waits = (0..<desk.machine.triggers.count).filter {
       desk.machine.triggers[$0].id.raw != 0 && !desk.machine.triggers[$0].isReached
     }
-    #expect(waits.map { desk.machine.triggers[$0].id.raw } == [UInt64(count - 1), UInt64(count)])
+    #expect(
+      waits.map { desk.machine.triggers[$0].id.number } == [UInt64(count - 1), UInt64(count)])
     try desk.move(to: 95_000)
     let still = desk.machine.triggers[waits[0]].isReached
     #expect(!still && desk.selfCheck() == nil)

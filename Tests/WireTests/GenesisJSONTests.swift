@@ -49,7 +49,7 @@ import Wire
 
   static let golden = URL(filePath: #filePath).deletingLastPathComponent()
     .deletingLastPathComponent().appending(path: "Fixtures/Wire/genesis.json")
-  static let goldenHash = "8b40ed85beae8a1c03e65c5dc4e8f8f011cf6bf9ef7add4605f86b90d6152ad0"
+  static let goldenHash = "026ff0c751adcb1fe3c08419714b5fa98457c63a317b4138be9572b4f9a70abe"
 
   static func goldenBytes() throws -> [UInt8] { Array(try Data(contentsOf: golden)) }
 
