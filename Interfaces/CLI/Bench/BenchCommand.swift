@@ -70,7 +70,7 @@ struct PipelineCommand: ParsableCommand {
     for size in bundle {
       let count = orders ?? (size == 1 ? 100_000 : 1_000_000)
       let folder = "\(data)/bundles-of-\(size)"
-      try DemoFolder.clear(folder)
+      try DemoFolder.clear(folder, of: PipelineNetwork.name)
       let run = try PipelineRun(folder: folder, orderCount: count, bundleSize: size).measured()
       report.runs.append(run)
       if !json { Screen.say(report.text(of: run)) }

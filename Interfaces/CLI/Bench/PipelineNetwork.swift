@@ -15,13 +15,14 @@ final class PipelineNetwork {
   let settlement: LayerClient
   private let seed: UInt64 = 0x4E50_2D31
   private var ticks: UInt64 = 0
+  static let name = "novate-bench"
   static let instrument = InstrumentID(0)
   /// Dollars each maker begins with: half of what may be deposited in all.
   private static let dollars: Int64 = 40_000_000
 
   init(folder: String) throws {
     var builder = GenesisBuilder(startTime: SystemClock.now)
-    builder.name = "novate-bench"
+    builder.name = PipelineNetwork.name
     builder.underlyings = ["BTC"]
     builder.listings = [
       Listing(

@@ -151,30 +151,34 @@ extension ChainFileFailure {
   var isUnreadable: Bool { if case .unreadable = self { true } else { false } }
 }
 
-/// The demo's folder is made anew each time; nothing but an earlier demo is ever removed.
+/// The folder of a demo or a benchmark is made anew each time; nothing but an earlier one is ever
+/// removed.
 enum DemoFolder {
   static let networkName = "novate-demo"
   static let config = Array("{\"clock\":\"oracle\"}\n".utf8)
   static func configPath(_ path: String) -> String { "\(path)/config.json" }
 
-  static func clear(_ path: String) throws {
+  /// - Parameter network: the name that tells an earlier one.
+  static func clear(_ path: String, of network: String = networkName) throws {
     guard Files.exists(path) else { return try Files.makeFolder(path) }
     let names = try Files.names(in: path)
-    guard try names.isEmpty || isDemo(path, names) else {
-      throw DemoFailure("\(path) holds something that is not a demo; name another with --data")
+    guard try names.isEmpty || isEarlier(path, names, network) else {
+      throw DemoFailure("\(path) holds something that is no earlier \(network); name another with --data")
     }
     for name in names { try remove("\(path)/\(name)", depth: 0) }
   }
 
-  /// Whether a demo was there: its network's name says so or, when it was interrupted before, the
+  /// Whether an earlier one was there: its network's name says so or, when it was interrupted before, the
   /// file it begins with.
-  private static func isDemo(_ path: String, _ names: [String]) throws -> Bool {
+  private static func isEarlier(_ path: String, _ names: [String], _ network: String) throws
+    -> Bool
+  {
     guard names.contains("genesis.json") else {
       guard names.contains("config.json") else { return false }
       return try Files.read(configPath(path), byteCountMax: 1 << 20) == config
     }
     do {
-      return try NetworkFolder(path).genesis().name == networkName
+      return try NetworkFolder(path).genesis().name == network
     } catch is GenesisFailure {
       return false
     }
