@@ -163,7 +163,8 @@ enum DemoFolder {
     guard Files.exists(path) else { return try Files.makeFolder(path) }
     let names = try Files.names(in: path)
     guard try names.isEmpty || isEarlier(path, names, network) else {
-      throw DemoFailure("\(path) holds something that is no earlier \(network); name another with --data")
+      throw DemoFailure(
+        "\(path) holds something that is no earlier \(network); name another with --data")
     }
     for name in names { try remove("\(path)/\(name)", depth: 0) }
   }
