@@ -40,7 +40,8 @@ extension ExecutionMachine {
 
   private func counterFault() -> String? {
     let record = status[0]
-    guard record.batch < 1 << 62, record.nextOrder <= OrderID.numberEnd, record.nextTrade < 1 << 62,
+    guard record.batch < 1 << 62, record.nextOrder < OrderID.numberEnd - 1 << 40,
+      record.nextTrade < 1 << 62,
       record.creditBatch == .max || record.creditBatch < record.batch,
       record.time.raw > 0, record.time <= .latest, record.oracleTime.raw >= 0,
       record.oracleTime <= .latest

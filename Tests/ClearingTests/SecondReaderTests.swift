@@ -462,12 +462,11 @@ struct Medley: ~Copyable {
 
   @Test(
     "it finds every root, event and body of random days the same",
-    arguments: [601, 602, 603] as [UInt64])
+    arguments: [601, 603, 604, 606] as [UInt64])
   func medley(seed: UInt64) throws {
     var medley = Medley(seed: seed)
     for number in 0..<120 { try medley.step(number) }
-    // A bid needs an auction, which a random day may lack; the crashes below have them.
-    for kind in ActionKind.allCases where kind != .bid {
+    for kind in ActionKind.allCases {
       #expect(medley.accepted[Int(kind.rawValue)] > 0, "seed \(seed): no \(kind) was accepted")
     }
     var triggered = [0, 0, 0]
@@ -489,12 +488,12 @@ struct Medley: ~Copyable {
     #expect(code == 0, "seed \(seed): \(text)")
   }
 
-  @Test("it finds the funding of hours the same", arguments: [611, 612] as [UInt64])
+  @Test("it finds the funding of hours the same", arguments: [612, 613, 614] as [UInt64])
   func funding(seed: UInt64) throws {
     var medley = Medley(seed: seed, pace: 40)
     for number in 0..<160 { try medley.step(number) }
     let bookings = medley.results.flatMap { House.receipts($0) }.count { $0.kind == .funding }
-    #expect(bookings > 10, "seed \(seed): \(bookings) bookings")
+    #expect(bookings > 20, "seed \(seed): \(bookings) bookings")
     let file = rangeFile(medley.genesis, medley.batches, medley.results)
     guard let (code, text) = try verdict(file) else { return }
     #expect(code == 0, "seed \(seed): \(text)")
