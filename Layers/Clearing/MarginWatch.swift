@@ -75,6 +75,31 @@ extension ClearingMachine {
     accounts[account.index].closing = status[0].batch
     touched.touch(account)
     directives.append(directive)
+    receipts.write(record: receipt(of: directive, standing))
+  }
+
+  /// What a close went by, so that it can be judged alone from the account and its market.
+  func receipt(of close: Directive, _ standing: Standing) -> Receipt {
+    var receipt = Receipt(.close)
+    receipt.instrument = close.instrument
+    receipt.buyer = close.account
+    receipt.price = close.price
+    receipt.quantity =
+      close.sideCode == Side.buy.rawValue ? close.quantity : Quantity(raw: 0 - close.quantity.raw)
+    receipt.id = .max
+    if let binding = standing.binding {
+      receipt.id = UInt64(binding.underlying.raw) << 8 | UInt64(binding.scenario)
+      let loss = sheet.sum(binding.underlying.index, binding.scenario)
+      receipt.buyerRealised = standing.held(loss, .down)
+    }
+    receipt.paid = standing.held(standing.requirement, .up)
+    receipt.received = standing.held(standing.equity, .down)
+    receipt.buyerFee = standing.held(maintenance(of: standing.requirement), .up)
+    receipt.buyerPosition =
+      positionSlot(close.account, close.instrument).map { positions[$0].quantity } ?? .zero
+    receipt.sellerPosition = Quantity(raw: Int64(status[0].margin))
+    receipt.buyerCash = accounts[close.account.index].cash
+    return receipt
   }
 
   /// Whether execution had adopted what clearing did in a batch; all ones stand for nothing.
@@ -101,13 +126,8 @@ extension ClearingMachine {
     receipt.buyerCash = accounts[account.index].cash
     receipt.quantity = Quantity(raw: Int64(status[0].margin))
     if let standing {
-      // Held far beyond all money there is, so that nothing leaves its field.
-      func held(_ notional: Int128, _ rounding: Rounding) -> Money {
-        let units = notional.divided(by: Notional.perMoney, rounding: rounding)
-        return Money(raw: Int64(max(-1 << 61, min(units, 1 << 61))))
-      }
-      receipt.received = held(standing.equity, .down)
-      receipt.paid = held(standing.requirement, .up)
+      receipt.received = standing.held(standing.equity, .down)
+      receipt.paid = standing.held(standing.requirement, .up)
     }
     receipts.write(record: receipt)
   }
@@ -134,6 +154,12 @@ extension ClearingMachine {
     var requirement: Int128
     /// The underlying with the heaviest worst scenario, and that scenario.
     var binding: (underlying: UnderlyingID, scenario: Int)?
+
+    /// A figure as money, held far beyond all money there is, so that it fits a receipt's field.
+    func held(_ notional: Int128, _ rounding: Rounding) -> Money {
+      let units = notional.divided(by: Notional.perMoney, rounding: rounding)
+      return Money(raw: Int64(max(-1 << 61, min(units, 1 << 61))))
+    }
   }
 
   /// Equity and initial margin of an account from its positions, on `sheet`.
@@ -207,7 +233,7 @@ extension ClearingMachine {
   /// It trades no further from the mark than the close band, and never gives away more than the
   /// account's equity, or an eighth of its initial margin where equity is less than that: what is
   /// left of an account cannot be carried off by whoever waits on the other side.
-  private mutating func close(_ account: AccountID, _ standing: Standing) -> Directive? {
+  mutating func close(_ account: AccountID, _ standing: Standing) -> Directive? {
     var choice: (id: InstrumentID, quantity: Quantity, requirement: Int128)?
     var next = accounts[account.index].firstPosition
     while next != 0 {
@@ -295,7 +321,10 @@ extension ClearingMachine {
   }
 
   /// Recomputes marks and unit vectors from the market record.
-  mutating func reprice() {
+  mutating func reprice() { reprice(0..<instruments.count) }
+
+  /// The same of the instruments in these slots.
+  mutating func reprice(_ listed: some Sequence<Int>) {
     var markets: [UnderlyingMarket] = []
     for slot in 0..<indices.count {
       markets.append(UnderlyingMarket(index: indices[slot].price, time: indices[slot].time))
@@ -304,7 +333,7 @@ extension ClearingMachine {
       let entry = slices[slot]
       markets[entry.underlying.index].slices.append(entry.expirySlice)
     }
-    for slot in 0..<instruments.count {
+    for slot in listed {
       let instrument = instruments[slot]
       table.update(instrument, market: markets[instrument.underlying.index])
     }

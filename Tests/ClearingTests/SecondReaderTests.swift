@@ -434,7 +434,7 @@ struct Medley: ~Copyable {
 /// the machines disagree, the page or the machines are wrong.
 @Suite("A second reader of the protocol") struct SecondReaderTests {
   /// Exit code and output of the second verifier; nil where there is no Python.
-  private func verdict(_ file: [UInt8], _ name: String = "replay.py") throws
+  func verdict(_ file: [UInt8], _ name: String = "replay.py") throws
     -> (code: Int32, text: String)?
   {
     let path = FileManager.default.temporaryDirectory

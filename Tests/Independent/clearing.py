@@ -9,6 +9,11 @@ from signatures import acceptable
 from verify import ALL, NONE, ZERO, leaf, merkle, need, sha, tag
 
 
+def far(*figures):
+    """Held to what a receipt's field takes."""
+    return (max(-1 << 61, min(x, 1 << 61)) for x in figures)
+
+
 class Clearing(Auctions, Market):
     def __init__(self, genesis):
         super().__init__(genesis)
@@ -568,8 +573,7 @@ class Clearing(Auctions, Market):
         if not flags:
             a.closing = NONE
         self.hit.accounts.add(number)
-        far = 1 << 61
-        asked, owned = (max(-far, min(x, far)) for x in (up(requirement, MONEY), equity // MONEY))
+        asked, owned = far(up(requirement, MONEY), equity // MONEY)
         self.receipt(9, 0, buyer=number, id=flags, numbers=(0, self.margin_number, asked, owned) + (0,) * 6 + (a.cash,))
 
     def watch(self, number):
@@ -591,7 +595,7 @@ class Clearing(Auctions, Market):
             if a.flags:
                 self.flag(number, 0, equity, requirement)
             return
-        if equity >= up(requirement * self.terms.maintenance, ONE):
+        if equity >= self.maintenance(requirement):
             return
         if len(self.directives) + 2 > 16_384:
             self.watch_from = self.watch_from or number
@@ -600,8 +604,7 @@ class Clearing(Auctions, Market):
         if is_new:
             self.flag(number, 1, equity, requirement)
             self.directives.append((1, 0, number, ALL, 0, 0))
-        lacking = up(requirement * self.terms.maintenance, ONE) - equity
-        if self.is_held_back(number, lacking):
+        if self.is_held_back(number, self.maintenance(requirement) - equity):
             return
         if self.constant["auction_fast_ms"] and self.auction_of(number) is None:
             return self.start_auction(number, equity, requirement, is_new)
@@ -611,6 +614,21 @@ class Clearing(Auctions, Market):
                 a.closing = self.batch
                 self.hit.accounts.add(number)
                 self.directives.append(close)
+                self.close_receipt(close, sums, equity, requirement)
+
+    def maintenance(self, requirement):
+        return up(requirement * self.terms.maintenance, ONE)
+
+    def close_receipt(self, close, sums, equity, requirement):
+        _, side, number, instrument, size, price = close
+        binding, loss = NONE, 0
+        worst, underlying = min((min(0, *total), u) for u, total in sums.items())
+        if worst < 0:
+            binding, loss = underlying << 8 | sums[underlying].index(worst), worst
+        a = self.accounts[number]
+        asked, owned, kept, lost = far(up(requirement, MONEY), equity // MONEY, up(self.maintenance(requirement), MONEY), loss // MONEY)
+        self.receipt(17, 0, instrument, number, id=binding, numbers=(
+            price, -size if side else size, asked, owned, kept, 0, a.positions[instrument][0], self.margin_number, lost, 0, a.cash))
 
     def weigh(self, number):
         a = self.accounts[number]

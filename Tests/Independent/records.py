@@ -191,12 +191,16 @@ class Market:
         self.values = []
         for instrument in self.instruments:
             index, time = self.indices[instrument.underlying]
-            front = min((e for u, e in self.slices if u == instrument.underlying and e > time), default=None)
+            front = self.front(instrument.underlying, time)
             key = (instrument.id, index, time, instrument.status, instrument.settled, front, id(self.terms),
                    self.slices.get((instrument.underlying, instrument.expiry)))
             if self.cache.get(instrument.id, (None,))[0] != key:
                 self.cache[instrument.id] = (key, valuation(instrument, index, self.slices, self.terms, front, time))
             self.values.append(self.cache[instrument.id][1])
+
+    def front(self, underlying, time):
+        """The nearest expiry after a time."""
+        return min((e for u, e in self.slices if u == underlying and e > time), default=None)
 
     def mark(self, instrument):
         return self.values[instrument][0] if self.values[instrument] else 0
