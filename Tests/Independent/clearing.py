@@ -322,8 +322,9 @@ class Clearing(Auctions, Market):
             if self.constant["confidence_band"]:
                 gaps = sorted(abs(s.price - price) for s in fresh)[:quorum]
                 m.doubt = min(ONE, up(gaps[quorum // 2] * ONE * ONE, price * self.constant["confidence_band"]))
-            if old != (price, time):
-                self.indices[underlying] = (price, time)
+            doubt = m.doubt if self.constant["confidence_band"] else 0
+            if old != (price, time, doubt):
+                self.indices[underlying] = (price, time, doubt)
                 self.hit.indices.add(underlying)
             return
         pins = [[variance(s.svi, k << 55) for k in range(-4, 5)] for s in fresh]
@@ -366,7 +367,7 @@ class Clearing(Auctions, Market):
         m.sampled, m.gathering, m.words = m.gathering, 0, {}
 
     def settlement_price(self, i):
-        (price, time), m, last = self.indices[i.underlying], self.minutes[i.underlying], i.expiry // 60_000
+        (price, time, _), m, last = self.indices[i.underlying], self.minutes[i.underlying], i.expiry // 60_000
         if i.samples:
             if self.time <= i.expiry + 10_000:
                 return None
@@ -502,7 +503,7 @@ class Clearing(Auctions, Market):
     # 9.10
 
     def is_fresh(self, underlying):
-        price, time = self.indices[underlying]
+        price, time, _ = self.indices[underlying]
         return price > 0 and self.time - time <= self.constant["drift_max_ms"]
 
     def expire(self):
@@ -586,12 +587,12 @@ class Clearing(Auctions, Market):
             return
         if any(self.values[i] is None for i in a.positions) or not any(map(self.is_mark_fresh, a.positions)):
             return
-        equity, sums, requirement = self.weigh(number)
+        equity, sums, requirement, core = self.weigh(number)
         if equity >= requirement:
             if a.flags:
                 self.flag(number, 0, equity, requirement)
             return
-        if equity >= up(requirement * self.terms.maintenance, ONE):
+        if equity >= up(core * self.terms.maintenance, ONE):
             return
         if len(self.directives) + 2 > 16_384:
             self.watch_from = self.watch_from or number
@@ -600,11 +601,11 @@ class Clearing(Auctions, Market):
         if is_new:
             self.flag(number, 1, equity, requirement)
             self.directives.append((1, 0, number, ALL, 0, 0))
-        lacking = up(requirement * self.terms.maintenance, ONE) - equity
+        lacking = up(core * self.terms.maintenance, ONE) - equity
         if self.is_held_back(number, lacking):
             return
         if self.constant["auction_fast_ms"] and self.auction_of(number) is None:
-            return self.start_auction(number, equity, requirement, is_new)
+            return self.start_auction(number, equity, core, is_new)
         if self.has_adopted(a.closing):
             close = self.what_to_close(number, sums, equity, requirement)
             if close:
@@ -617,8 +618,8 @@ class Clearing(Auctions, Market):
         equity = a.cash * MONEY
         for i, (q, c) in a.positions.items():
             equity += self.mark(i) * q - c * MONEY - self.funding_due(number, i) * MONEY
-        requirement, sums = self.requirement((i, a.positions[i][0]) for i in sorted(a.positions))
-        return equity, sums, requirement
+        requirement, sums, core = self.requirement((i, a.positions[i][0]) for i in sorted(a.positions))
+        return equity, sums, requirement, core
 
     # 9.15
 
