@@ -45,7 +45,7 @@ extension ClearingMachine {
     let shown = AccountID(0)
     guard isPriceable(shown) else { throw .notDue("no position has a fresh mark") }
     let standing = weigh(shown)
-    let maintenance = maintenance(of: standing.requirement)
+    let maintenance = maintenance(of: standing.core)
     guard standing.equity < maintenance else {
       throw .notDue(
         "equity \(standing.held(standing.equity, .down).decimal) is not below maintenance "

@@ -327,8 +327,9 @@ class Clearing(Auctions, Market):
             if self.constant["confidence_band"]:
                 gaps = sorted(abs(s.price - price) for s in fresh)[:quorum]
                 m.doubt = min(ONE, up(gaps[quorum // 2] * ONE * ONE, price * self.constant["confidence_band"]))
-            if old != (price, time):
-                self.indices[underlying] = (price, time)
+            doubt = m.doubt if self.constant["confidence_band"] else 0
+            if old != (price, time, doubt):
+                self.indices[underlying] = (price, time, doubt)
                 self.hit.indices.add(underlying)
             return
         pins = [[variance(s.svi, k << 55) for k in range(-4, 5)] for s in fresh]
@@ -371,7 +372,7 @@ class Clearing(Auctions, Market):
         m.sampled, m.gathering, m.words = m.gathering, 0, {}
 
     def settlement_price(self, i):
-        (price, time), m, last = self.indices[i.underlying], self.minutes[i.underlying], i.expiry // 60_000
+        (price, time, _), m, last = self.indices[i.underlying], self.minutes[i.underlying], i.expiry // 60_000
         if i.samples:
             if self.time <= i.expiry + 10_000:
                 return None
@@ -507,7 +508,7 @@ class Clearing(Auctions, Market):
     # 9.10
 
     def is_fresh(self, underlying):
-        price, time = self.indices[underlying]
+        price, time, _ = self.indices[underlying]
         return price > 0 and self.time - time <= self.constant["drift_max_ms"]
 
     def expire(self):
@@ -590,12 +591,12 @@ class Clearing(Auctions, Market):
             return
         if any(self.values[i] is None for i in a.positions) or not any(map(self.is_mark_fresh, a.positions)):
             return
-        equity, sums, requirement = self.weigh(number)
+        equity, sums, requirement, core = self.weigh(number)
         if equity >= requirement:
             if a.flags:
                 self.flag(number, 0, equity, requirement)
             return
-        if equity >= self.maintenance(requirement):
+        if equity >= self.maintenance(core):
             return
         if len(self.directives) + 2 > 16_384:
             self.watch_from = self.watch_from or number
@@ -604,29 +605,29 @@ class Clearing(Auctions, Market):
         if is_new:
             self.flag(number, 1, equity, requirement)
             self.directives.append((1, 0, number, ALL, 0, 0))
-        if self.is_held_back(number, self.maintenance(requirement) - equity):
+        if self.is_held_back(number, self.maintenance(core) - equity):
             return
         if self.constant["auction_fast_ms"] and self.auction_of(number) is None:
-            return self.start_auction(number, equity, requirement, is_new)
+            return self.start_auction(number, equity, core, is_new)
         if self.has_adopted(a.closing):
             close = self.what_to_close(number, sums, equity, requirement)
             if close:
                 a.closing = self.batch
                 self.hit.accounts.add(number)
                 self.directives.append(close)
-                self.close_receipt(close, sums, equity, requirement)
+                self.close_receipt(close, sums, equity, requirement, core)
 
-    def maintenance(self, requirement):
-        return up(requirement * self.terms.maintenance, ONE)
+    def maintenance(self, core):
+        return up(core * self.terms.maintenance, ONE)
 
-    def close_receipt(self, close, sums, equity, requirement):
+    def close_receipt(self, close, sums, equity, requirement, core):
         _, side, number, instrument, size, price = close
         binding, loss = NONE, 0
         worst, underlying = min((min(0, *total), u) for u, total in sums.items())
         if worst < 0:
             binding, loss = underlying << 8 | sums[underlying].index(worst), worst
         a = self.accounts[number]
-        asked, owned, kept, lost = far(up(requirement, MONEY), equity // MONEY, up(self.maintenance(requirement), MONEY), loss // MONEY)
+        asked, owned, kept, lost = far(up(requirement, MONEY), equity // MONEY, up(self.maintenance(core), MONEY), loss // MONEY)
         self.receipt(17, 0, instrument, number, id=binding, numbers=(
             price, -size if side else size, asked, owned, kept, 0, a.positions[instrument][0], self.margin_number, lost, 0, a.cash))
 
@@ -635,8 +636,8 @@ class Clearing(Auctions, Market):
         equity = a.cash * MONEY
         for i, (q, c) in a.positions.items():
             equity += self.mark(i) * q - c * MONEY - self.funding_due(number, i) * MONEY
-        requirement, sums = self.requirement((i, a.positions[i][0]) for i in sorted(a.positions))
-        return equity, sums, requirement
+        requirement, sums, core = self.requirement((i, a.positions[i][0]) for i in sorted(a.positions))
+        return equity, sums, requirement, core
 
     # 9.15
 

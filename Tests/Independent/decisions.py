@@ -88,7 +88,8 @@ class One(Clearing):
         self.accounts = {number: Row(cash=cash, flags=flags, closing=closing, positions=held, funding=funding)}
         self.instruments = {i: Instrument(records[1][i]) for i in held}
         for i in self.instruments.values():
-            self.indices[i.underlying] = struct.unpack_from("<qq", records[2][i.underlying], 8)
+            doubt, *index = struct.unpack_from("<Iqq", records[2][i.underlying], 4)
+            self.indices[i.underlying] = *index, doubt
             self.minutes[i.underlying].doubt, self.minutes[i.underlying].doubtful = struct.unpack_from(
                 "<qQ", records[3][i.underlying], 16)
         self.slices = {}
@@ -104,17 +105,17 @@ class One(Clearing):
     def reprice(self):
         self.values = {}
         for i, terms in self.instruments.items():
-            index, time = self.indices[terms.underlying]
-            self.values[i] = valuation(terms, index, self.slices, self.terms, self.front(terms.underlying, time), time)
+            index, time, doubt = self.indices[terms.underlying]
+            self.values[i] = valuation(terms, index, self.slices, self.terms, self.front(terms.underlying, time), time, doubt)
 
     def decide(self, number):
         a = self.accounts[number]
         if any(self.values[i] is None for i in a.positions) or not any(map(self.is_mark_fresh, a.positions)):
             raise Failure("marks")
-        equity, sums, requirement = self.weigh(number)
-        kept = self.maintenance(requirement)
+        equity, sums, requirement, core = self.weigh(number)
+        kept = self.maintenance(core)
         need(equity < kept and not self.is_held_back(number, kept - equity), "a close that was not due")
         close = self.what_to_close(number, sums, equity, requirement)
         need(close, "nothing to close")
-        self.close_receipt(close, sums, equity, requirement)
+        self.close_receipt(close, sums, equity, requirement, core)
         return self.receipts[-1]
