@@ -22,6 +22,7 @@ struct ExecutionTrees: ~Copyable {
   private var protections = PoolTree(recordsPerPage: 16)
   private var triggers = PoolTree(recordsPerPage: 16)
   private var calls = PoolTree(recordsPerPage: 16)
+  private var sessions = PoolTree(recordsPerPage: 16)
 
   /// Hashes what the batch touched and gives the root.
   mutating func root(
@@ -32,7 +33,8 @@ struct ExecutionTrees: ~Copyable {
     _ slicePool: borrowing Pool<SliceEntry>, _ statusPool: borrowing Pool<StatusRecord>,
     _ extraPool: borrowing Pool<OrderExtra>, _ timerPool: borrowing Pool<TimerRecord>,
     _ protectionPool: borrowing Pool<ProtectionRecord>,
-    _ triggerPool: borrowing Pool<TriggerRecord>, _ callPool: borrowing Pool<CallRecord>
+    _ triggerPool: borrowing Pool<TriggerRecord>, _ callPool: borrowing Pool<CallRecord>,
+    _ sessionPool: borrowing Pool<SessionRecord>
   ) -> Digest {
     keys.refresh(keyPool)
     credits.refresh(creditPool)
@@ -49,6 +51,7 @@ struct ExecutionTrees: ~Copyable {
     protections.refresh(protectionPool)
     triggers.refresh(triggerPool)
     calls.refresh(callPool)
+    sessions.refresh(sessionPool)
     return combined()
   }
 
@@ -61,7 +64,8 @@ struct ExecutionTrees: ~Copyable {
     _ slicePool: borrowing Pool<SliceEntry>, _ statusPool: borrowing Pool<StatusRecord>,
     _ extraPool: borrowing Pool<OrderExtra>, _ timerPool: borrowing Pool<TimerRecord>,
     _ protectionPool: borrowing Pool<ProtectionRecord>,
-    _ triggerPool: borrowing Pool<TriggerRecord>, _ callPool: borrowing Pool<CallRecord>
+    _ triggerPool: borrowing Pool<TriggerRecord>, _ callPool: borrowing Pool<CallRecord>,
+    _ sessionPool: borrowing Pool<SessionRecord>
   ) -> Digest {
     keys.rebuild(keyPool)
     credits.rebuild(creditPool)
@@ -78,6 +82,7 @@ struct ExecutionTrees: ~Copyable {
     protections.rebuild(protectionPool)
     triggers.rebuild(triggerPool)
     calls.rebuild(callPool)
+    sessions.rebuild(sessionPool)
     return combined()
   }
 
@@ -90,7 +95,9 @@ struct ExecutionTrees: ~Copyable {
           of: [instruments.root(), indices.root(), slices.root(), calls.root()], width: 4),
         status.root(),
         Merkle.root(
-          of: [extras.root(), timers.root(), protections.root(), triggers.root()], width: 8),
+          of: [
+            extras.root(), timers.root(), protections.root(), triggers.root(), sessions.root(),
+          ], width: 8),
       ], width: 8)
   }
 }

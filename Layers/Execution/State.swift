@@ -24,6 +24,7 @@ extension ExecutionMachine: PooledState {
     try visitor.visit(&protections)
     try visitor.visit(&triggers)
     try visitor.visit(&calls)
+    try visitor.visit(&sessions)
   }
 
   /// Rebuilds all derived state after the pools were loaded, and checks the root.
@@ -35,7 +36,7 @@ extension ExecutionMachine: PooledState {
     previousID = previous
     root = trees.rebuiltRoot(
       keys, credits, holdings, balances, since, books.orders, instruments, indices, slices, status,
-      extras, timers, protections, triggers, calls)
+      extras, timers, protections, triggers, calls, sessions)
     guard root == expected else {
       throw .state("stored state has root \(root), expected \(expected)")
     }
@@ -62,6 +63,7 @@ extension ExecutionMachine: PooledState {
       link(protections[slot], slot)
     }
     rebuildTriggers()
+    rebuildSessions()
   }
 
   /// Those whose price was reached go to the queue in the order in which it was.

@@ -35,6 +35,7 @@ extension ExecutionMachine {
       return "slice \(slot)"
     }
     return listFault() ?? tallyFault() ?? makerFault() ?? triggerStructureFault()
+      ?? sessionStructureFault()
   }
 
   private func counterFault() -> String? {

@@ -258,7 +258,7 @@ class Genesis:
         calls = [struct.pack("<qI4x", 0, int(any(i[96:104]))) for i in self.instruments]
         market = merkle(4, [pool(self.instruments), pool(self.indices()), none, pool(calls, 16)])
         return merkle(8, [pool(keys, 16), sha(pool(credits, 16), none), none, none, none, market,
-                          pool([status]), merkle(8, [none] * 4)])
+                          pool([status]), merkle(8, [none] * 5)])
 
     def indices(self):
         return [struct.pack("<HHIqq", n, 0, 0, 0, 0) for n in range(len(self.underlyings))]
@@ -289,7 +289,7 @@ RECORDS = {10: 2, 11: 4, 12: 3}
 
 
 def action_records(kind, c):
-    return 1 + c if kind == 17 else RECORDS.get(kind, 1)
+    return 1 + c if kind in (17, 20) else RECORDS.get(kind, 1)
 
 
 def bundle(reader):
@@ -303,7 +303,7 @@ def bundle(reader):
     need(sha(body) == header[56:88], "actions hash")
     place = 0
     for _ in range(actions):
-        need(place < records and 1 <= body[64 * place] <= 19, "action kind")
+        need(place < records and 1 <= body[64 * place] <= 22, "action kind")
         place += action_records(body[64 * place], body[64 * place + 3])
     need(place == records, "records of actions")
     reader.take(64)
