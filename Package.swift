@@ -161,7 +161,7 @@ let package = Package(
     // Plain C, since it must live between fork and exec: a program under a rule of the kernel.
     .target(name: "CSandbox", path: "Tests/CSandbox"),
 
-    tests("PrimitivesTests", ["Primitives"]),
+    tests("PrimitivesTests", ["Primitives", "CMemory"]),
     tests("CommitmentsTests", ["Primitives", "Commitments"]),
     tests("InstrumentsTests", ["Primitives", "Instruments"]),
     tests("PricingTests", ["Primitives", "Instruments", "Pricing"]),
@@ -183,7 +183,7 @@ let package = Package(
       "ClearingTests",
       [
         "Primitives", "Instruments", "Pricing", "Margin", "Risk", "Commitments", "Wire",
-        "Clearing", "Execution", "TestSupport",
+        "Calculators", "Clearing", "Execution", "TestSupport",
       ]),
     tests(
       "SettlementTests",

@@ -76,6 +76,7 @@ struct ActionReader: Sendable {
       ]
     ),
     ("halt", ["instrument", "halted"]),
+    ("margin", ["terms"]),
     (
       "block",
       [
@@ -167,6 +168,7 @@ struct ActionReader: Sendable {
     case "halt":
       return .halt(
         instrument: try instrument(fields), halted: try fields.flag("halted", default: true))
+    case "margin": return .margin(try margin(fields))
     case "block": return .block(try block(fields))
     case "combination": return try combination(fields)
     case "session": return .openSession(try cancelScope(fields))
@@ -219,6 +221,18 @@ extension ActionReader {
         m: try parameter("m"), sigma: try parameter("sigma")),
       time: Timestamp(raw: try fields.integer("time_ms")),
       sequence: try fields.integer("sequence"))
+  }
+
+  /// Terms of the margin method: the object `genesis.json` holds under `margin`.
+  private func margin(_ fields: Fields) throws(Reason) -> MarginTerms {
+    guard let value = fields.value["terms"] else {
+      throw .value("terms", expected: "an object", found: "none")
+    }
+    do throws(MarginTermsFailure) {
+      return try MarginTerms(value)
+    } catch {
+      throw .value("terms", expected: "terms of novate-32", found: "\(error)")
+    }
   }
 
   /// The terms of a contract. Its id is zero: clearing gives the next one when it is listed, and

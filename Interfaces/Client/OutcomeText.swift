@@ -32,7 +32,7 @@ extension Outcome {
     case .revokeKey: return "key revoked from the next batch"
     case .withdraw: return "debited; clearing books it"
     case .deposit, .release, .index, .surface: return "sent to clearing"
-    case .list, .halt: return "approval sent to clearing"
+    case .list, .halt, .margin: return "approval sent to clearing"
     case .bid: return "stake set aside; clearing answers with its batch"
     case nil: return "done"
     }

@@ -97,6 +97,7 @@ extension Action {
     case .surface: ActionKind.surface.recordCount
     case .list: ActionKind.list.recordCount
     case .block: ActionKind.block.recordCount
+    case .margin: ActionKind.margin.recordCount
     case .massQuote(let quote): 1 + quote.entries.count
     case .combination(let combination): 1 + combination.legs.count
     case .openSession, .endSession, .disconnect: 1

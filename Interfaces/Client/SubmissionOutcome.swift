@@ -145,7 +145,8 @@ extension ActionRecord {
     case .withdraw, .deposit: id < assets.count ? Int(assets[Int(id)].scale) : 0
     case .place, .replace, .trigger, .timer, .protect, .massQuote, .combination, .session,
       .disconnect, .cancel,
-      .cancelAll, .addKey, .revokeKey, .release, .index, .surface, .block, .list, .halt, .bid, nil:
+      .cancelAll, .addKey, .revokeKey, .release, .index, .surface, .block, .list, .halt, .bid,
+      .margin, nil:
       Money.fractionDigits
     }
   }

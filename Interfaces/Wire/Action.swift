@@ -36,6 +36,8 @@ public enum Action: Sendable, Equatable {
   case list(Instrument)
   case halt(instrument: InstrumentID, halted: Bool)
   case bid(AuctionOffer)
+  /// Other terms of the margin method, for all accounts.
+  case margin(MarginTerms)
   case combination(Combination)
   /// Lets execution cancel all orders of a scope, once, when it loses the connection this was sent on.
   case openSession(CancelScope)
@@ -140,6 +142,9 @@ extension Action {
           kindCode: ActionKind.halt.rawValue, a: halted ? 1 : 0, id: instrument.raw))
     case .bid(let offer):
       out.write(record: offer.record)
+    case .margin(let terms):
+      out.write(record: ActionRecord(kindCode: ActionKind.margin.rawValue))
+      out.write(record: terms)
     case .combination(let combination):
       combination.write(to: &out)
     case .openSession(let scope):

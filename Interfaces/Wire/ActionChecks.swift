@@ -106,6 +106,11 @@ extension Action {
     case .list:
       try unused(a: true, b: true, c: true, id: true, x: true, y: true, z: true, tail: true)
       try require(Instrument(bytes, at: place + ActionRecord.byteCount).isProposal, "listing")
+    case .margin:
+      try unused(a: true, b: true, c: true, id: true, x: true, y: true, z: true, tail: true)
+      if let fault = MarginTerms(bytes, at: place + ActionRecord.byteCount).fault {
+        throw .invalid(field: fault, offset: place)
+      }
     case .bid:
       try require(record.x > 0, "stake of a bid")
       try require((1...UInt64(Ratio.scale)).contains(record.z), "part of a bid")

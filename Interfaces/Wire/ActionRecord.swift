@@ -24,6 +24,8 @@ public import Primitives
   case bid = 18
   /// An order that waits for a price outside the book.
   case trigger = 19
+  /// Other terms of the margin method.
+  case margin = 26
   /// As many records more as its field c says.
   case combination = 20
   /// Consent to a cancel when the connection is lost, or its end.
@@ -37,6 +39,7 @@ public import Primitives
     case .surface: 2
     case .list: 3
     case .block: 4
+    case .margin: 13
     case .place, .cancel, .cancelAll, .addKey, .revokeKey, .withdraw, .deposit, .release, .index,
       .halt, .replace, .timer, .protect, .massQuote, .bid, .trigger,
       .combination, .session, .disconnect:
@@ -47,7 +50,7 @@ public import Primitives
   /// Whether the action goes to clearing as an instruction.
   @inlinable public var instructsClearing: Bool {
     switch self {
-    case .withdraw, .deposit, .release, .index, .surface, .list, .halt, .bid: true
+    case .withdraw, .deposit, .release, .index, .surface, .list, .halt, .bid, .margin: true
     case .place, .cancel, .cancelAll, .addKey, .revokeKey, .block, .replace, .timer, .protect,
       .massQuote, .trigger, .combination, .session, .disconnect:
       false

@@ -181,7 +181,11 @@ public struct AccountFlags: OptionSet, Sendable, Hashable {
 
 extension Instrument: CanonicalRecord {}
 
-/// What a Clearance tells execution: eight lists, each but the directives sorted by its ids;
+extension MarginTerms: CanonicalRecord {
+  public var isCanonical: Bool { fault == nil }
+}
+
+/// What a Clearance tells execution: nine lists, each but the directives sorted by its ids;
 /// directives are carried out in the order they stand.
 public struct ClearanceBody: Sendable, Equatable {
   public var opened: [OpenedAccount] = []
@@ -193,6 +197,8 @@ public struct ClearanceBody: Sendable, Equatable {
   /// Whole records of instruments listed, halted or settled.
   public var instruments: [Instrument] = []
   public var directives: [Directive] = []
+  /// The terms of the margin method, where they change.
+  public var margin: [MarginTerms] = []
 
   public init() {}
 
@@ -200,7 +206,7 @@ public struct ClearanceBody: Sendable, Equatable {
     var out = ByteWriter(capacity: 64 + accounts.count * 16 + positions.count * 24)
     for count in [
       opened.count, accounts.count, balances.count, positions.count, indices.count, slices.count,
-      instruments.count, directives.count,
+      instruments.count, directives.count, margin.count,
     ] { out.write(UInt32(count)) }
     for record in opened { out.write(record: record) }
     for record in accounts { out.write(record: record) }
@@ -210,6 +216,7 @@ public struct ClearanceBody: Sendable, Equatable {
     for record in slices { out.write(record: record) }
     for record in instruments { out.write(record: record) }
     for record in directives { out.write(record: record) }
+    for record in margin { out.write(record: record) }
     return out.bytes
   }
 
@@ -220,7 +227,7 @@ public struct ClearanceBody: Sendable, Equatable {
     }
     var reader = ByteReader(bytes)
     var counts: [Int] = []
-    for _ in 0..<8 { counts.append(Int(try reader.read(UInt32.self))) }
+    for _ in 0..<9 { counts.append(Int(try reader.read(UInt32.self))) }
     opened = try reader.records(counts[0])
     accounts = try reader.records(counts[1])
     balances = try reader.records(counts[2])
@@ -229,6 +236,8 @@ public struct ClearanceBody: Sendable, Equatable {
     slices = try reader.records(counts[5])
     instruments = try reader.records(counts[6])
     directives = try reader.records(counts[7])
+    guard counts[8] <= 1 else { throw .invalid(field: "margin terms of a Clearance", offset: 32) }
+    margin = try reader.records(counts[8])
     try reader.finish()
     guard isSorted else { throw .invalid(field: "order of a Clearance list", offset: 0) }
   }

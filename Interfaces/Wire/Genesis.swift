@@ -69,6 +69,8 @@ public struct Genesis: Sendable, Equatable {
   public var governanceThreshold: UInt16
   public var instruments: [Instrument]
   public var constants: Constants
+  /// The terms of the margin method until governance sets others.
+  public var margin: MarginTerms
   /// The rule set the first batch is made under.
   public var ruleSet: Digest
 
@@ -77,7 +79,7 @@ public struct Genesis: Sendable, Equatable {
     settlement: RoleKeys, settlementNote: NoteKey, witnesses: [NoteKey], accounts: [PublicKey],
     assets: [Asset], underlyings: [String], publishers: [AccountID], governance: [AccountID],
     governanceThreshold: UInt16, instruments: [Instrument], constants: Constants = Constants(),
-    ruleSet: Digest = RuleSet.current
+    margin: MarginTerms = .novate32, ruleSet: Digest = RuleSet.current
   ) {
     self.name = name
     self.startTime = startTime
@@ -94,6 +96,7 @@ public struct Genesis: Sendable, Equatable {
     self.governanceThreshold = governanceThreshold
     self.instruments = instruments
     self.constants = constants
+    self.margin = margin
     self.ruleSet = ruleSet
   }
 
@@ -111,7 +114,7 @@ public enum RuleSet {
     matching price-time, self-trade by mode, iceberg to the back, calls and auctions at one price
     orders gtc gtt ioc fok, market, post-only, replace, price band, trigger on mark or index
     makers timer, mass quote, protection by fills quantity delta vega
-    margin novate-32 scan
+    margin novate-32 with charges, terms by governance
     netting proportional cost release
     liquidation auction of a portfolio where constants ask for it, else close by book
     oracle quorum median
@@ -176,6 +179,7 @@ extension Genesis {
     out.write(list: governance) { $0.write($1) }
     out.write(list: instruments) { $0.write(record: $1) }
     out.write(record: constants)
+    out.write(record: margin)
     out.write(ruleSet)
     return out.bytes
   }
@@ -223,6 +227,7 @@ extension Genesis {
       (reader) throws(DecodingFailure) in try reader.read(record: Instrument.self)
     }
     constants = try reader.read(record: Constants.self)
+    margin = try reader.read(record: MarginTerms.self)
     ruleSet = try reader.read()
     try reader.finish()
     if let fault = fault { throw .invalid(field: fault, offset: 0) }
@@ -267,7 +272,7 @@ extension Genesis {
       return "witness quorum"
     }
     if let fault = instrumentFault { return fault }
-    return constants.fault
+    return constants.fault ?? margin.fault
   }
 }
 
@@ -321,8 +326,7 @@ extension Constants {
     guard (1...86_400_000).contains(bundleLifeMax), (1...60_000).contains(heartbeat) else {
       return "bundle_life_max_ms or heartbeat_ms"
     }
-    guard (1...1_000_000_000).contains(maintenanceFactor), (0...1_000_000_000).contains(closeBand)
-    else { return "maintenance_factor or close_band" }
+    guard (0...1_000_000_000).contains(closeBand) else { return "close_band" }
     guard (0...1_000_000_000).contains(fundingRateMax) else { return "funding_rate_max" }
     guard (0...1_000_000_000).contains(oracleDeviationMax),
       (0...1_000_000_000).contains(confidenceBand)

@@ -15,6 +15,8 @@ public enum GenesisFailure: Error, Hashable, Sendable {
   case instrumentName(InstrumentNameFailure, at: String)
   /// An instrument on an underlying that is not among the underlyings.
   case underlying(String, at: String)
+  /// Terms of the margin method that are none.
+  case margin(MarginTermsFailure)
   /// The manifest contradicts itself or passes a limit.
   case fault(String)
   /// The same manifest is written otherwise: the first line that differs, counted from 1.
@@ -35,6 +37,7 @@ extension GenesisFailure: CustomStringConvertible {
     case .instrumentName(let failure, let at): return "\(place(at)): \(failure)"
     case .underlying(let name, let at):
       return "\(place(at)): expected one of the underlyings, found \"\(name)\""
+    case .margin(let failure): return "genesis margin: \(failure)"
     case .fault(let text): return "genesis: \(text)"
     case .layout(let line, let expected, let found):
       return "genesis line \(line): expected \"\(expected)\", found \"\(found)\""
@@ -77,6 +80,7 @@ extension Genesis {
       "instruments": .array(instruments.map(jsonValue)),
       "constants": .object(
         Constants.fields.map { (key: $0.name, value: .integer(constants[keyPath: $0.path])) }),
+      "margin": margin.jsonValue,
     ]
   }
 
@@ -158,7 +162,7 @@ extension Genesis {
     try top.allow([
       "format", "name", "start_time_ms", "rule_set", "execution", "clearing", "settlement",
       "settlement_note", "witnesses", "accounts", "assets", "underlyings", "publishers",
-      "governance", "instruments", "constants",
+      "governance", "instruments", "constants", "margin",
     ])
     name = try top.string("name")
     startTime = Timestamp(raw: try top.integer("start_time_ms"))
@@ -194,6 +198,12 @@ extension Genesis {
       return try item.instrument(InstrumentID(place), underlyings: underlyings)
     }
     constants = try top.object("constants").constants()
+    let terms = try top.object("margin")
+    do throws(MarginTermsFailure) {
+      margin = try MarginTerms(terms.value)
+    } catch {
+      throw .margin(error)
+    }
   }
 }
 

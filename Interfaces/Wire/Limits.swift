@@ -8,7 +8,7 @@ public enum Limits {
   public static let batchBodyByteCountMax = 8 << 20
   /// Actions in one bundle.
   public static let actionsPerBundleMax = 256
-  /// 64-byte records in one bundle; an action takes one to four.
+  /// 64-byte records in one bundle; an action takes one to thirteen, a mass quote more.
   public static let recordsPerBundleMax = 512
   /// Bundles in one batch.
   public static let bundlesPerBatchMax = 65_536
@@ -43,6 +43,8 @@ public enum Limits {
   public static let directivesPerBatchMax = 16_384
   /// Undecided proposals one governance member may have opened.
   public static let proposalsPerMemberMax = 16
+  /// Terms of the margin method ever proposed: each is kept.
+  public static let marginTermsMax = 1 << 16
   /// A proposal undecided for so many milliseconds lapses.
   public static let proposalLife: Int64 = 604_800_000
   public static let assetsMax = 16
@@ -82,8 +84,6 @@ public struct Constants: FlatRecord, Hashable {
   public var oracleQuorum: Int64 = 2
   /// A publisher's update older than this does not count towards the quorum. Milliseconds.
   public var oracleStaleness: Int64 = 60_000
-  /// Maintenance margin as a share of initial margin, 1e-9.
-  public var maintenanceFactor: Int64 = 800_000_000
   /// How far from the mark a directed close may trade, 1e-9.
   public var closeBand: Int64 = 160_000_000
   /// Witness cosignatures that settle a checkpoint.
@@ -148,7 +148,7 @@ public struct Constants: FlatRecord, Hashable {
       ("bundles_per_second_max", \.bundlesPerSecondMax),
       ("deposit_for_new_account_min", \.depositForNewAccountMin),
       ("deposits_total_max", \.depositsTotalMax), ("oracle_quorum", \.oracleQuorum),
-      ("oracle_staleness_ms", \.oracleStaleness), ("maintenance_factor", \.maintenanceFactor),
+      ("oracle_staleness_ms", \.oracleStaleness),
       ("close_band", \.closeBand), ("witness_quorum", \.witnessQuorum),
       ("withdrawal_min", \.withdrawalMin), ("funding_rate_max", \.fundingRateMax),
       ("oracle_deviation_max", \.oracleDeviationMax), ("confidence_band", \.confidenceBand),

@@ -63,7 +63,7 @@ extension ClearingMachine {
     let plan: Deleveraging.Plan
     do throws(ArithmeticFailure) {
       plan = try Deleveraging.plan(
-        others, closing: lots, factor: Ratio(raw: genesis.constants.maintenanceFactor))
+        others, closing: lots, factor: factors.maintenance)
     } catch {
       // Figures beyond what the plan can hold: the position stays.
       return
@@ -101,14 +101,14 @@ extension ClearingMachine {
       let step = (isLong ? 1 : -1) * Int128(instrument.lot.raw)
       var (sums, unit): ([Int128], [Int128]) = ([], [])
       for scenario in 0..<ScenarioSet.count {
-        sums.append(scratch[underlying, scenario].raw)
+        sums.append(sheet.sum(underlying, scenario))
         unit.append(Int128(table.unit(id, scenario).raw) * step)
       }
       others.append(
         Deleveraging.Candidate(
           account: other, equity: Notional(raw: standing.equity),
           lossPerLot: Notional(raw: loss),
-          base: Notional(raw: standing.requirement + scratch.worst(underlying).loss.raw),
+          base: Notional(raw: standing.requirement - sheet.scan(underlying)),
           sums: sums, lots: Int64(size) / instrument.lot.raw, unit: unit, legs: []))
     }
     return others

@@ -196,23 +196,25 @@ extension ClearingMachine {
 
   /// Initial margin of an account's positions, if any, and moves.
   private mutating func requirement(of account: AccountID?, with moves: [AuctionMove]) -> Int128 {
-    var seen: UInt64 = 0
-    func add(_ id: InstrumentID, _ quantity: Quantity, to machine: inout ClearingMachine) {
-      let underlying = machine.instruments[id.index].underlying.index
-      if seen >> UInt64(underlying) & 1 == 0 {
-        seen |= 1 << UInt64(underlying)
-        machine.scratch.clear(underlying)
-      }
-      machine.table.add(id, quantity, to: &machine.scratch, underlying)
-    }
+    sheet.clear()
+    var rest = moves
     var next = account.map { accounts[$0.index].firstPosition } ?? 0
     while next != 0 {
       let position = positions[Int(next) - 1]
       next = position.next
-      add(position.instrument, position.quantity, to: &self)
+      let id = position.instrument
+      var quantity = position.quantity.raw
+      // Charges know no parts: what moves into a position stands beside it as one.
+      if let place = rest.firstIndex(where: { $0.instrument == id }) {
+        quantity += rest.remove(at: place).quantity.raw
+      }
+      sheet.add(id, Quantity(raw: quantity), instruments[id.index].underlying.index, table)
     }
-    for move in moves { add(move.instrument, move.quantity, to: &self) }
-    return ClearingMachine.standing(0, of: scratch, seen).requirement
+    for move in rest {
+      let underlying = instruments[move.instrument.index].underlying.index
+      sheet.add(move.instrument, move.quantity, underlying, table)
+    }
+    return sheet.requirement(lambda: factors.lambda).initial
   }
 
   // MARK: - Handing over

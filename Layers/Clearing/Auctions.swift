@@ -60,6 +60,7 @@ extension ClearingMachine {
     receipt.instrument = InstrumentID(auction.phase)
     receipt.buyer = account
     receipt.id = auction.number
+    receipt.quantity = Quantity(raw: Int64(status[0].margin))
     receipt.paid = fee
     receipt.received = figures.marked
     receipt.buyerFee = figures.net

@@ -30,6 +30,7 @@ public struct ClearingResult: Sendable {
 public struct ClearingMachine: ~Copyable {
   public let genesis: Genesis
   public let network: Digest
+  let inPlace = InPlace()
 
   // Facts.
   var accounts = Pool<AccountRecord>(capacity: 1024)
@@ -48,6 +49,8 @@ public struct ClearingMachine: ~Copyable {
   var auctions = Pool<AuctionRecord>()
   var locks = Pool<LockRecord>()
   var payouts = Pool<PayoutRecord>()
+  /// Terms of the margin method: those of genesis, and all that were ever proposed.
+  var margins = Pool<MarginTerms>(capacity: 1)
 
   // Derived from the facts.
   var owners: [PublicKey: AccountID] = [:]
@@ -61,8 +64,10 @@ public struct ClearingMachine: ~Copyable {
   var restricted: [AccountID] = []
   /// The auction of an account that has one.
   var auctionSlots: [AccountID: Int] = [:]
-  /// Scenario sums of the account being weighed, a slot an underlying.
-  var scratch = ScenarioSums(capacity: 1)
+  /// The margin of the account being weighed.
+  var sheet: MarginSheet
+  /// Of the margin terms in force.
+  var factors = MarginFactors()
   /// Changes of the market in this batch that the marks know.
   var pricedChanges = 0
 
@@ -93,11 +98,13 @@ public struct ClearingMachine: ~Copyable {
   public init(genesis: Genesis) {
     self.genesis = genesis
     network = genesis.networkID
+    sheet = MarginSheet(underlyings: genesis.underlyings.count)
     previousID = network
     previousExecutionID = network
     status.append(StatusRecord())
     status[0].time = genesis.startTime
-    for _ in genesis.underlyings { _ = scratch.append() }
+    margins.append(genesis.margin)
+    takeTerms()
     for owner in genesis.accounts { openAccount(owner) }
     opened = []
     for _ in genesis.assets { funds.append(FundRecord()) }
@@ -261,7 +268,7 @@ public struct ClearingMachine: ~Copyable {
         && genesis.publishers.contains(account)
     case .index, .surface:
       record.id < genesis.underlyings.count && genesis.publishers.contains(account)
-    case .list, .halt: genesis.governance.contains(account)
+    case .list, .halt, .margin: genesis.governance.contains(account)
     case .bid: record.id < accounts.count
     case .place, .cancel, .cancelAll, .addKey, .revokeKey, .block, .replace, .timer, .protect,
       .massQuote, .trigger, .combination, .session, .disconnect:
@@ -395,6 +402,8 @@ struct Touched {
   var indices: [Int] = []
   var slices: [Int] = []
   var instruments: [Int] = []
+  /// Other terms of the margin method are in force.
+  var margin = false
 
   mutating func touch(_ account: AccountID) {
     while marks.count <= account.index { marks.append(0) }
@@ -403,8 +412,10 @@ struct Touched {
     accounts.append(account)
   }
 
-  var marketChanges: Int { indices.count + slices.count + instruments.count }
-  var marketMoved: Bool { !indices.isEmpty || !slices.isEmpty || !instruments.isEmpty }
+  var marketChanges: Int {
+    indices.count + slices.count + instruments.count + (margin ? 1 : 0)
+  }
+  var marketMoved: Bool { marketChanges > 0 }
 
   mutating func clear() {
     accounts.removeAll(keepingCapacity: true)
@@ -415,6 +426,7 @@ struct Touched {
     indices.removeAll()
     slices.removeAll()
     instruments.removeAll()
+    margin = false
   }
 }
 

@@ -19,6 +19,7 @@ struct ClearingTrees: ~Copyable {
   var auctions = PoolTree(recordsPerPage: 1)
   var locks = PoolTree(recordsPerPage: 1)
   var payouts = PoolTree(recordsPerPage: 1)
+  var margins = PoolTree(recordsPerPage: 1)
   /// SHA-256 of the constants and the rule set.
   var constants: Digest = .zero
 
@@ -30,7 +31,9 @@ struct ClearingTrees: ~Copyable {
     Merkle.root(of: [auctions.root(), locks.root(), payouts.root()], width: 4)
   }
 
-  mutating func parametersRoot() -> Digest { SHA256.pair(constants, proposals.root()) }
+  mutating func parametersRoot() -> Digest {
+    Merkle.root(of: [constants, proposals.root(), margins.root()], width: 4)
+  }
 }
 
 extension ClearingMachine {
@@ -79,6 +82,7 @@ extension ClearingMachine {
     trees.auctions.refresh(auctions)
     trees.locks.refresh(locks)
     trees.payouts.refresh(payouts)
+    trees.margins.refresh(margins)
     for entry in body.accounts { hash(entry.account) }
   }
 
@@ -104,6 +108,7 @@ extension ClearingMachine {
     trees.auctions.rebuild(auctions)
     trees.locks.rebuild(locks)
     trees.payouts.rebuild(payouts)
+    trees.margins.rebuild(margins)
     accountTree = AccountTree()
     for index in 0..<accounts.count { hash(AccountID(UInt32(index))) }
     root = stateRoot()

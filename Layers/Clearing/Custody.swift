@@ -37,7 +37,7 @@ extension ClearingMachine {
           kind: SubmissionRecord.surface, expiry: update.expiry, sequence: update.sequence,
           time: update.time, price: update.forward, parameters: update.parameters),
         by: instruction.account)
-    case .list, .halt:
+    case .list, .halt, .margin:
       approve(bundle, record, at: index, by: instruction.account)
     case .bid:
       hear(AuctionOffer(record), of: instruction.account)

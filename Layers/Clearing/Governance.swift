@@ -32,12 +32,19 @@ extension ClearingMachine {
       receipt.code = ReceiptCode.tooManyProposals.rawValue
       return
     }
-    let slot =
-      known
-      ?? enter(
+    let slot: Int
+    if let known {
+      slot = known
+    } else {
+      var subject = record.id
+      if kind == .margin {
+        subject = UInt32(margins.append(MarginTerms(bytes, at: ActionRecord.byteCount)))
+      }
+      slot = enter(
         ProposalRecord(
-          action: action, kind: UInt16(kind.rawValue), opener: UInt16(member), subject: record.id,
+          action: action, kind: UInt16(kind.rawValue), opener: UInt16(member), subject: subject,
           halted: UInt16(record.a), opened: time, terms: terms))
+    }
     let bit = UInt32(1) << UInt32(member)
     guard proposals[slot].approvals & bit == 0 else {
       receipt.code = ReceiptCode.alreadyApproved.rawValue
@@ -90,6 +97,8 @@ extension ClearingMachine {
         instruments[Int(record.id)].isListed
       else { return .termsRefused }
       return nil
+    case .margin:
+      return margins.count < Limits.marginTermsMax ? nil : .termsRefused
     default:
       return .termsRefused
     }
@@ -102,6 +111,10 @@ extension ClearingMachine {
       proposals[slot].isDone = 1
       if proposals[slot].kind == UInt16(ActionKind.list.rawValue) {
         list(proposals[slot].terms)
+      } else if proposals[slot].kind == UInt16(ActionKind.margin.rawValue) {
+        status[0].margin = UInt64(proposals[slot].subject)
+        touched.margin = true
+        takeTerms()
       } else {
         let subject = Int(proposals[slot].subject)
         guard instruments[subject].isListed else { continue }

@@ -7,10 +7,16 @@ import Wire
 public struct MarginFigures: Sendable {
   /// Cash plus every position at its mark, less cost and funding not yet booked; rounded down.
   public let equity: Money
-  /// Sum over underlyings of the worst scenario; rounded up.
+  /// By the method in force; rounded up.
   public let initial: Money
   /// The maintenance share of initial; rounded up.
   public let maintenance: Money
+}
+
+/// What the margin terms in force say of whole accounts.
+struct MarginFactors {
+  var lambda = Ratio.zero
+  var maintenance = Ratio(raw: Ratio.scale)
 }
 
 extension ClearingMachine {
@@ -46,7 +52,7 @@ extension ClearingMachine {
     guard isPriceable(account) else { return }
     let standing = weigh(account)
     if standing.equity >= standing.requirement {
-      if record.isRestricted { restrict(account, false) }
+      if record.isRestricted { restrict(account, false, standing) }
       return
     }
     let maintenance = maintenance(of: standing.requirement)
@@ -56,7 +62,7 @@ extension ClearingMachine {
       return
     }
     if !record.isRestricted {
-      restrict(account, true)
+      restrict(account, true, standing)
       directives.append(Directive(cancelAllOf: account))
     }
     guard !isHeldBack(account, lacking: maintenance - standing.equity) else { return }
@@ -77,7 +83,9 @@ extension ClearingMachine {
     batch == .max || (adopted != ExecutionHeader.noCredit && batch <= adopted.raw)
   }
 
-  private mutating func restrict(_ account: AccountID, _ isRestricted: Bool) {
+  private mutating func restrict(
+    _ account: AccountID, _ isRestricted: Bool, _ standing: Standing? = nil
+  ) {
     accounts[account.index].flags = isRestricted ? AccountFlags.reduceOnly.rawValue : 0
     if isRestricted {
       let place = restricted.firstIndex { $0 > account } ?? restricted.count
@@ -91,6 +99,16 @@ extension ClearingMachine {
     receipt.buyer = account
     receipt.id = isRestricted ? 1 : 0
     receipt.buyerCash = accounts[account.index].cash
+    receipt.quantity = Quantity(raw: Int64(status[0].margin))
+    if let standing {
+      // Held far beyond all money there is, so that nothing leaves its field.
+      func held(_ notional: Int128, _ rounding: Rounding) -> Money {
+        let units = notional.divided(by: Notional.perMoney, rounding: rounding)
+        return Money(raw: Int64(max(-1 << 61, min(units, 1 << 61))))
+      }
+      receipt.received = held(standing.equity, .down)
+      receipt.paid = held(standing.requirement, .up)
+    }
     receipts.write(record: receipt)
   }
 
@@ -118,75 +136,46 @@ extension ClearingMachine {
     var binding: (underlying: UnderlyingID, scenario: Int)?
   }
 
-  /// Equity and initial margin of an account from its positions, summed in `scratch`.
+  /// Equity and initial margin of an account from its positions, on `sheet`.
   mutating func weigh(_ account: AccountID) -> Standing {
     var equity = Notional(accounts[account.index].cash).raw
-    var seen: UInt64 = 0
+    sheet.clear()
     var next = accounts[account.index].firstPosition
     while next != 0 {
       let slot = Int(next) - 1
       let (id, quantity) = (positions[slot].instrument, positions[slot].quantity)
       equity += (table.mark(id) * quantity).raw - Notional(positions[slot].cost).raw
       equity -= accruedFunding(positions[slot])
-      let underlying = instruments[id.index].underlying.index
-      if seen >> UInt64(underlying) & 1 == 0 {
-        seen |= 1 << UInt64(underlying)
-        scratch.clear(underlying)
-      }
-      table.add(id, quantity, to: &scratch, underlying)
+      sheet.add(id, quantity, instruments[id.index].underlying.index, table)
       next = positions[slot].next
     }
-    return ClearingMachine.standing(equity, of: scratch, seen)
+    let found = sheet.requirement(lambda: factors.lambda)
+    return Standing(equity: equity, requirement: found.initial, binding: found.binding)
   }
 
-  /// Equity less the worst of each underlying whose bit is set.
-  static func standing(_ equity: Int128, of sums: borrowing ScenarioSums, _ seen: UInt64)
-    -> Standing
-  {
-    var standing = Standing(equity: equity, requirement: 0, binding: nil)
-    var heaviest: Int128 = 0
-    var rest = seen
-    while rest != 0 {
-      let underlying = rest.trailingZeroBitCount
-      rest &= rest - 1
-      let (loss, scenario) = sums.worst(underlying)
-      standing.requirement -= loss.raw
-      if loss.raw < heaviest, let scenario {
-        heaviest = loss.raw
-        standing.binding = (UnderlyingID(UInt16(underlying)), scenario)
-      }
-    }
-    return standing
-  }
-
-  /// ceil(initial × maintenance factor), in notional units; never overflows, as the factor is at
-  /// most one.
+  /// ceil(initial × maintenance factor), in notional units.
   @inline(__always)
   func maintenance(of requirement: Int128) -> Int128 {
-    let (factor, scale) = (Int128(genesis.constants.maintenanceFactor), Int128(Ratio.scale))
-    let (whole, rest) = requirement.quotientAndRemainder(dividingBy: scale)
-    return whole * factor + (rest * factor).divided(by: scale, rounding: .up)
+    MarginSheet.share(requirement, factors.maintenance)
   }
 
   /// The figures people see. Cost: a few microseconds and two allocations.
   public func margin(_ account: AccountID) -> MarginFigures {
-    var sums = ScenarioSums(capacity: genesis.underlyings.count)
-    for _ in genesis.underlyings { _ = sums.append() }
+    var sheet = MarginSheet(underlyings: genesis.underlyings.count)
     var equity = Notional(accounts[account.index].cash).raw
     forEachPosition(account) { _, position in
       let id = position.instrument
       equity += (table.mark(id) * position.quantity).raw - Notional(position.cost).raw
       equity -= accruedFunding(position)
-      table.add(id, position.quantity, to: &sums, instruments[id.index].underlying.index)
+      sheet.add(id, position.quantity, instruments[id.index].underlying.index, table)
     }
-    let all = UInt64.max >> UInt64(Limits.underlyingsMax - genesis.underlyings.count)
-    let standing = ClearingMachine.standing(equity, of: sums, all)
+    let initial = sheet.requirement(lambda: factors.lambda).initial
     func money(_ notional: Int128, _ rounding: Rounding) -> Money {
       Money(raw: Int64(clamping: notional.divided(by: Notional.perMoney, rounding: rounding)))
     }
     return MarginFigures(
-      equity: money(standing.equity, .down), initial: money(standing.requirement, .up),
-      maintenance: money(maintenance(of: standing.requirement), .up))
+      equity: money(equity, .down), initial: money(initial, .up),
+      maintenance: money(maintenance(of: initial), .up))
   }
 
   /// Whether every position has a mark, and at least one a fresh one: a stale corner shields no
@@ -256,7 +245,7 @@ extension ClearingMachine {
     guard let binding else { return position.quantity }
     let unit = Int128(table.unit(position.instrument, binding.scenario).raw)
     guard unit * Int128(position.quantity.raw) < 0 else { return .zero }
-    let sum = scratch[binding.underlying.index, binding.scenario].raw
+    let sum = sheet.sum(binding.underlying.index, binding.scenario)
     let lot = Int128(instruments[position.instrument.index].lot.raw)
     let wanted =
       (0 - sum).divided(by: Int128(unit.magnitude), rounding: .up)
@@ -266,16 +255,14 @@ extension ClearingMachine {
     return Quantity(raw: position.quantity.raw > 0 ? size : 0 - size)
   }
 
-  /// Initial margin once `quantity` contracts of the position are gone. `scratch` holds the sums of
-  /// the account.
-  private mutating func requirement(
+  /// Initial margin once `quantity` contracts of the position are gone, the charges held still.
+  /// `sheet` holds the account.
+  private func requirement(
     after quantity: Quantity, of id: InstrumentID, _ standing: Standing
   ) -> Int128 {
     let underlying = instruments[id.index].underlying.index
-    let before = scratch.worst(underlying).loss.raw
-    let after = table.add(id, Quantity(raw: 0 - quantity.raw), to: &scratch, underlying).raw
-    table.add(id, quantity, to: &scratch, underlying)
-    return standing.requirement + before - after
+    return standing.requirement - sheet.scan(underlying)
+      + sheet.scan(underlying, less: quantity, of: id, table)
   }
 
   /// The worst price a close may trade at: a band away from the mark, of which an option's is taken
@@ -298,6 +285,13 @@ extension ClearingMachine {
       : (mark - band).divided(by: tick, rounding: .up) * tick
     if side == .buy, limit < tick { return nil }
     return Price(raw: Int64(min(max(limit, tick), Int128(instrument.priceMax.raw))))
+  }
+
+  /// Takes over the margin terms in force; what is priced by them is to be priced anew.
+  mutating func takeTerms() {
+    let terms = margins[Int(status[0].margin)]
+    table.use(terms)
+    factors = MarginFactors(lambda: terms.lambda, maintenance: terms.maintenanceFactor)
   }
 
   /// Recomputes marks and unit vectors from the market record.

@@ -171,7 +171,7 @@ struct ProposalRecord: FlatRecord {
   var approvals: UInt32 = 0
   /// The batch it takes effect in; all ones while undecided.
   var effective: UInt64 = .max
-  /// Of a halt: the instrument and 1 halt, 0 resume.
+  /// Of a halt: the instrument and 1 halt, 0 resume; of margin terms their slot.
   var subject: UInt32 = 0
   /// 1 once carried out.
   var isDone: UInt16 = 0
@@ -202,7 +202,9 @@ struct StatusRecord: FlatRecord {
   var watchFrom: UInt32 = 0
   /// Auctions ever begun.
   var auctions: UInt64 = 0
-  var reserved2: (UInt64, UInt64) = (0, 0)
+  /// The margin terms in force, by their slot.
+  var margin: UInt64 = 0
+  var reserved2: UInt64 = 0
 
   static let empty = StatusRecord()
 }

@@ -26,6 +26,7 @@ extension ClearingMachine: PooledState {
     try visitor.visit(&auctions)
     try visitor.visit(&locks)
     try visitor.visit(&payouts)
+    try visitor.visit(&margins)
   }
 
   /// Rebuilds all derived state after the pools were loaded, and checks the root.
@@ -59,6 +60,7 @@ extension ClearingMachine: PooledState {
     }
     perpetualSlots = []
     for slot in 0..<perpetuals.count { notePerpetual(perpetuals[slot].instrument, slot) }
+    takeTerms()
     reprice()
   }
 
@@ -92,6 +94,7 @@ extension ClearingMachine: PooledState {
       .sorted { ($0.underlying, $0.expiry) < ($1.underlying, $1.expiry) }
     body.instruments = touched.instruments.sortedOnce().map { instruments[$0] }
     body.directives = directives
+    if touched.margin { body.margin = [margins[Int(status[0].margin)]] }
     return body
   }
 

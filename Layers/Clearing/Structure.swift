@@ -11,6 +11,9 @@ extension ClearingMachine {
     guard status[0].settlingFrom <= accounts.count, status[0].watchFrom <= accounts.count else {
       return "a place among the accounts"
     }
+    guard status[0].margin < UInt64(margins.count), status[0].reserved2 == 0,
+      (0..<margins.count).allSatisfy({ margins[$0].fault == nil })
+    else { return "terms of the margin method" }
     guard funds.count == genesis.assets.count else { return "funds do not fit the assets" }
     guard indices.count == genesis.underlyings.count else {
       return "indices do not fit the underlyings"
@@ -91,6 +94,7 @@ extension ClearingMachine {
         && proposal.terms.underlying.index < genesis.underlyings.count:
         continue
       case .halt where proposal.subject < instruments.count: continue
+      case .margin where (1..<margins.count).contains(Int(proposal.subject)): continue
       default: return "proposal \(slot)"
       }
     }

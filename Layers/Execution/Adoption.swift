@@ -66,12 +66,13 @@ extension ExecutionMachine {
     }
     let slot =
       holdingSlot(entry.account, entry.instrument) ?? openHolding(entry.account, entry.instrument)
-    let change = entry.quantity.raw - holdings[slot].granted.raw
+    let before = holdings[slot].total
     holdings[slot].granted = entry.quantity
     holdings[slot].cost = entry.cost
-    if change != 0 {
+    if holdings[slot].total != before {
       let sums = risk.slot(entry.account, instruments[entry.instrument.index].underlying)
-      let worst = table.add(entry.instrument, Quantity(raw: change), to: &risk.sums, sums)
+      let worst = table.move(
+        entry.instrument, from: before, to: holdings[slot].total, in: &risk.sums, sums)
       risk.set(entry.account, sums, worst: worst)
     }
     release(entry.account, entry.instrument)
@@ -139,6 +140,7 @@ extension ExecutionMachine {
       try require(
         body.directives.allSatisfy { $0.isCanonical && $0.account.index < accountCount },
         "directive")
+      try require(body.margin.count <= 1 && body.margin.allSatisfy(\.isCanonical), "margin")
       previous = header.id
       expected += 1
     }
@@ -148,8 +150,13 @@ extension ExecutionMachine {
 
   /// Takes the market record over; true when a mark may have moved.
   private mutating func adoptMarket(_ body: ClearanceBody) -> Bool {
-    guard !body.instruments.isEmpty || !body.indices.isEmpty || !body.slices.isEmpty else {
-      return false
+    guard
+      !body.instruments.isEmpty || !body.indices.isEmpty || !body.slices.isEmpty
+        || !body.margin.isEmpty
+    else { return false }
+    for terms in body.margin {
+      margin[0] = terms
+      table.use(terms)
     }
     for instrument in body.instruments {
       if instrument.id.index == instruments.count {
@@ -238,7 +245,7 @@ extension ExecutionMachine {
       let holding = holdings[slot]
       let underlying = instruments[holding.instrument.index].underlying
       let sums = risk.slot(holding.account, underlying)
-      table.add(holding.instrument, holding.total, to: &risk.sums, sums)
+      table.move(holding.instrument, from: .zero, to: holding.total, in: &risk.sums, sums)
     }
     for slot in 0..<orders.count where orders[slot].id.raw != 0 {
       let order = orders[slot]

@@ -39,8 +39,7 @@ extension ExecutionMachine {
     }
     if let refusal = admissionRefusal(order, replacing: old) { return refusal }
     if let old { removeOrder(old) }
-    let id = OrderID(status[0].nextOrder)
-    status[0].nextOrder += 1
+    let id = nextOrderID()
     let result = meetOwnOrders(order, id)
     let code: OutcomeCode = result.metItself ? .selfTrade : .done
     if result.left.raw == 0 || result.isStopped {

@@ -87,11 +87,11 @@ extension ExecutionMachine {
       let terms = terms(leg.instrument)
       entries += exposure(leg.side, quantity: leg.quantity, price: leg.price, terms).entry
       entries -= Int128(reach.fills - 1) * OrderExposure.dust
-      hold(leg, terms, leg.side.sign)
+      hold(leg, terms, true)
     }
     let after = risk.room(account) + entries
     // Sums are exact: what joined them for the question leaves them as they were.
-    for leg in legs { hold(leg, terms(leg.instrument), -leg.side.sign) }
+    for leg in legs { hold(leg, terms(leg.instrument), false) }
     if after >= before {
       if after >= 0 || still + entries >= 0 { return nil }
       return .rejected(.insufficientMargin, moneyFloor(still + entries), moneyFloor(before))
@@ -108,16 +108,17 @@ extension ExecutionMachine {
     return nil
   }
 
-  private mutating func hold(_ leg: NewOrder, _ terms: Terms, _ sign: Int64) {
+  private mutating func hold(_ leg: NewOrder, _ terms: Terms, _ isHeld: Bool) {
     let slot = risk.slot(leg.account, terms.underlying)
-    let worst = table.add(
-      leg.instrument, Quantity(raw: sign * leg.quantity.raw), to: &risk.sums, slot)
+    let now = holdingSlot(leg.account, leg.instrument).map { holdings[$0].total } ?? .zero
+    let then = Quantity(raw: now.raw + leg.side.sign * leg.quantity.raw)
+    let worst = table.move(
+      leg.instrument, from: isHeld ? now : then, to: isHeld ? then : now, in: &risk.sums, slot)
     risk.set(leg.account, slot, worst: worst)
   }
 
   private mutating func fill(_ legs: [NewOrder], _ account: AccountID) -> Outcome {
-    let id = OrderID(status[0].nextOrder)
-    status[0].nextOrder += 1
+    let id = nextOrderID()
     let first = events.count
     for leg in legs {
       let result = match(

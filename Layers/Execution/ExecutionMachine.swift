@@ -12,6 +12,7 @@ public import Wire
 public struct ExecutionMachine: ~Copyable {
   public let genesis: Genesis
   public let network: Digest
+  let inPlace = InPlace()
 
   // Facts.
   var keys = Pool<KeyRecord>(capacity: 1024)
@@ -28,6 +29,8 @@ public struct ExecutionMachine: ~Copyable {
   var protections = Pool<ProtectionRecord>()
   var triggers = Pool<TriggerRecord>()
   var calls = Pool<CallRecord>()
+  /// The terms of the margin method, one record.
+  var margin = Pool<MarginTerms>(capacity: 1)
   var sessions = Pool<SessionRecord>()
 
   /// Resting orders: facts, and what follows from them.
@@ -93,10 +96,12 @@ public struct ExecutionMachine: ~Copyable {
     status[0].time = genesis.startTime
     for owner in genesis.accounts { open(owner: owner, at: 0) }
     for instrument in genesis.instruments { list(instrument) }
+    margin.append(genesis.margin)
+    table.use(genesis.margin)
     reprice()
     root = trees.rebuiltRoot(
       keys, credits, holdings, balances, since, books.orders, instruments, indices, slices, status,
-      extras, timers, protections, triggers, calls, sessions)
+      extras, timers, protections, triggers, calls, margin, sessions)
     seal()
   }
 
@@ -196,7 +201,7 @@ public struct ExecutionMachine: ~Copyable {
     status[0].batch += 1
     root = trees.root(
       keys, credits, holdings, balances, since, books.orders, instruments, indices, slices, status,
-      extras, timers, protections, triggers, calls, sessions)
+      extras, timers, protections, triggers, calls, margin, sessions)
     header.postRoot = root
     previousID = header.id
     bundles.removeAll(keepingCapacity: true)

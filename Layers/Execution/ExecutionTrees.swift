@@ -22,6 +22,7 @@ struct ExecutionTrees: ~Copyable {
   private var protections = PoolTree(recordsPerPage: 16)
   private var triggers = PoolTree(recordsPerPage: 16)
   private var calls = PoolTree(recordsPerPage: 16)
+  private var margin = PoolTree(recordsPerPage: 1)
   private var sessions = PoolTree(recordsPerPage: 16)
 
   /// Hashes what the batch touched and gives the root.
@@ -34,6 +35,7 @@ struct ExecutionTrees: ~Copyable {
     _ extraPool: borrowing Pool<OrderExtra>, _ timerPool: borrowing Pool<TimerRecord>,
     _ protectionPool: borrowing Pool<ProtectionRecord>,
     _ triggerPool: borrowing Pool<TriggerRecord>, _ callPool: borrowing Pool<CallRecord>,
+    _ marginPool: borrowing Pool<MarginTerms>,
     _ sessionPool: borrowing Pool<SessionRecord>
   ) -> Digest {
     keys.refresh(keyPool)
@@ -51,6 +53,7 @@ struct ExecutionTrees: ~Copyable {
     protections.refresh(protectionPool)
     triggers.refresh(triggerPool)
     calls.refresh(callPool)
+    margin.refresh(marginPool)
     sessions.refresh(sessionPool)
     return combined()
   }
@@ -65,6 +68,7 @@ struct ExecutionTrees: ~Copyable {
     _ extraPool: borrowing Pool<OrderExtra>, _ timerPool: borrowing Pool<TimerRecord>,
     _ protectionPool: borrowing Pool<ProtectionRecord>,
     _ triggerPool: borrowing Pool<TriggerRecord>, _ callPool: borrowing Pool<CallRecord>,
+    _ marginPool: borrowing Pool<MarginTerms>,
     _ sessionPool: borrowing Pool<SessionRecord>
   ) -> Digest {
     keys.rebuild(keyPool)
@@ -82,6 +86,7 @@ struct ExecutionTrees: ~Copyable {
     protections.rebuild(protectionPool)
     triggers.rebuild(triggerPool)
     calls.rebuild(callPool)
+    margin.rebuild(marginPool)
     sessions.rebuild(sessionPool)
     return combined()
   }
@@ -96,7 +101,8 @@ struct ExecutionTrees: ~Copyable {
         status.root(),
         Merkle.root(
           of: [
-            extras.root(), timers.root(), protections.root(), triggers.root(), sessions.root(),
+            extras.root(), timers.root(), protections.root(), triggers.root(), margin.root(),
+            sessions.root(),
           ], width: 8),
       ], width: 8)
   }

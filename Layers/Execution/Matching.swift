@@ -193,8 +193,8 @@ extension ExecutionMachine {
     let worst = table.fill(
       before,
       leaving: rest.raw == 0
-        ? nil : exposure(side, quantity: rest, price: maker.price, terms), quantity, terms.id,
-      in: &risk.sums, sums)
+        ? nil : exposure(side, quantity: rest, price: maker.price, terms), quantity,
+      after: holdings[holding].total, terms.id, in: &risk.sums, sums)
     risk.set(maker.account, sums, worst: worst)
   }
 
@@ -203,9 +203,12 @@ extension ExecutionMachine {
   mutating func book(
     _ account: AccountID, _ terms: Terms, _ quantity: Quantity, _ price: Price, feeRate: Ratio
   ) {
-    note(account, holding(account, terms.id), terms.id, quantity, price, feeRate: feeRate)
+    let holding = holding(account, terms.id)
+    let before = holdings[holding].total
+    note(account, holding, terms.id, quantity, price, feeRate: feeRate)
     let slot = risk.slot(account, terms.underlying)
-    let worst = table.add(terms.id, quantity, to: &risk.sums, slot)
+    let worst = table.move(
+      terms.id, from: before, to: holdings[holding].total, in: &risk.sums, slot)
     risk.set(account, slot, worst: worst)
   }
 

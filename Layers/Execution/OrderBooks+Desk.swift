@@ -13,7 +13,7 @@ package struct BookOrder {
   /// What does not match at once is dropped.
   package var isImmediate: Bool
 
-  @inlinable package init(
+  @inlinable @inline(__always) package init(
     id: OrderID, clientID: UInt64, account: AccountID, instrument: InstrumentID, side: Side,
     price: Price, quantity: Quantity, isImmediate: Bool
   ) {

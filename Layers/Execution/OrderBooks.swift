@@ -1,4 +1,4 @@
-import Primitives
+package import Primitives
 import Wire
 
 /// The neighbours of a resting order, in its level and in its account's list: 16 bytes. Where a
@@ -49,7 +49,6 @@ package struct OrderBooks: ~Copyable {
   /// The hash of each slot's client id: a cancel finds the index's line without waiting for the
   /// order's record to come from far.
   private var clientHashes = FlatArray<UInt32>()
-  private var ids = SlotTable()
   private var clients = SlotTable()
   private var free = SlotBitmap()
   /// Where the process hides its indexes from whoever chooses ids and prices. It reaches no outcome
@@ -74,7 +73,13 @@ package struct OrderBooks: ~Copyable {
   var accountCount: Int { accounts.count }
 
   /// Orders resting now.
-  package var count: Int { ids.count }
+  package private(set) var count = 0
+
+  /// The id of the next order of that number. Should it come to rest, it will find its place: until
+  /// then orders only leave.
+  @inline(__always) package func id(number: UInt64) -> OrderID {
+    OrderID(number: number, slot: free.lowest)
+  }
 
   // MARK: - Matching
 
@@ -153,10 +158,12 @@ package struct OrderBooks: ~Copyable {
 
   // MARK: - Resting
 
-  /// Puts an order at the back of its level, in the lowest free slot.
+  /// Puts an order at the back of its level, in the lowest free slot that its id can mean.
   @inline(__always)
   mutating func enter(_ record: OrderRecord) {
-    let slot = free.take()
+    var slot = record.id.place
+    while free.isUsed(slot) { slot &+= OrderBooks.placeStride }
+    free.mark(slot)
     if slot >= orders.count { orders.reserve(through: slot) }
     orders[slot] = record
     link(slot, record)
@@ -236,8 +243,7 @@ package struct OrderBooks: ~Copyable {
       accounts[record.account.index].head = Int32(truncatingIfNeeded: slot)
     }
     accounts[record.account.index].tail = Int32(truncatingIfNeeded: slot)
-    if ids.isFull { growIDs() }
-    ids.insert(hash(record.id), slot: slot)
+    count &+= 1
     if record.clientID != 0 {
       if clients.isFull { growClients() }
       let hash = hash(record.account, record.clientID)
@@ -262,7 +268,7 @@ package struct OrderBooks: ~Copyable {
     } else {
       accounts[account.index].tail = link.accountPrevious
     }
-    ids.remove(hash(id), slot: slot)
+    count &-= 1
     if hasClientID {
       clients.remove(clientHashes[slot], slot: slot)
     }
@@ -270,20 +276,11 @@ package struct OrderBooks: ~Copyable {
     free.free(slot)
   }
 
-  // MARK: - Indexes
+  // MARK: - By id
 
-  // Both are keyed: clients choose their own ids, and which orders they leave to rest.
-  @inline(__always) private func hash(_ id: OrderID) -> UInt32 {
-    SlotTable.hash(id.raw ^ key, 0x9E37_79B9_7F4A_7C15)
-  }
-
+  // Keyed: clients choose their own ids, and which of their orders they leave to rest.
   @inline(__always) private func hash(_ account: AccountID, _ clientID: UInt64) -> UInt32 {
     SlotTable.hash(clientID ^ key, (UInt64(account.raw) &<< 32) ^ secondKey)
-  }
-
-  @inline(never) private mutating func growIDs() {
-    let slots = ids.slots
-    ids.grow(slots, hashes: slots.map { hash(orders[$0].id) })
   }
 
   @inline(never) private mutating func growClients() {
@@ -293,8 +290,16 @@ package struct OrderBooks: ~Copyable {
 
   /// Where an order rests.
   @inline(__always) func slot(of id: OrderID) -> Int? {
-    ids.slot(hash(id)) { orders[$0].id == id }
+    var slot = id.place
+    while slot < orders.count {
+      if orders[slot].id == id { return id.raw == 0 ? nil : slot }
+      slot &+= OrderBooks.placeStride
+    }
+    return nil
   }
+
+  /// Slots that one id may mean lie so far apart: one for each million of resting orders.
+  private static let placeStride = 1 << Int(OrderID.placeBits)
 
   /// Where an account's order with this client id rests.
   @inline(__always) func slot(of account: AccountID, clientID: UInt64) -> Int? {
@@ -351,20 +356,20 @@ package struct OrderBooks: ~Copyable {
     // Lists are in the order of ids, levels in that of priority, so both come back as they were.
     var open = (0..<orders.count).filter { orders[$0].id.raw != 0 }
       .sorted { orders[$0].id < orders[$1].id }
-    ids = SlotTable(capacity: open.count)
+    count = 0
     clients = SlotTable(capacity: open.count)
     for slot in open { linkInAccount(slot, orders[slot]) }
     open.sort { priority(orders[$0]) < priority(orders[$1]) }
     for slot in open { linkInLevel(slot, orders[slot]) }
   }
 
-  /// What memory holds orders: records, links and levels; the index by id; the index by client id;
+  /// What memory holds orders: records, links and levels; the index by client id;
   /// the old bytes kept until the batch is sealed; in bytes.
-  package var memory: (book: Int, ids: Int, clients: Int, undo: Int) {
+  package var memory: (book: Int, clients: Int, undo: Int) {
     (
       orders.memory.records + links.byteCount + clientHashes.byteCount + levels.byteCount
         + accounts.byteCount
-        + free.byteCount, ids.byteCount, clients.byteCount, orders.memory.undo
+        + free.byteCount, clients.byteCount, orders.memory.undo
     )
   }
 
@@ -380,7 +385,7 @@ package struct OrderBooks: ~Copyable {
         if let fault = fault(of: level, &seen, priority) { return fault }
       }
     }
-    guard seen == ids.count else { return "levels hold \(seen) orders, the index \(ids.count)" }
+    guard seen == count else { return "levels hold \(seen) orders, the index \(count)" }
     for account in 0..<accounts.count {
       var last: UInt64 = 0
       var slot = first(of: AccountID(UInt32(account)))

@@ -88,7 +88,9 @@ extension ExecutionMachine {
 
   /// What decides among the orders of a level: the lower, the earlier.
   func priority(_ order: OrderRecord) -> UInt64 {
-    guard let slot = extraSlot(order), extras[slot].priority != 0 else { return order.id.raw }
+    guard let slot = extraSlot(order), extras[slot].priority != 0 else {
+      return order.id.number
+    }
     return extras[slot].priority
   }
 

@@ -69,8 +69,7 @@ extension ExecutionMachine {
       guard hasRoom(forTrades: found.fills) else { return .rejected(.batchFull) }
     }
     if let old { removeOrder(old) }
-    let id = OrderID(status[0].nextOrder)
-    status[0].nextOrder += 1
+    let id = nextOrderID()
     let match = match(
       Taker(
         account: order.account, instrument: order.instrument, side: order.side,
@@ -89,6 +88,14 @@ extension ExecutionMachine {
     }
     rest(order, id, left: match.left)
     return Outcome(.accepted, code, filled, match.left.raw, order: id)
+  }
+
+  /// The id of the next order.
+  @inline(__always) mutating func nextOrderID() -> OrderID {
+    let number = status[0].nextOrder
+    precondition(number < OrderID.numberEnd, "a network has 2^44 orders")
+    status[0].nextOrder = number &+ 1
+    return books.id(number: number)
   }
 
   /// Puts what is left of an order into the book.

@@ -101,6 +101,6 @@ struct RiskBook: ~Copyable {
 
   /// Memory held, in bytes.
   var byteCount: Int {
-    slots.count * 4 + worstOfSlot.count * 16 + equity.count * 32 + sums.count * 528
+    slots.count * 4 + worstOfSlot.count * 16 + equity.count * 32 + sums.count * 592
   }
 }

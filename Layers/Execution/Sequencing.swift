@@ -130,7 +130,7 @@ extension ExecutionMachine {
         return .rejected(.notAuthorised)
       }
       guard isKnownFeed(record) else { return .rejected(.unknownInstrument) }
-    case .list, .halt:
+    case .list, .halt, .margin:
       guard genesis.governance.contains(account), key.isOwner else {
         return .rejected(.notAuthorised)
       }

@@ -24,6 +24,7 @@ extension ExecutionMachine: PooledState {
     try visitor.visit(&protections)
     try visitor.visit(&triggers)
     try visitor.visit(&calls)
+    try visitor.visit(&margin)
     try visitor.visit(&sessions)
   }
 
@@ -36,7 +37,7 @@ extension ExecutionMachine: PooledState {
     previousID = previous
     root = trees.rebuiltRoot(
       keys, credits, holdings, balances, since, books.orders, instruments, indices, slices, status,
-      extras, timers, protections, triggers, calls, sessions)
+      extras, timers, protections, triggers, calls, margin, sessions)
     guard root == expected else {
       throw .state("stored state has root \(root), expected \(expected)")
     }
@@ -46,6 +47,7 @@ extension ExecutionMachine: PooledState {
     rebuildOrders()
     rebuildMakers()
     risk = RiskBook(underlyingCount: genesis.underlyings.count)
+    table.use(margin[0])
     reprice()
     rebuildRisk()
   }
@@ -93,7 +95,7 @@ extension ExecutionMachine: PooledState {
     }
     let moved = movedPriorities
     books.rebuild(instruments: instruments.count, accounts: credits.count) {
-      moved[$0.id.raw] ?? $0.id.raw
+      moved[$0.id.raw] ?? $0.id.number
     }
   }
 
@@ -146,7 +148,7 @@ extension ExecutionMachine: PooledState {
       + keys.count * MemoryLayout<KeyRecord>.stride
       + holdings.count * MemoryLayout<HoldingRecord>.stride
     let orders = books.memory
-    return (orders.book + orders.ids + orders.clients, risk.byteCount, accounts + risk.byteCount)
+    return (orders.book + orders.clients, risk.byteCount, accounts + risk.byteCount)
   }
 
   /// Bytes held for what only some orders have.
@@ -190,7 +192,7 @@ extension ExecutionMachine: PooledState {
       }
     }
     let moved = movedPriorities
-    return books.fault { moved[$0.id.raw] ?? $0.id.raw }
+    return books.fault { moved[$0.id.raw] ?? $0.id.number }
   }
 }
 

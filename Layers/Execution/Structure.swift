@@ -15,6 +15,7 @@ extension ExecutionMachine {
     guard indices.count == genesis.underlyings.count else {
       return "indices do not fit the underlyings"
     }
+    guard margin.count == 1, margin[0].fault == nil else { return "terms of the margin method" }
     if let fault = counterFault() { return fault }
     for slot in 0..<instruments.count {
       guard instruments[slot].id.index == slot,
@@ -40,7 +41,7 @@ extension ExecutionMachine {
 
   private func counterFault() -> String? {
     let record = status[0]
-    guard record.batch < 1 << 62, record.nextOrder < 1 << 62, record.nextTrade < 1 << 62,
+    guard record.batch < 1 << 62, record.nextOrder <= OrderID.numberEnd, record.nextTrade < 1 << 62,
       record.creditBatch == .max || record.creditBatch < record.batch,
       record.time.raw > 0, record.time <= .latest, record.oracleTime.raw >= 0,
       record.oracleTime <= .latest
@@ -148,7 +149,8 @@ extension ExecutionMachine {
     }
     for slot in 0..<orders.count where orders[slot].id.raw != 0 {
       let order = orders[slot]
-      guard order.id.raw < status[0].nextOrder, order.account.index < credits.count,
+      guard order.id.number < status[0].nextOrder,
+        order.id.place == OrderID(number: 0, slot: slot).place, order.account.index < credits.count,
         order.instrument.index < instruments.count, order.side <= 1, order.flags <= 7,
         isOnTerms(order.instrument, order.price, order.remaining.raw),
         let holding = holdingSlot(order.account, order.instrument)
@@ -211,7 +213,7 @@ extension ExecutionMachine {
     var ids: Set<UInt64> = []
     for slot in 0..<triggers.count where triggers[slot].id.raw != 0 {
       let record = triggers[slot]
-      guard record.id.raw < status[0].nextOrder, record.reached <= status[0].batch,
+      guard record.id.number < status[0].nextOrder, record.reached <= status[0].batch,
         record.order.kind == .trigger, record.order.triggerFault == nil,
         record.order.instrument.index < instruments.count,
         record.order.price <= instruments[record.order.instrument.index].priceMax,

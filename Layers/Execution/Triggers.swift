@@ -183,8 +183,7 @@ extension ExecutionMachine {
     if isReached(record, at: price) {
       return .rejected(.triggerReached, record.triggerPrice.raw, price.raw)
     }
-    let id = OrderID(status[0].nextOrder)
-    status[0].nextOrder += 1
+    let id = nextOrderID()
     let slot = freeTriggers.take()
     triggers.reserve(through: slot)
     triggers[slot] = TriggerRecord(id: id, account: account, order: record)

@@ -97,6 +97,7 @@ enum HeaderFields {
       ?? first("slices", expected.slices, found.slices)
       ?? first("instruments", expected.instruments, found.instruments)
       ?? first("directives", expected.directives, found.directives)
+      ?? first("margin", expected.margin, found.margin)
   }
 
   /// The first event in which two batch bodies differ.

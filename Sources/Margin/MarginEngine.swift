@@ -201,7 +201,7 @@ public struct MarginEngine: Sendable {
       crowd = try crowd + risk.concentration
     }
     let scanJoint = max(-(report.scenarios.min() ?? .zero), .zero)
-    var core = try mixed(joint: max(scanJoint, delta, short), apart: apart)
+    var core = try together(joint: max(scanJoint, delta, short), apart: apart)
     core = try core + crowd - report.basisContingency
     if let cap = try capOfOwedNothing(risks) { core = min(core, cap) }
     let initialCore = try core.times(parameters.initialFactor, .up)
@@ -221,13 +221,23 @@ public struct MarginEngine: Sendable {
       try initialCore - report.staticContingencyMaintenance
       - report.staticContingencyInitial - report.confidenceContingency
     report.parts = [
-      .init(name: "scan", value: try mixed(joint: scanJoint, apart: scanApart)),
+      .init(name: "scan", value: try together(joint: scanJoint, apart: scanApart)),
       .init(name: "delta_minimum", value: delta),
       .init(name: "short_option_minimum", value: short),
       .init(name: "concentration", value: crowd),
     ]
     try finish(&report, maintenance: maintenance, initial: initial)
     return report
+  }
+
+  /// The mix of `novate-32`, in the units clearing mixes in.
+  private func together(joint: Worth, apart: Worth) throws(MarginFailure) -> Worth {
+    func notional(_ worth: Worth) -> Int128 {
+      worth.raw.divided(by: Worth.perNotional, rounding: .up)
+    }
+    let sum = MarginSheet.mixed(
+      joint: notional(joint), apart: notional(apart), lambda: parameters.lambda)
+    return try Worth(Notional(raw: sum))
   }
 
   /// Nobody who owes nothing can lose more than he holds.

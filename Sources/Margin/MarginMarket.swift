@@ -242,6 +242,15 @@ extension MarginParameters {
     for power in [volatilityShock.shortPower, volatilityShock.longPower] {
       guard power.raw >= 0, power.raw <= 10 * Ratio.scale else { throw .outsideDomain(.powers) }
     }
+    // Else the delta minimum is no maximum of linear terms.
+    let minimums = [minimum.netDelta, minimum.hedgedDelta, minimum.shortOption]
+    guard
+      method != .novate32
+        || minimum.hedgedDelta.raw <= 2 * Int128(minimum.netDelta.raw)
+          && minimums.allSatisfy({ (0...10 * Ratio.scale).contains($0.raw) })
+    else {
+      throw .unsupported("novate-32 takes minimums up to 10, hedged_delta at most twice net_delta")
+    }
     guard concentration.slopes.count <= 3 else {
       throw .unsupported("concentration takes at most three slopes")
     }

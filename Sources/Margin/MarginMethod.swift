@@ -1,3 +1,4 @@
+public import Instruments
 public import Primitives
 
 /// Which rules turn a portfolio into a requirement. The raw value is the method's id.
@@ -92,6 +93,38 @@ public struct MarginParameters: Sendable, Hashable {
   public init(_ method: MarginMethod, scenarios: [MarginScenario] = []) {
     self.method = method
     self.scenarios = scenarios
+  }
+
+  /// What a machine's state holds; scenarios beyond ±16 % are of the tail.
+  public init(_ terms: MarginTerms) {
+    self.init(MarginMethod.novate32)
+    for place in 0..<Int(terms.scenarioCount) {
+      let scenario = terms.scenarios[place]
+      scenarios.append(
+        MarginScenario(
+          spot: scenario.spot,
+          volatility: VolatilityMode(rawValue: scenario.volatilityCode) ?? .same,
+          dampening: Ratio(raw: Int64(scenario.cover)),
+          kind: (scenario.spot.raw - Ratio.scale).magnitude > 160_000_000 ? .tail : .regular))
+    }
+    volatilityShock = VolatilityShock(
+      up: terms.volatilityUp, down: terms.volatilityDown, leastUp: terms.volatilityLeastUp,
+      shortPower: terms.shortPower, longPower: terms.longPower, daysFloor: terms.daysFloor)
+    basis.add = terms.basisAdd
+    basis.multiple = terms.basisMultiple
+    confidence = ConfidenceCharge(
+      threshold: terms.confidenceThreshold, factor: terms.confidenceFactor)
+    depeg = DepegCharge(threshold: terms.depegThreshold, factor: terms.depegFactor)
+    maintenanceFactor = terms.maintenanceFactor
+    initialFactor = terms.initialFactor
+    lambda = terms.lambda
+    minimum = MinimumCharge(
+      netDelta: terms.netDelta, hedgedDelta: terms.hedgedDelta, shortOption: terms.shortOption)
+    for place in 0..<3 where terms.slopes[place] != .empty {
+      concentration.slopes.append(
+        .init(from: terms.slopes[place].from, rate: terms.slopes[place].rate))
+    }
+    tilt = VolatilityTilt(skew: terms.tiltSkew, term: terms.tiltTerm)
   }
 }
 

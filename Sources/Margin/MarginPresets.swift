@@ -1,3 +1,4 @@
+import Instruments
 import Primitives
 
 extension MarginParameters {
@@ -15,26 +16,8 @@ extension MarginParameters {
   private static func millionths(_ value: Int64) -> Ratio { Ratio(raw: value * 1_000) }
   private static let one = Ratio(raw: Ratio.scale)
 
-  /// Source: quant.md 3.1. The scan is what execution and clearing run.
-  private static let novate32: MarginParameters = {
-    var p = MarginParameters(
-      .novate32, scenarios: ScenarioSet.novate32.map(MarginScenario.init))
-    p.volatilityShock = .novate32
-    p.basis.add = millionths(2_000)
-    p.basis.multiple = millionths(20_000)
-    p.confidence = ConfidenceCharge(threshold: millionths(900_000), factor: millionths(250_000))
-    p.depeg = DepegCharge(threshold: millionths(990_000), factor: millionths(4_000_000))
-    p.maintenanceFactor = millionths(800_000)
-    p.minimum = MinimumCharge(
-      netDelta: millionths(20_000), hedgedDelta: millionths(10_000),
-      shortOption: millionths(5_000))
-    p.concentration.slopes = [
-      .init(from: millionths(50_000), rate: millionths(10_000)),
-      .init(from: millionths(250_000), rate: millionths(40_000)),
-      .init(from: millionths(1_000_000), rate: millionths(150_000)),
-    ]
-    return p
-  }()
+  /// Source: quant.md 3.1. What execution and clearing run until governance sets other terms.
+  private static let novate32 = MarginParameters(MarginTerms.novate32)
 
   /// Derive's PMRM_2 with the live-type numbers of its published configuration, except that there the
   /// static discounts of long and short stand the wrong way round: a held value is worth 0.95, an owed

@@ -19,21 +19,21 @@ struct Novate32 {
   func risk(_ book: MarginBook, _ market: MarginMarket) throws(MarginFailure) -> BookRisk {
     var risk = BookRisk()
     var table = RiskTable()
-    var sums = ScenarioSums(capacity: 1)
-    let slot = sums.append()
+    var sheet = MarginSheet(underlyings: 1)
     var next: UInt32 = 0
-    func add(_ valuation: Valuation, _ quantity: Quantity) throws(MarginFailure) {
+    func add(_ valuation: Valuation, _ charges: UnitCharges, _ quantity: Quantity)
+      throws(MarginFailure)
+    {
       try ScenarioSums.check(quantity, valuation.mark)
-      table.update(InstrumentID(next), valuation)
-      table.add(InstrumentID(next), quantity, to: &sums, slot)
+      for unit in charges.all { try ScenarioSums.check(quantity, Price(raw: unit)) }
+      table.update(InstrumentID(next), valuation, charges)
+      sheet.add(InstrumentID(next), quantity, 0, table)
       next += 1
     }
-    var delta = DeltaBook()
-    var held = Worth.zero
 
     if book.perpetual.raw != 0 {
-      try add(.linear(market.perpetualPrice, grid, .zero), book.perpetual)
-      try delta.add(Worth(FineValue(raw: 1_000_000_000_000), book.perpetual), isOwed: true)
+      let valuation = Valuation.linear(market.perpetualPrice, grid, .zero)
+      try add(valuation, charges(.contract, valuation, market), book.perpetual)
       try crowd(&risk, book.perpetual, market.perpetualVolume, market)
     }
     let front = market.expiries.map(\.time).filter { $0 > 0 }.min()
@@ -45,50 +45,54 @@ struct Novate32 {
           type: leg.type, strike: leg.strike, volatility: leg.volatility, forward: expiry.forward,
           time: expiry.time, fixed: expiry.forwardFixed, discount: discount,
           isFront: expiry.time == front), grid, .zero)
-      try add(valuation, leg.quantity)
-      let mark = try Worth(valuation.mark, leg.quantity)
-      risk.optionMark = try risk.optionMark + mark
-      let unit = Black76.greeks(
-        leg.type, forward: expiry.forward, strike: leg.strike, volatility: leg.volatility,
-        time: expiry.time, discount: discount
-      ).delta
-      let exposure = try Worth(FineValue(raw: Int128(unit)), leg.quantity)
-      if !leg.quantity.isNegative { held = try held + mark }
-      try delta.add(exposure, isOwed: leg.quantity.isNegative)
-      try delta.add(exposure, ofExpiry: leg.expiry)
+      var charges = charges(.option, valuation, market)
+      if expiry.time != front {
+        _ = try parameters.basis.factor(time: expiry.time)
+        charges.tilt(
+          parameters.basis, delta: valuation.delta, forward: expiry.forwardVariable,
+          time: expiry.time, expiry: Int64(leg.expiry))
+      }
+      try add(valuation, charges, leg.quantity)
+      risk.optionMark = try risk.optionMark + Worth(valuation.mark, leg.quantity)
     }
     for place in market.collaterals.indices where book.collaterals[place].raw != 0 {
       let value = try market.value(place, book.collaterals[place])
       try take(&risk, value, market.collaterals[place], market)
       guard market.collaterals[place].isRiskCancelling else { continue }
-      try add(.linear(market.stablePrice(place), grid, .zero), book.collaterals[place])
-      held = try held + value
-      try delta.add(
-        value.scaled(by: Int128(Price.scale), over: Int128(market.spot.raw), .down),
-        isOwed: false)
+      let price = market.stablePrice(place)
+      let charges = UnitCharges(
+        .collateral, delta: 1_000_000_000_000, spot: price, parameters.minimum)
+      try add(.linear(price, grid, .zero), charges, book.collaterals[place])
     }
     for place in parameters.scenarios.indices {
-      risk.scenarios.append(try Worth(sums[slot, place]))
+      risk.scenarios.append(next == 0 ? .zero : try Worth(sheet.sums[0, place]))
     }
-    try charge(&risk, book, market, delta, held: held, front: front)
-    let owes = book.perpetual.raw != 0 || book.options.contains { $0.quantity.isNegative }
-    risk.cap = owes ? nil : held
+    if next > 0 {
+      let totals = sheet.totals(0)
+      risk.deltaTerm = try Worth(Notional(raw: totals.deltaTerm))
+      risk.deltaMinimum = try Worth(Notional(raw: totals.deltaMinimum))
+      risk.cap = totals.owes ? nil : try Worth(Notional(raw: totals.held))
+      risk.basis = -(try Worth(Notional(raw: sheet.tilt(0))))
+    } else {
+      risk.cap = .zero
+    }
+    try charge(&risk, book, market)
     return risk
+  }
+
+  private func charges(
+    _ kind: UnitCharges.Kind, _ valuation: Valuation, _ market: MarginMarket
+  ) -> UnitCharges {
+    UnitCharges(kind, delta: valuation.delta, spot: market.spot, parameters.minimum)
   }
 
   // MARK: - Beside the scan
 
-  private func charge(
-    _ risk: inout BookRisk, _ book: MarginBook, _ market: MarginMarket, _ delta: DeltaBook,
-    held: Worth, front: Int64?
-  ) throws(MarginFailure) {
-    let minimum = parameters.minimum
-    risk.deltaTerm = try delta.all.charge(minimum, spot: market.spot)
-    // Who holds may let go: what is held adds no more to the charge than it is worth.
-    let without = try delta.owed.charge(minimum, spot: market.spot) + held
-    risk.deltaMinimum = min(risk.deltaTerm, without)
-
+  private func charge(_ risk: inout BookRisk, _ book: MarginBook, _ market: MarginMarket)
+    throws(MarginFailure)
+  {
     // Short options net in their instrument; several marks of one contract are one instrument.
+    let unit = UnitCharges(.option, delta: 0, spot: market.spot, parameters.minimum)
     var first = 0
     while first < book.options.count {
       let leg = book.options[first]
@@ -100,22 +104,13 @@ struct Novate32 {
         end += 1
       }
       if net.isNegative {
-        let notional = -(try Worth(market.spot, net))
-        risk.shortMinimum = try risk.shortMinimum + notional.times(minimum.shortOption, .up)
+        risk.shortMinimum =
+          try risk.shortMinimum + Worth(Notional(raw: unit.short(net.raw)))
         try crowd(&risk, net, market.expiries[leg.expiry].optionVolume, market)
       }
       first = end
     }
     risk.least = max(risk.deltaMinimum, risk.shortMinimum)
-
-    for (place, exposure) in delta.expiries where market.expiries[place].time != front {
-      let expiry = market.expiries[place]
-      let tilt = try parameters.basis.factor(time: expiry.time)
-      let move = try exposure.magnitude
-        .scaled(by: Int128(expiry.forwardVariable.raw), over: Int128(Price.scale), .up)
-        .times(tilt, .up)
-      risk.basis = try risk.basis - move
-    }
     try doubt(&risk, book, market)
   }
 
@@ -166,47 +161,6 @@ struct Novate32 {
     risk.confidence =
       try risk.confidence
       - notional.times(Ratio(raw: gap), .up).times(parameters.confidence.factor, .up)
-  }
-}
-
-/// Deltas of a book in contracts of the underlying, 1e-20.
-struct DeltaBook {
-  /// Apart by sign.
-  struct Sides {
-    private var long = Worth.zero
-    private var short = Worth.zero
-
-    mutating func add(_ delta: Worth) throws(MarginFailure) {
-      if delta.isNegative { short = try short - delta } else { long = try long + delta }
-    }
-
-    /// netDelta·|net| + hedgedDelta·hedged, times spot, hedged half of all that is offset: a maximum of
-    /// linear terms while hedgedDelta is at most twice netDelta, so together is never more than apart.
-    func charge(_ minimum: MinimumCharge, spot: Price) throws(MarginFailure) -> Worth {
-      func money(_ contracts: Worth) throws(MarginFailure) -> Worth {
-        try contracts.scaled(by: Int128(spot.raw), over: Int128(Price.scale), .up)
-      }
-      let net = try (long - short).magnitude
-      let hedged = min(long, short)
-      return try money(net).times(minimum.netDelta, .up)
-        + money(hedged).times(minimum.hedgedDelta, .up)
-    }
-  }
-
-  private(set) var all = Sides()
-  /// Of perpetuals and short options alone.
-  private(set) var owed = Sides()
-  /// Of options by expiry, in the order of their first leg.
-  private(set) var expiries: [(place: Int, delta: Worth)] = []
-
-  mutating func add(_ delta: Worth, isOwed: Bool) throws(MarginFailure) {
-    try all.add(delta)
-    if isOwed { try owed.add(delta) }
-  }
-
-  mutating func add(_ delta: Worth, ofExpiry place: Int) throws(MarginFailure) {
-    if expiries.last?.place != place { expiries.append((place, .zero)) }
-    expiries[expiries.count - 1].delta = try expiries[expiries.count - 1].delta + delta
   }
 }
 

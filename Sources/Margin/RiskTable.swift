@@ -16,8 +16,14 @@ public import Primitives
   private var priced: [Bool] = []
   private var times: [Timestamp] = []
   private var spans: [Ratio] = []
+  private var unitCharges: [UnitCharges] = []
+  private var parameters: MarginParameters
+  private var grid: UnitGrid
 
-  public init() {
+  /// Of the method's terms.
+  public init(_ terms: MarginTerms = .novate32) {
+    parameters = MarginParameters(terms)
+    grid = UnitGrid(terms)
     unsafe units = .allocate(capacity: capacity * ScenarioSet.count)
     unsafe units.initialize(repeating: 0, count: capacity * ScenarioSet.count)
     unsafe briefs = .allocate(capacity: capacity * ScenarioSet.count)
@@ -44,6 +50,16 @@ public import Primitives
     instrument.index < times.count ? times[instrument.index] : .zero
   }
 
+  /// Takes other terms of the method; what was priced is to be priced anew.
+  public mutating func use(_ terms: MarginTerms) {
+    parameters = MarginParameters(terms)
+    grid = UnitGrid(terms)
+  }
+
+  @inline(__always) func charges(_ instrument: InstrumentID) -> UnitCharges {
+    unitCharges[instrument.index]
+  }
+
   /// How far the scan's two volatilities of an option lie apart, 1e-9; zero for what has none.
   public func volatilitySpan(_ instrument: InstrumentID) -> Ratio {
     instrument.index < spans.count ? spans[instrument.index] : .zero
@@ -57,14 +73,32 @@ public import Primitives
 
   /// Prices one instrument from its underlying's market; a settled instrument has no mark.
   public mutating func update(_ instrument: Instrument, market: UnderlyingMarket) {
-    let isOver = instrument.status == .settled
-    update(instrument.id, isOver ? nil : Valuation.of(instrument, market: market))
+    guard instrument.status != .settled,
+      let valuation = Valuation.of(instrument, market: market, grid)
+    else { return update(instrument.id, nil, .none) }
+    var charges = UnitCharges.none
+    if instrument.status != .settling {
+      charges = UnitCharges(
+        instrument.isOption ? .option : .contract, delta: valuation.delta, spot: market.index,
+        parameters.minimum)
+      if instrument.expires, instrument.expiry != market.front {
+        let slice = market.slice(instrument.expiry)
+        charges.tilt(
+          parameters.basis, delta: valuation.delta, forward: slice?.forward ?? market.index,
+          time: max(0, instrument.expiry.raw - (slice?.time ?? market.time).raw),
+          expiry: instrument.expiry.raw)
+      }
+    }
+    update(instrument.id, valuation, charges)
   }
 
-  /// Sets one contract's mark and units; nil takes them away.
-  mutating func update(_ instrument: InstrumentID, _ valuation: Valuation?) {
+  /// Sets one contract's mark, units and charges; nil takes them away.
+  mutating func update(
+    _ instrument: InstrumentID, _ valuation: Valuation?, _ charges: UnitCharges
+  ) {
     reserve(instrument.index)
     let place = instrument.index
+    unitCharges[place] = charges
     guard let valuation else {
       marks[place] = .zero
       priced[place] = false
@@ -90,6 +124,7 @@ public import Primitives
       priced.append(false)
       times.append(.zero)
       spans.append(.zero)
+      unitCharges.append(.none)
       exponents.append(0)
     }
     guard marks.count > capacity else { return }
@@ -106,94 +141,5 @@ public import Primitives
     unsafe briefs.deallocate()
     unsafe briefs = shorter
     capacity *= 2
-  }
-
-  // MARK: Sums
-
-  /// Adds `quantity` contracts to the sums of `slot` and gives the least of them, as
-  /// `ScenarioSums.worst`.
-  @discardableResult
-  public func add(
-    _ instrument: InstrumentID, _ quantity: Quantity, to sums: inout ScenarioSums, _ slot: Int
-  ) -> Notional {
-    let q = Int128(quantity.raw)
-    return sweep(instrument, &sums, slot, still: 0) { unit in q &* unit }
-  }
-
-  /// Adds an open order's worst contribution to the sums of `slot`: in each scenario the loss it
-  /// would bring if it filled, never a gain. Any subset of fills is covered by the sum.
-  @discardableResult
-  public func add(
-    _ order: OrderExposure, _ instrument: InstrumentID, to sums: inout ScenarioSums, _ slot: Int
-  ) -> Notional {
-    sweep(instrument, &sums, slot, still: order.entry) { unit in order.loss(unit) }
-  }
-
-  /// Takes an open order's contribution back.
-  @discardableResult
-  public func remove(
-    _ order: OrderExposure, _ instrument: InstrumentID, from sums: inout ScenarioSums, _ slot: Int
-  ) -> Notional {
-    sweep(instrument, &sums, slot, still: 0 &- order.entry) { unit in 0 &- order.loss(unit) }
-  }
-
-  /// Turns what `order` had filled into a position: takes its contribution back, adds that of what
-  /// is left of it, if anything, and the contracts, in one pass.
-  @discardableResult
-  public func fill(
-    _ order: OrderExposure, leaving rest: OrderExposure?, _ quantity: Quantity,
-    _ instrument: InstrumentID, in sums: inout ScenarioSums, _ slot: Int
-  ) -> Notional {
-    let q = Int128(quantity.raw)
-    guard let rest else {
-      return sweep(instrument, &sums, slot, still: 0 &- order.entry) { unit in
-        q &* unit &- order.loss(unit)
-      }
-    }
-    return sweep(instrument, &sums, slot, still: rest.entry &- order.entry) { unit in
-      q &* unit &- order.loss(unit) &+ rest.loss(unit)
-    }
-  }
-
-  /// Moves every sum of a slot by what `change` makes of the scenario's unit, and the last one by
-  /// `still`; gives the least after. The bound on `ScenarioSums` excludes overflow.
-  @inline(__always)
-  private func sweep(
-    _ instrument: InstrumentID, _ sums: inout ScenarioSums, _ slot: Int, still: Int128,
-    _ change: (Int128) -> Int128
-  ) -> Notional {
-    let (unit, sum) = unsafe pointers(instrument, &sums, slot)
-    var least = unsafe sum[ScenarioSet.count] &+ still
-    unsafe sum[ScenarioSet.count] = least
-    for s in 0..<ScenarioSet.count {
-      let now = unsafe sum[s] &+ change(Int128(unit[s]))
-      unsafe sum[s] = now
-      least = min(least, now)
-    }
-    return Notional(raw: min(0, least))
-  }
-
-  /// The least sum `slot` would have with the order, at most zero. Changes nothing.
-  public func worst(
-    with order: OrderExposure, _ instrument: InstrumentID, in sums: borrowing ScenarioSums,
-    _ slot: Int
-  ) -> Notional {
-    precondition(isPriced(instrument) && slot >= 0 && slot < sums.count)
-    let unit = unsafe units + instrument.index * ScenarioSet.count
-    let sum = unsafe sums.base + slot * ScenarioSums.wordCount
-    var least = unsafe sum[ScenarioSet.count] &+ order.entry
-    for s in 0..<ScenarioSet.count {
-      least = unsafe min(least, sum[s] &+ order.loss(Int128(unit[s])))
-    }
-    return Notional(raw: least)
-  }
-
-  private func pointers(_ instrument: InstrumentID, _ sums: inout ScenarioSums, _ slot: Int)
-    -> (UnsafeMutablePointer<Int64>, UnsafeMutablePointer<Int128>)
-  {
-    precondition(instrument.index < marks.count && slot >= 0 && slot < sums.count)
-    return unsafe (
-      units + instrument.index * ScenarioSet.count, sums.base + slot * ScenarioSums.wordCount
-    )
   }
 }

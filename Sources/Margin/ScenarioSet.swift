@@ -1,3 +1,4 @@
+import Instruments
 public import Primitives
 
 /// Which way a scenario moves implied volatility.
@@ -53,17 +54,6 @@ public enum ScenarioSet {
   }()
 }
 
-extension MarginScenario {
-  /// A scenario of the production grid; beyond ±16 % it is of the tail.
-  init(_ scenario: Scenario) {
-    self.init(
-      spot: Ratio(raw: Ratio.scale + scenario.move.raw),
-      volatility: [.down, .same, .up][scenario.volatility.rawValue + 1],
-      dampening: scenario.cover,
-      kind: scenario.move.raw.magnitude > 160_000_000 ? .tail : .regular)
-  }
-}
-
 /// The scenarios and volatility shock by which unit vectors are made: what execution and clearing
 /// run, or another set of the same shape.
 struct UnitGrid: Sendable {
@@ -71,8 +61,16 @@ struct UnitGrid: Sendable {
   let shock: VolatilityShock
   let tilt: VolatilityTilt
 
-  static let novate32 = UnitGrid(
-    scenarios: ScenarioSet.novate32, shock: .novate32, tilt: VolatilityTilt())
+  static let novate32 = UnitGrid(MarginTerms.novate32)
+
+  /// Of terms without a fault.
+  init(_ terms: MarginTerms) {
+    do throws(MarginFailure) {
+      try self.init(MarginParameters(terms))
+    } catch {
+      preconditionFailure("terms of novate-32 make a grid: \(error)")
+    }
+  }
 
   private init(scenarios: [Scenario], shock: VolatilityShock, tilt: VolatilityTilt) {
     self.scenarios = scenarios

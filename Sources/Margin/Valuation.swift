@@ -34,14 +34,18 @@ public struct UnderlyingMarket: Sendable {
   public func slice(_ expiry: Timestamp) -> ExpirySlice? {
     slices.first { $0.expiry == expiry }
   }
+
+  /// The earliest expiry still to come: its forward is the anchor of the others.
+  var front: Timestamp? {
+    var front: Timestamp?
+    for slice in slices where slice.expiry > time {
+      front = front.map { min($0, slice.expiry) } ?? slice.expiry
+    }
+    return front
+  }
 }
 
 extension VolatilityShock {
-  /// Of method `novate-32`, as execution and clearing run it.
-  static let novate32 = VolatilityShock(
-    up: Ratio(raw: 400_000_000), down: Ratio(raw: 220_000_000),
-    shortPower: Ratio(raw: 300_000_000), longPower: Ratio(raw: 130_000_000))
-
   /// What multiplies volatility when it moves, 1e-9; not below zero.
   func multiplier(_ move: VolatilityMove, time: Int64) -> Ratio {
     guard move != .same else { return .one }
@@ -63,6 +67,8 @@ struct Valuation {
   let time: Timestamp
   /// An option's volatility moved up, less moved down.
   private(set) var volatilitySpan = Ratio.zero
+  /// Of one contract in its forward, 1e-12.
+  private(set) var delta: Int64 = 1_000_000_000_000
   private let grid: UnitGrid
 
   private init(mark: Price, kind: Kind, time: Timestamp, grid: UnitGrid = .novate32) {
@@ -87,29 +93,33 @@ struct Valuation {
   }
 
   /// Nil while the market does not say enough: no index, no surface of the option's expiry.
-  static func of(_ instrument: Instrument, market: UnderlyingMarket) -> Valuation? {
+  static func of(_ instrument: Instrument, market: UnderlyingMarket, _ grid: UnitGrid)
+    -> Valuation?
+  {
     if instrument.status == .settling {
       return Valuation(
         mark: instrument.payoff(at: instrument.settlementPrice), kind: .fixed, time: .latest)
     }
     guard market.index.raw > 0 else { return nil }
     switch instrument.kind {
-    case .perpetual: return Valuation(mark: market.index, kind: .linear, time: market.time)
+    case .perpetual: return .linear(market.index, grid, market.time)
     case .future:
       guard let slice = market.slice(instrument.expiry) else {
-        return Valuation(mark: market.index, kind: .linear, time: market.time)
+        return .linear(market.index, grid, market.time)
       }
-      return Valuation(
-        mark: slice.forward, kind: .linear, time: min(market.time, slice.time))
+      return .linear(slice.forward, grid, min(market.time, slice.time))
     case .option:
       guard let slice = market.slice(instrument.expiry) else { return nil }
-      return option(instrument, slice, time: min(market.time, slice.time))
+      return option(
+        instrument, slice, isFront: instrument.expiry == market.front, grid,
+        time: min(market.time, slice.time))
     case nil: return nil
     }
   }
 
   private static func option(
-    _ instrument: Instrument, _ slice: ExpirySlice, time wordTime: Timestamp
+    _ instrument: Instrument, _ slice: ExpirySlice, isFront: Bool, _ grid: UnitGrid,
+    time wordTime: Timestamp
   ) -> Valuation {
     let type: OptionType = instrument.isCall ? .call : .put
     let time = max(0, instrument.expiry.raw - slice.time.raw)
@@ -118,7 +128,7 @@ struct Valuation {
     return option(
       OptionTerms(
         type: type, strike: instrument.strike, volatility: volatility, forward: slice.forward,
-        time: time), .novate32, wordTime)
+        time: time, isFront: isFront), grid, wordTime)
   }
 
   /// All that an option's unit vector is made from.
@@ -163,6 +173,9 @@ struct Valuation {
       discount: terms.discount
     ).prices(terms.type, strike: terms.strike, volatility: terms.volatility)
     var valuation = Valuation(mark: mark, kind: .option(prices), time: wordTime, grid: grid)
+    valuation.delta = Black76.delta(
+      terms.type, forward: terms.forward, strike: terms.strike, volatility: terms.volatility,
+      time: terms.time, discount: terms.discount)
     valuation.volatilitySpan = Ratio(
       raw: Int64(
         clamping: (Int128(terms.volatility.raw) * (Int128(up.raw) - Int128(down.raw)))

@@ -60,6 +60,29 @@ public import Primitives
     return contract.price(moneyness: moneyness, deviation, discount)
   }
 
+  /// Delta alone, ∂V/∂F in 1e-12, from the d1 that makes the price.
+  public static func delta(
+    _ type: OptionType, forward: Price, strike: Price, volatility: Ratio, time: Int64,
+    discount: Discount = .one
+  ) -> Int64 {
+    let deviation = Deviation(volatility: volatility, time: time)
+    if Contract.isQuick(forward, strike), deviation.kind == .regular {
+      let contract = Contract(quick: type, forward, strike)
+      let (top, bottom) = (
+        Kernel.parts(of: contract.forward), Kernel.parts(of: contract.strike)
+      )
+      if let d1 = Contract.quickD1(top, bottom, deviation) {
+        return contract.delta(d1: d1, discount)
+      }
+    }
+    let contract = Contract(type, forward: forward, strike: strike)
+    guard deviation.kind == .regular, contract.isRegular else {
+      return contract.limitDelta(deviation.kind, discount)
+    }
+    let moneyness = Kernel.logarithm(of: contract.forward, over: contract.strike)
+    return contract.delta(d1: contract.d1(moneyness, deviation), discount)
+  }
+
   /// Price, delta, gamma, vega and theta. At a limit gamma, vega and theta are zero, and delta is one
   /// half where the forward stands at the strike.
   public static func greeks(

@@ -117,6 +117,15 @@ struct Contract {
     return Int64(truncatingIfNeeded: (scaled &+ (1 &<< 61)) &>> 62)
   }
 
+  /// The type's own probability, discounted, in 1e-12; a put's delta is its negative.
+  func delta(d1: Int64, _ discount: Discount) -> Int64 {
+    let (n1, _) = Kernel.normal(d1, mirrored: mirror)
+    let chance = Kernel.high(n1, discount.raw) &<< 1
+    let scaled = (UInt128(chance) &* 1_000_000_000_000 &+ (1 &<< 61)) &>> 62
+    let magnitude = Int64(truncatingIfNeeded: scaled)
+    return isCall ? magnitude : 0 &- magnitude
+  }
+
   @inline(__always)
   func greeks(
     moneyness: Kernel.Logarithm, _ deviation: Deviation, volatility: Ratio, time: Int64,

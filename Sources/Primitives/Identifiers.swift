@@ -41,10 +41,27 @@ extension Identifier {
   public static let quote = AssetID(0)
 }
 
-/// An order, numbered by execution in the order of arrival.
+/// An order: its number, counted by execution in the order of arrival, above twenty bits that say
+/// where it rests. So an order is found by its id without an index, and ids rise with time. Numbers
+/// last for 2⁴⁴ orders, five years of 100 000 a second.
 @frozen public struct OrderID: Identifier {
   public let raw: UInt64
   @inlinable public init(_ raw: UInt64) { self.raw = raw }
+
+  public static let placeBits: UInt64 = 20
+  /// Numbers are below.
+  public static let numberEnd: UInt64 = 1 << (64 - placeBits)
+
+  /// - Parameter slot: of the pool of orders; its low twenty bits are kept.
+  @inlinable public init(number: UInt64, slot: Int) {
+    raw = number &<< OrderID.placeBits | UInt64(slot) & OrderID.placeMask
+  }
+
+  @usableFromInline static let placeMask: UInt64 = 1 << placeBits - 1
+
+  @inlinable public var number: UInt64 { raw &>> OrderID.placeBits }
+  /// The low twenty bits of the slot where the order rests.
+  @inlinable public var place: Int { Int(raw & OrderID.placeMask) }
 }
 
 /// A trade, numbered by execution in the order of matching.

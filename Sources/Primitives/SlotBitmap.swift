@@ -17,18 +17,37 @@ public struct SlotBitmap: ~Copyable {
     for slot in 0..<count where isUsed(slot) { mark(slot) }
   }
 
+  /// The lowest free slot, which stays free.
+  public var lowest: Int {
+    var end = 0
+    while top[end] == .max {
+      end &+= 1
+      if end == top.count { return end &<< 18 }
+    }
+    let row = end &<< 6 | (~top[end]).trailingZeroBitCount
+    let word = row &<< 6 | (~full[row]).trailingZeroBitCount
+    return word &<< 6 | (~slots[word]).trailingZeroBitCount
+  }
+
   /// Takes the lowest free slot.
   public mutating func take() -> Int {
-    var index = 0
-    while top[index] == .max {
-      index &+= 1
-      if index == top.count { grow() }
+    var end = 0
+    while top[end] == .max {
+      end &+= 1
+      if end == top.count { grow() }
     }
-    index = index &<< 6 | (~top[index]).trailingZeroBitCount
-    index = index &<< 6 | (~full[index]).trailingZeroBitCount
-    let slot = index &<< 6 | (~slots[index]).trailingZeroBitCount
-    set(slot)
-    return slot
+    // Each word is read and written once: the lowest zero of x is the bit that x + 1 brings.
+    let ends = top[end]
+    let row = end &<< 6 | (~ends).trailingZeroBitCount
+    let rows = full[row]
+    let word = row &<< 6 | (~rows).trailingZeroBitCount
+    let used = slots[word]
+    let now = used | (used &+ 1)
+    let nowRows = rows | (now == .max ? 1 : 0) &<< UInt64(word & 63)
+    slots[word] = now
+    full[row] = nowRows
+    top[end] = ends | (nowRows == .max ? 1 : 0) &<< UInt64(row & 63)
+    return word &<< 6 | (~used).trailingZeroBitCount
   }
 
   /// Room for 2¹⁸ slots more.
@@ -46,8 +65,10 @@ public struct SlotBitmap: ~Copyable {
   /// Gives a slot back.
   /// - Precondition: it is used.
   public mutating func free(_ slot: Int) {
-    precondition(isUsed(slot), "a slot given back was used")
-    slots[slot &>> 6] &= ~(1 &<< UInt64(slot & 63))
+    let used = slots[slot &>> 6]
+    let bit: UInt64 = 1 &<< UInt64(slot & 63)
+    precondition(used & bit != 0, "a slot given back was used")
+    slots[slot &>> 6] = used ^ bit
     full[slot &>> 12] &= ~(1 &<< UInt64(slot &>> 6 & 63))
     top[slot &>> 18] &= ~(1 &<< UInt64(slot &>> 12 & 63))
   }

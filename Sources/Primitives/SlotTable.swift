@@ -1,3 +1,5 @@
+public import CMemory
+
 /// A hash index to slots of a pool, in lines of 64 bytes, each the machine's cache line: twelve
 /// slots, an eight-bit tag for each, and how many entries wanted the line and lie beyond it. Nearly
 /// always one line answers. It keeps no keys: whether a slot really holds the key is the caller's
@@ -14,8 +16,6 @@
   private static let slotsPerLine = 12
   /// Entries a line holds at most on average.
   @usableFromInline static let loadMax = 10
-  @usableFromInline static let ones: UInt64 = 0x0101_0101_0101_0101
-  @usableFromInline static let highs: UInt64 = 0x8080_8080_8080_8080
 
   public init(capacity: Int = 16) {
     lineCount = max(2, capacity / SlotTable.loadMax + 1)
@@ -57,26 +57,15 @@
     Int(truncatingIfNeeded: (UInt64(hash) &* UInt64(truncatingIfNeeded: lineCount)) &>> 32)
   }
 
-  @inlinable @inline(__always) static func tag(_ hash: UInt32) -> UInt64 {
-    let low = UInt64(hash & 0xFF)
+  @inlinable @inline(__always) static func tag(_ hash: UInt32) -> UInt8 {
+    let low = UInt8(truncatingIfNeeded: hash)
     return low == 0 ? 1 : low
   }
 
-  /// High bit of each byte that is zero. Exact for the lowest one; above it a byte of 1 may show
-  /// too, which costs the caller a look at a slot that is not it.
-  @inlinable @inline(__always) static func zeroBytes(_ word: UInt64) -> UInt64 {
-    (word &- ones) & ~word & highs
-  }
-
-  /// The twelve tags of a line against one: a bit for each that may match, without a branch to
-  /// guess: the product gathers the high bits of eight bytes.
-  @inlinable @inline(__always) func matches(_ line: Int, _ pattern: UInt64) -> UInt64 {
-    let first = unsafe UInt64(littleEndian: base.load(fromByteOffset: line, as: UInt64.self))
-    let second = unsafe UInt32(littleEndian: base.load(fromByteOffset: line &+ 8, as: UInt32.self))
-    let low = SlotTable.zeroBytes(first ^ pattern) &>> 7
-    let high = (SlotTable.zeroBytes(UInt64(second) ^ pattern) & 0x8080_8080) &>> 7
-    let gather: UInt64 = 0x0102_0408_1020_4080
-    return ((low &* gather) &>> 56) | (((high &* gather) &>> 56) &<< 8)
+  /// The twelve tags of a line against one: a bit for each that is the same, without a branch to
+  /// guess.
+  @inlinable @inline(__always) func matches(_ line: Int, _ tag: UInt8) -> UInt32 {
+    unsafe novate_equal_tags(base + line, tag)
   }
 
   @inlinable @inline(__always) func beyond(_ line: Int) -> UInt32 {
@@ -94,11 +83,11 @@
   /// The slot under `hash` that `matches`, or nil.
   @inlinable @inline(__always)
   public func slot(_ hash: UInt32, where isWanted: (Int) -> Bool) -> Int? {
-    let pattern = SlotTable.tag(hash) &* SlotTable.ones
+    let tag = SlotTable.tag(hash)
     var number = home(hash)
     for _ in 0..<lineCount {
       let line = number &<< 6
-      var found = matches(line, pattern)
+      var found = matches(line, tag)
       while found != 0 {
         let slot = Int(slot(line, found.trailingZeroBitCount))
         if isWanted(slot) { return slot }
@@ -128,8 +117,8 @@
       let free = matches(line, 0)
       if free != 0 {
         let place = free.trailingZeroBitCount
-        let tag = UInt8(truncatingIfNeeded: SlotTable.tag(hash))
-        unsafe base.storeBytes(of: tag, toByteOffset: line &+ place, as: UInt8.self)
+        unsafe base.storeBytes(
+          of: SlotTable.tag(hash), toByteOffset: line &+ place, as: UInt8.self)
         unsafe base.storeBytes(
           of: slot, toByteOffset: line &+ 16 &+ 4 &* place, as: UInt32.self)
         count &+= 1
@@ -145,15 +134,14 @@
   /// Removes a slot that is there.
   public mutating func remove(_ hash: UInt32, slot: Int) {
     let wanted = UInt32(truncatingIfNeeded: slot)
-    let pattern = SlotTable.tag(hash) &* SlotTable.ones
+    let tag = SlotTable.tag(hash)
     var number = home(hash)
     for _ in 0..<lineCount {
       let line = number &<< 6
-      var found = matches(line, pattern)
+      var found = matches(line, tag)
       while found != 0 {
         let place = found.trailingZeroBitCount
-        // A byte that only seems to match may be an empty place.
-        if self.slot(line, place) == wanted && tag(line, place) != 0 {
+        if self.slot(line, place) == wanted {
           unsafe base.storeBytes(of: 0, toByteOffset: line &+ place, as: UInt8.self)
           count &-= 1
           return

@@ -100,10 +100,10 @@ public struct BookFuzz: ~Copyable {
     let instrument = Int(below(UInt64(BookFuzz.instrumentCount)))
     if below(256) == 0 { touch[instrument] = max(20, touch[instrument] - 3 + Int64(below(7))) }
     let side: Side = below(2) == 0 ? .buy : .sell
-    let id = nextID
+    let id = books.id(number: nextID)
     nextID += 1 + below(3)
     let order = BookOrder(
-      id: OrderID(id), clientID: below(4) == 0 ? 0 : id ^ below(2) << 63,
+      id: id, clientID: below(4) == 0 ? 0 : id.raw ^ below(2) << 63,
       account: AccountID(UInt32(below(UInt64(BookFuzz.accountCount)))),
       instrument: InstrumentID(UInt32(instrument)), side: side,
       price: Price(raw: price(instrument, side)), quantity: Quantity(raw: Int64(1 + below(100))),
@@ -120,7 +120,7 @@ public struct BookFuzz: ~Copyable {
     for (place, fill) in fills.enumerated() {
       let event = events.record(seen + place, as: Fill.self)
       let isSame =
-        event.makerOrder.raw == fill.maker && event.takerOrder.raw == id
+        event.makerOrder.raw == fill.maker && event.takerOrder == id
         && event.price.raw == fill.price && event.quantity.raw == fill.quantity
         && event.maker == fill.account && event.taker == order.account && event.takerSide == side
         && event.instrument == order.instrument
@@ -149,8 +149,8 @@ public struct BookFuzz: ~Copyable {
     let order = twin.pick(below(UInt64(twin.count)))
     switch below(8) {
     case 0:
-      // One that does not rest.
-      let known = books.cancel(OrderID(nextID + 1 + below(1_000)))
+      // One that does not rest, in a place where perhaps another does.
+      let known = books.cancel(OrderID(number: nextID + 1 + below(1_000), slot: order.id.place))
       return known ? "an order that never was has been cancelled" : nil
     case 1..<4 where order.clientID != 0:
       guard books.cancel(order.account, clientID: order.clientID) else {

@@ -43,7 +43,7 @@ struct Medley: ~Copyable {
   var batches: [(header: ExecutionHeader, body: [UInt8])] = []
   var results: [ClearingResult] = []
   /// How often each kind was accepted, by its code.
-  var accepted = [Int](repeating: 0, count: 24)
+  var accepted = [Int](repeating: 0, count: 32)
   private var adopted = 0
   private var nonces: [PublicKey: UInt64] = [:]
   private var references: [UInt64] = [0, 0]
@@ -64,6 +64,8 @@ struct Medley: ~Copyable {
     constants.oracleDeviationMax = 100_000_000
     constants.confidenceBand = pace > 1 ? 200_000_000 : 100_000
     constants.holdBackBatchesMax = 3
+    constants.runAheadMax = 6
+    constants.activationNotice = 7
     constants.outflowDailyMax = 2_000_000_000
     constants.profitCountedMax = 1_000_000
     constants.auctionFast = 5_000 * pace
@@ -72,16 +74,23 @@ struct Medley: ~Copyable {
     constants.auctionFee = 5_000_000
     constants.auctionPayoutMax = 10_000_000
     constants.auctionPayoutDailyMax = 90_000_000
-    var instruments = TestWorld.instruments(
+    var listed = TestWorld.instruments(
       expiry: 60_000 * pace, priceBand: 8_000_000,
       tiers: FeeTiers(
         count: 5, volume: Money(raw: 300 * Money.scale), makerStep: 30, takerStep: 60),
       samples: pace > 1 ? 9 : 0)
     // One that opens by a call, one that trades in auctions alone.
-    instruments[2].callDuration = 9_000
-    instruments[4].auctionInterval = 1_500
+    listed[2].callDuration = 9_000
+    listed[4].auctionInterval = 1_500
+    // A later expiry, whose forward may tilt.
+    for place in [1, 2] {
+      var later = listed[place]
+      later.id = InstrumentID(UInt32(listed.count))
+      later.expiry = Timestamp(raw: later.expiry.raw + 86_400_000)
+      listed.append(later)
+    }
     genesis = TestWorld.genesis(
-      clients: Medley.clients, instruments: instruments, constants: constants)
+      clients: Medley.clients, instruments: listed, constants: constants)
     execution = ExecutionMachine(genesis: genesis)
     clearing = ClearingMachine(genesis: genesis)
     generator = Generator(seed: seed)
@@ -233,11 +242,13 @@ struct Medley: ~Copyable {
       smile.a += generator.within(0...1_000)
       smile.b += generator.within(0...200_000_000)
       smile.m = generator.within(-50_000_000_000...50_000_000_000)
-      actions.append(
-        .surface(
-          underlying: UnderlyingID(0), expiry: expiry,
-          forward: Price(raw: (price + generator.within(0...3)) * Price.scale), parameters: smile,
-          time: word, sequence: sequence))
+      for days in [0, 1] as [Int64] {
+        actions.append(
+          .surface(
+            underlying: UnderlyingID(0), expiry: Timestamp(raw: expiry.raw + days * 86_400_000),
+            forward: Price(raw: (price + generator.within(0...3)) * Price.scale),
+            parameters: smile, time: word, sequence: sequence))
+      }
       send(publisher, actions)
     }
   }
@@ -250,6 +261,18 @@ struct Medley: ~Copyable {
       generator.chance(30)
       ? .list(terms) : .halt(instrument: instrument, halted: generator.chance(40))
     for member in TestWorld.governance where generator.chance(75) { send(member, [action]) }
+    // Slow days are for funding: harsh terms would end them.
+    guard pace == 1, generator.chance(40) else { return }
+    var margin = MarginTerms.novate32
+    margin.lambda = Ratio(raw: generator.pick([0, 300_000_000, Ratio.scale]))
+    margin.netDelta = Ratio(raw: generator.within(0...300_000_000))
+    margin.hedgedDelta = Ratio(raw: generator.within(0...2 * margin.netDelta.raw))
+    margin.shortOption = Ratio(raw: generator.within(0...200_000_000))
+    margin.basisAdd = Ratio(raw: generator.within(0...50_000_000))
+    margin.maintenanceFactor = Ratio(raw: generator.within(500_000_000...Ratio.scale))
+    margin.volatilityUp = Ratio(raw: generator.within(100_000_000...900_000_000))
+    margin.daysFloor = Ratio(raw: generator.within(0...3 * Ratio.scale))
+    for member in TestWorld.governance { send(member, [.margin(margin)]) }
   }
 
   private mutating func action(_ number: Int) -> Action {

@@ -21,8 +21,7 @@ extension BookTwin {
     if let refusal = credit(new, replacing: old) { return refusal }
     if let old { orders.removeAll { $0.id == old } }
     var order = new
-    order.id = nextOrder
-    nextOrder += 1
+    order.id = newOrderID()
     order.isReduceOnly = new.isReduceOnly || accounts[new.account].isRestricted
     var (left, met, stopped) = (new.remaining, false, false)
     let own = orders.filter {

@@ -51,8 +51,7 @@ extension BookTwin {
       return .rejected(.netPrice, ceiling(net), combination.netLimit.raw)
     }
     if let refusal = credit(legs, fills, account) { return refusal }
-    let id = nextOrder
-    nextOrder += 1
+    let id = newOrderID()
     let first = trades.count
     held = []
     for leg in legs {

@@ -37,9 +37,9 @@ extension BookTwin {
     if isReached(record, now) {
       return .rejected(.triggerReached, record.triggerPrice.raw, now)
     }
-    triggers.append(Trigger(id: nextOrder, account: account, record: record))
-    nextOrder += 1
-    return Outcome(.accepted, .done, 0, record.y, order: OrderID(nextOrder - 1))
+    let id = newOrderID()
+    triggers.append(Trigger(id: id, account: account, record: record))
+    return Outcome(.accepted, .done, 0, record.y, order: OrderID(id))
   }
 
   func openCount(_ account: Int) -> Int64 {

@@ -1,9 +1,10 @@
 import Instruments
-import Margin
 import Pricing
 import Primitives
 import TestSupport
 import Wire
+
+@testable import Margin
 
 /// The execution rules by arrays and linear search: slow, and plain to read beside the protocol.
 ///
@@ -96,6 +97,14 @@ struct BookTwin: ~Copyable {
     market = genesis.underlyings.map { _ in UnderlyingMarket(index: .zero, time: .zero) }
   }
 
+  /// Its number above the lowest place where no order rests.
+  mutating func newOrderID() -> UInt64 {
+    let places = Set(orders.map { $0.id % (1 << 20) })
+    let free = (0...).first { !places.contains($0) } ?? 0
+    nextOrder += 1
+    return (nextOrder - 1) << 20 + free
+  }
+
   mutating func reprice() {
     for instrument in instruments {
       table.update(instrument, market: market[instrument.underlying.index])
@@ -153,7 +162,8 @@ struct BookTwin: ~Copyable {
     return min(0, gap) - fee - 3 * Notional.perMoney
   }
 
-  /// Equity and the worst of each underlying, over 32 scenarios and the market standing still.
+  /// Equity and the worst of each underlying, over 32 scenarios, the market standing still, and the
+  /// charges beside the scan: longs' delta leading, shorts' delta leading, options short.
   @inline(never)
   func room(
     _ account: Int, with extra: Order? = nil, without old: UInt64? = nil,
@@ -172,16 +182,50 @@ struct BookTwin: ~Copyable {
       if held.isEmpty && entries.isEmpty { continue }
       for scenario in 0..<32 {
         var sum: Int128 = 0
-        for (instrument, quantity) in held { sum += Int128(quantity) * unit(instrument, scenario) }
+        for (instrument, quantity) in held {
+          sum += Int128(quantity) * unit(instrument, scenario) - tilt(instrument, quantity)
+        }
         for (order, entry) in entries {
-          let quantity = Int128(order.side.sign) * Int128(order.left)
-          sum += min(0, quantity * unit(order.instrument, scenario) + entry)
+          let quantity = order.side.sign * order.left
+          let gain = Int128(quantity) * unit(order.instrument, scenario)
+          sum += min(0, gain + entry - tilt(order.instrument, quantity))
+        }
+        worst = min(worst, sum)
+      }
+      for charge in Charge.allCases {
+        var sum: Int128 = 0
+        for (instrument, quantity) in held {
+          sum -= self.charge(charge, instrument, quantity) + tilt(instrument, quantity)
+        }
+        for (order, entry) in entries {
+          let (id, quantity) = (order.instrument, order.side.sign * order.left)
+          sum += min(0, entry - self.charge(charge, id, quantity) - tilt(id, quantity))
         }
         worst = min(worst, sum)
       }
       total += worst
     }
     return total
+  }
+
+  private enum Charge: CaseIterable { case still, longsLead, shortsLead, shortOptions }
+
+  private func charge(_ charge: Charge, _ instrument: Int, _ quantity: Int64) -> Int128 {
+    let unit = table.charges(InstrumentID(UInt32(instrument)))
+    let size = Int128(quantity.magnitude)
+    let isLong = (quantity > 0) != unit.falls
+    return switch charge {
+    case .still: 0
+    case .longsLead: size * Int128(isLong ? unit.lead : unit.trail)
+    case .shortsLead: size * Int128(isLong ? unit.trail : unit.lead)
+    case .shortOptions: quantity < 0 ? size * Int128(unit.short) : 0
+    }
+  }
+
+  /// The tilt of its forward, which knows no netting here.
+  private func tilt(_ instrument: Int, _ quantity: Int64) -> Int128 {
+    let unit = table.charges(InstrumentID(UInt32(instrument)))
+    return Int128(quantity.magnitude) * Int128(unit.basis.magnitude)
   }
 
   private func unit(_ instrument: Int, _ scenario: Int) -> Int128 {
@@ -273,8 +317,7 @@ struct BookTwin: ~Copyable {
     }
     if let old { orders.removeAll { $0.id == old } }
     var order = new
-    order.id = nextOrder
-    nextOrder += 1
+    order.id = newOrderID()
     order.isReduceOnly = new.isReduceOnly || accounts[new.account].isRestricted
     let result = match(
       new.account, new.instrument, new.side, new.price, new.remaining, order: order.id, mode)

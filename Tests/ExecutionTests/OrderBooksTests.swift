@@ -51,9 +51,9 @@ import Workloads
     return books
   }
 
-  private static func order(_ id: Int, _ side: Side, _ price: Int64) -> BookOrder {
+  private static func order(_ id: OrderID, _ side: Side, _ price: Int64) -> BookOrder {
     BookOrder(
-      id: OrderID(UInt64(id)), clientID: UInt64(id) << 32, account: AccountID(0),
+      id: id, clientID: id.number << 32, account: AccountID(0),
       instrument: InstrumentID(0), side: side, price: Price(raw: price),
       quantity: Quantity(raw: 1), isImmediate: false)
   }
@@ -78,7 +78,8 @@ import Workloads
       }
       // Far apart, so that nothing dense could hold them.
       let price = 1 + Int64(place) * 100_000_000_007
-      books.submit(Self.order(index + 1, .buy, price), trade: &trade, into: &events)
+      let id = books.id(number: UInt64(index) + 1)
+      books.submit(Self.order(id, .buy, price), trade: &trade, into: &events)
     }
     let levels = books.levelCount(InstrumentID(0), .buy)
     let (depth, far) = books.levels.farShape(0)
@@ -86,13 +87,13 @@ import Workloads
     // A balanced tree of twenty thousand is 15 deep.
     #expect(depth <= 60, "\(depth) deep")
     let memory = books.memory
-    let bytes = (memory.book + memory.ids + memory.clients) / count
+    let bytes = (memory.book + memory.clients) / count
     #expect(bytes <= 160, "\(bytes) bytes an order, each with a level of its own")
     let fault = books.fault()
     #expect(fault == nil)
     // One seller takes them all, best first; the row is filled from the tree again and again.
     books.addAccount()
-    var sell = Self.order(count + 1, .sell, 1)
+    var sell = Self.order(books.id(number: UInt64(count) + 1), .sell, 1)
     sell.account = AccountID(1)
     sell.quantity = Quantity(raw: Int64(count) + 5)
     let left = books.submit(sell, trade: &trade, into: &events)
@@ -114,13 +115,38 @@ import Workloads
     var books = Self.books()
     var events = EventBuffer()
     var trade: UInt64 = 1
-    books.submit(Self.order(1, .buy, 1), trade: &trade, into: &events)
-    books.submit(Self.order(2, .sell, .max), trade: &trade, into: &events)
+    let low = books.id(number: 1)
+    books.submit(Self.order(low, .buy, 1), trade: &trade, into: &events)
+    let high = books.id(number: 2)
+    books.submit(Self.order(high, .sell, .max), trade: &trade, into: &events)
     let prices = [books.bestPrice(InstrumentID(0), .buy), books.bestPrice(InstrumentID(0), .sell)]
     #expect(prices == [Price(raw: 1), Price(raw: .max)])
-    let cancelled = books.cancel(OrderID(1)) && books.cancel(AccountID(0), clientID: 2 << 32)
+    let cancelled = books.cancel(low) && books.cancel(AccountID(0), clientID: 2 << 32)
     let (count, fault, emitted) = (books.count, books.fault(), events.count)
     #expect(cancelled && count == 0 && fault == nil && emitted == 0)
+  }
+
+  @Test("a slot that freed while an order matched is not taken by it: its id says where it rests")
+  func placeOfATaker() {
+    var books = Self.books()
+    books.addAccount()
+    var events = EventBuffer()
+    var trade: UInt64 = 1
+    let maker = books.id(number: 1)
+    books.submit(Self.order(maker, .sell, 100), trade: &trade, into: &events)
+    let taker = books.id(number: 2)
+    var order = Self.order(taker, .buy, 100)
+    order.account = AccountID(1)
+    order.quantity = Quantity(raw: 3)
+    let left = books.submit(order, trade: &trade, into: &events)
+    let (makerSlot, takerSlot, lowest) = (
+      books.slot(of: maker), books.slot(of: taker), books.id(number: 3).place
+    )
+    #expect(left.raw == 2 && makerSlot == nil && takerSlot == 1 && lowest == 0)
+    // A number that was never given, in a place where an order rests.
+    let unknown = books.slot(of: OrderID(number: 9, slot: 1))
+    let none = books.slot(of: OrderID(0))
+    #expect(unknown == nil && none == nil)
   }
 
   @Test("slots are given lowest first, whatever was freed before")
@@ -128,11 +154,19 @@ import Workloads
     var books = Self.books()
     var events = EventBuffer()
     var trade: UInt64 = 1
-    for id in 1...200 { books.submit(Self.order(id, .buy, 100), trade: &trade, into: &events) }
-    for id in [150, 3, 77, 78] { _ = books.cancel(OrderID(UInt64(id))) }
-    for id in 201...205 { books.submit(Self.order(id, .buy, 100), trade: &trade, into: &events) }
-    let ids = [2, 76, 77, 149, 200].map { books.orders[$0].id.raw }
-    #expect(ids == [201, 202, 203, 204, 205])
+    var ids: [OrderID] = []
+    func enter(_ count: Int, _ books: inout OrderBooks) {
+      for _ in 0..<count {
+        ids.append(books.id(number: UInt64(ids.count) + 1))
+        books.submit(Self.order(ids[ids.count - 1], .buy, 100), trade: &trade, into: &events)
+      }
+    }
+    enter(200, &books)
+    for number in [150, 3, 77, 78] { _ = books.cancel(ids[number - 1]) }
+    enter(5, &books)
+    let numbers = [2, 76, 77, 149, 200].map { books.orders[$0].id.number }
+    #expect(numbers == [201, 202, 203, 204, 205])
+    #expect(ids.suffix(5).map(\.place) == [2, 76, 77, 149, 200])
     // Time priority is by arrival, not by slot.
     let queue = books.resting(InstrumentID(0), .buy).map(\.id.raw)
     #expect(queue == queue.sorted() && queue.count == 201)

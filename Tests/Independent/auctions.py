@@ -65,10 +65,10 @@ class Auctions:
             self.auctions.append(auction)
         self.accounts[account].flags = 3
         self.receipt(11, 0, auction.phase, account, 0, auction.number,
-                     (0, 0, fee, marked, net, auction.notional, 0, 0, 0, 0, cash))
+                     (0, self.margin_number, fee, marked, net, auction.notional, 0, 0, 0, 0, cash))
 
     def figures(self, equity, requirement):
-        maintenance = up(requirement * self.constant["maintenance_factor"], ONE)
+        maintenance = up(requirement * self.terms.maintenance, ONE)
         return tuple(max(-1 << 61, min(value // MONEY, 1 << 61)) for value in (equity, equity - maintenance))
 
     def buffered(self, marked, net):
@@ -260,12 +260,10 @@ class Auctions:
                          (0, part, cost, worth, b.stake, b.worst, b.part, 0, 0, 0, cash, left_cash))
 
     def requirement_of(self, moves, positions=()):
-        sums = {}
+        whole = {}
         for i, q in [*positions, *moves]:
-            total = sums.setdefault(self.instruments[i].underlying, [0] * 32)
-            for s, unit in enumerate(self.units(i)):
-                total[s] += q * unit
-        return -sum(min(0, *total) for total in sums.values())
+            whole[i] = whole.get(i, 0) + q
+        return self.requirement(whole.items())[0]
 
     def bid_fault(self, b, moves, value, price):
         gain = (value - price - len(moves)) * MONEY
@@ -368,7 +366,7 @@ class Auctions:
             lots = min(abs(own), 16 * terms.size_max) // terms.lot
             step = [u * (terms.lot if q > 0 else -terms.lot) for u in self.units(i)]
             sides.append(Path(number, lots, equity, loss, requirement + min(0, *total), total, step))
-        wanted, factor = abs(q) // terms.lot, self.constant["maintenance_factor"]
+        wanted, factor = abs(q) // terms.lot, self.terms.maintenance
         easy = [p.part(0, p.easy()) for p in sides]
         hard = [p.part(e.lots, p.lots) for p, e in zip(sides, easy)]
         if any(not p.fits(1, top) for p in sides) or any(not p.fits(max(1, p.lots), top) for p in hard):

@@ -3,7 +3,7 @@
 import struct
 
 from auctions import Auctions
-from pricing import MONEY, ONE, WORDS, up, variance
+from pricing import MONEY, ONE, WORDS, Terms, up, variance
 from records import Action, Instrument, Market, Pool, Row, Tree
 from signatures import acceptable
 from verify import ALL, NONE, ZERO, leaf, merkle, need, sha, tag
@@ -17,12 +17,13 @@ class Clearing(Auctions, Market):
         self.settling_from = self.watch_from = self.locked = self.auction_count = 0
         self.adopted, self.auctions, self.locks, self.bids = NONE, [], [], []
         self.payouts = [(0, 0) for _ in genesis.underlyings]
+        self.margins, self.margin_number = [genesis.margin], 0
         self.funds = [Row(insurance=0, fees=0, rounding=0, deposits=0, withdrawals=0, reference=0, funding=0, outflow=(0, 0, 0))
                       for _ in genesis.assets]
         self.submissions, self.withdrawals, self.proposals, self.slice_order = [], [], [], []
         self.pools = {name: Pool(size) for name, size in (
             ("instruments", 128), ("indices", 24), ("slices", 72), ("submissions", 80), ("proposals", 192), ("funds", 80),
-            ("withdrawals", 88), ("status", 64), ("perpetuals", 552), ("minutes", 528), ("auctions", 64), ("locks", 24), ("payouts", 16))}
+            ("withdrawals", 88), ("status", 64), ("perpetuals", 552), ("minutes", 528), ("auctions", 64), ("locks", 24), ("payouts", 16), ("margins", 768))}
         self.tree, self.perpetuals = Tree(), {}
         self.minutes = [Row(gathering=0, sampled=0, doubt=0, doubtful=0, samples={}, words={}) for _ in genesis.underlyings]
         for i in self.instruments:
@@ -36,7 +37,7 @@ class Clearing(Auctions, Market):
 
     def begin(self):
         self.receipts, self.directives, self.opened = [], [], []
-        self.hit = Row(accounts=set(), balances=set(), positions=set(), indices=set(), slices=set(), instruments=set())
+        self.hit = Row(accounts=set(), balances=set(), positions=set(), indices=set(), slices=set(), instruments=set(), margin=False)
 
     def open_account(self, owner):
         number = len(self.accounts)
@@ -77,8 +78,9 @@ class Clearing(Auctions, Market):
                           for f in self.funds],
                 "withdrawals": [struct.pack("<IHHqQ32s32s", w.account, w.asset, w.state, w.amount, w.batch, w.destination,
                                             w.reference) for w in self.withdrawals],
-                "status": [struct.pack("<QqIIQIIQ16x", self.batch, self.time, 1, self.locked, self.trades, self.settling_from,
-                                      self.watch_from, self.auction_count)],
+                "status": [struct.pack("<QqIIQIIQQ8x", self.batch, self.time, 1, self.locked, self.trades, self.settling_from,
+                                      self.watch_from, self.auction_count, self.margin_number)],
+                "margins": self.margins,
                 "auctions": [struct.pack("<IIQQqqqqq", a.account, a.phase, a.number, a.batch, a.started, a.phase_started,
                                          a.reserved, a.notional, a.paid) if a else bytes(64) for a in self.auctions],
                 "locks": [struct.pack("<I4xqq", k.account, k.amount, k.until) if k else bytes(24) for k in self.locks],
@@ -98,7 +100,7 @@ class Clearing(Auctions, Market):
                     pool.set(slot, record)
         root = {name: pool.root() for name, pool in self.pools.items()}
         oracle = merkle(4, [root["indices"], root["slices"], root["submissions"], root["minutes"]])
-        parameters = sha(sha(self.genesis.constants, self.genesis.rules), root["proposals"])
+        parameters = merkle(4, [sha(self.genesis.constants, self.genesis.rules), root["proposals"], root["margins"]])
         places = [ZERO] * 16
         places[0], places[1], places[2], places[3] = self.tree.root(), root["instruments"], oracle, parameters
         places[4], places[5], places[7], places[15] = (root["perpetuals"], root["funds"], root["withdrawals"],
@@ -435,7 +437,9 @@ class Clearing(Auctions, Market):
     def approve(self, r, signer):
         terms = r.data[64:192] if r.kind == 12 else bytes(128)
         i = Instrument(terms)
-        if r.kind == 12:
+        if r.kind == 26:
+            fine = len(self.margins) < 65_536
+        elif r.kind == 12:
             fine = (len(self.instruments) < 65_536 and i.underlying < len(self.indices) and i.is_allowed
                     and (not i.expires or i.expiry > self.time))
         else:
@@ -450,7 +454,11 @@ class Clearing(Auctions, Market):
             waiting = [p for p in self.proposals if p.effective == NONE and not self.has_lapsed(p)]
             if sum(p.opener == member for p in waiting) >= 16:
                 return self.receipt(6, 14, buyer=signer)
-            p = Row(digest=digest, kind=r.kind, opener=member, approvals=0, effective=NONE, subject=r.id, done=0,
+            subject = r.id
+            if r.kind == 26:
+                subject = len(self.margins)
+                self.margins.append(r.data[64:])
+            p = Row(digest=digest, kind=r.kind, opener=member, approvals=0, effective=NONE, subject=subject, done=0,
                     halted=r.a, opened=self.time, terms=terms)
             lapsed = [slot for slot, old in enumerate(self.proposals) if self.has_lapsed(old)]
             if lapsed:
@@ -481,6 +489,9 @@ class Clearing(Auctions, Market):
                 i.id, i.listed = len(self.instruments), self.batch
                 self.instruments.append(i)
                 self.open_perpetual(i)
+            elif p.kind == 26:
+                self.margin_number, self.terms, self.hit.margin = p.subject, Terms(self.margins[p.subject]), True
+                continue
             else:
                 i = self.instruments[p.subject]
                 if not i.is_listed:
@@ -533,7 +544,7 @@ class Clearing(Auctions, Market):
     # 9.11
 
     def market_moved(self):
-        return self.hit.indices or self.hit.slices or self.hit.instruments
+        return self.hit.indices or self.hit.slices or self.hit.instruments or self.hit.margin
 
     def watch_margin(self):
         moved = self.market_moved()
@@ -551,13 +562,15 @@ class Clearing(Auctions, Market):
         return (self.is_fresh(self.instruments[instrument].underlying)
                 and self.time - self.mark_time(instrument) <= self.constant["oracle_staleness_ms"])
 
-    def flag(self, number, flags):
+    def flag(self, number, flags, equity=0, requirement=0):
         a = self.accounts[number]
         a.flags = flags
         if not flags:
             a.closing = NONE
         self.hit.accounts.add(number)
-        self.receipt(9, 0, buyer=number, id=flags, numbers=(0,) * 10 + (a.cash,))
+        far = 1 << 61
+        asked, owned = (max(-far, min(x, far)) for x in (up(requirement, MONEY), equity // MONEY))
+        self.receipt(9, 0, buyer=number, id=flags, numbers=(0, self.margin_number, asked, owned) + (0,) * 6 + (a.cash,))
 
     def watch(self, number):
         a = self.accounts[number]
@@ -576,18 +589,18 @@ class Clearing(Auctions, Market):
         equity, sums, requirement = self.weigh(number)
         if equity >= requirement:
             if a.flags:
-                self.flag(number, 0)
+                self.flag(number, 0, equity, requirement)
             return
-        if equity >= up(requirement * self.constant["maintenance_factor"], ONE):
+        if equity >= up(requirement * self.terms.maintenance, ONE):
             return
         if len(self.directives) + 2 > 16_384:
             self.watch_from = self.watch_from or number
             return
         is_new = not a.flags
         if is_new:
-            self.flag(number, 1)
+            self.flag(number, 1, equity, requirement)
             self.directives.append((1, 0, number, ALL, 0, 0))
-        lacking = up(requirement * self.constant["maintenance_factor"], ONE) - equity
+        lacking = up(requirement * self.terms.maintenance, ONE) - equity
         if self.is_held_back(number, lacking):
             return
         if self.constant["auction_fast_ms"] and self.auction_of(number) is None:
@@ -600,15 +613,12 @@ class Clearing(Auctions, Market):
                 self.directives.append(close)
 
     def weigh(self, number):
-        a, sums = self.accounts[number], {}
+        a = self.accounts[number]
         equity = a.cash * MONEY
-        for i in sorted(a.positions):
-            q, c = a.positions[i]
+        for i, (q, c) in a.positions.items():
             equity += self.mark(i) * q - c * MONEY - self.funding_due(number, i) * MONEY
-            total = sums.setdefault(self.instruments[i].underlying, [0] * 32)
-            for s, unit in enumerate(self.units(i)):
-                total[s] += q * unit
-        return equity, sums, -sum(min(0, *total) for total in sums.values())
+        requirement, sums = self.requirement((i, a.positions[i][0]) for i in sorted(a.positions))
+        return equity, sums, requirement
 
     # 9.15
 
@@ -707,5 +717,6 @@ class Clearing(Auctions, Market):
             [self.index_bytes(u) for u in sorted(hit.indices)],
             [self.slice_bytes(key, self.slices[key]) for key in sorted(hit.slices)],
             [self.instruments[i].bytes() for i in sorted(hit.instruments)],
-            [struct.pack("<BBHIIIqq", d[0], d[1], 0, d[2], d[3], 0, d[4], d[5]) for d in self.directives]]
-        return struct.pack("<8I", *map(len, lists)) + b"".join(record for rows in lists for record in rows)
+            [struct.pack("<BBHIIIqq", d[0], d[1], 0, d[2], d[3], 0, d[4], d[5]) for d in self.directives],
+            [self.margins[self.margin_number]] if hit.margin else []]
+        return struct.pack("<9I", *map(len, lists)) + b"".join(record for rows in lists for record in rows)

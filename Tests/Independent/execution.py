@@ -3,7 +3,7 @@
 import heapq
 import struct
 
-from pricing import MONEY, ONE, WORDS, signed, up
+from pricing import MONEY, ONE, WORDS, Terms, signed, up
 from records import BODY_MAX, Instrument, Market, Pool, Row, Slots, actions, bundle_header
 from signatures import acceptable, is_signed
 from verify import ALL, NONE, ZERO, merkle, need, object_id, sha
@@ -32,9 +32,10 @@ class Execution(Market):
         self.pools = {name: Pool(size, page) for name, size, page in (
             ("keys", 96, 16), ("credits", 48, 16), ("holdings", 48, 16), ("balances", 32, 16), ("since", 48, 16),
             ("orders", 48, 16), ("extras", 48, 16), ("timers", 16, 16), ("protections", 128, 16), ("triggers", 96, 16), ("calls", 16, 16), ("sessions", 32, 16), ("instruments", 128, 1),
-            ("indices", 24, 1), ("slices", 72, 1), ("status", 128, 1))}
+            ("indices", 24, 1), ("slices", 72, 1), ("status", 128, 1), ("margin", 768, 1))}
         self.dirty = {name: set() for name in self.pools}
-        self.slice_order = []
+        self.slice_order, self.margin = [], genesis.margin
+        self.dirty["margin"].add(0)
         self.batch, self.time, self.next_order, self.next_trade = 0, genesis.start, 1, 1
         self.credit_batch, self.credit_id, self.oracle_time, self.since_count = NONE, ZERO, 0, 0
         self.order_slots, self.holding_slots, self.extra_slots = Slots(), Slots(), Slots()
@@ -103,6 +104,8 @@ class Execution(Market):
             return self.instruments[slot].bytes()
         if name == "indices":
             return self.index_bytes(slot)
+        if name == "margin":
+            return self.margin
         key = self.slice_order[slot]
         return self.slice_bytes(key, self.slices[key])
 
@@ -117,8 +120,7 @@ class Execution(Market):
         root = {name: pool.root() for name, pool in self.pools.items()}
         return merkle(8, [root["keys"], sha(root["credits"], root["balances"]), root["holdings"], root["since"],
                           root["orders"], merkle(4, [root["instruments"], root["indices"], root["slices"], root["calls"]]),
-                          root["status"], merkle(8, [root["extras"], root["timers"], root["protections"], root["triggers"],
-                                                root["sessions"]])])
+                          root["status"], merkle(8, [root["extras"], root["timers"], root["protections"], root["triggers"], root["margin"], root["sessions"]])])
 
     # 8.1
 
@@ -232,7 +234,10 @@ class Execution(Market):
                     self.slice_order.append(key)
                 self.slices[key] = value
                 self.dirty["slices"].add(self.slice_order.index(key))
-            moved |= bool(body["instruments"] or body["indices"] or body["slices"])
+            for data in body["margin"]:
+                self.margin, self.terms = data, Terms(data)
+                self.dirty["margin"].add(0)
+            moved |= bool(body["instruments"] or body["indices"] or body["slices"] or body["margin"])
             self.credit_batch, self.credit_id = batch, head_id
             directives += body["directives"]
         need(self.credit_batch == credit_batch, "credit batch")
@@ -308,7 +313,7 @@ class Execution(Market):
     def sums(self, account, underlying):
         found = self.accounts[account].sums.get(underlying)
         if found is None:
-            found = [0] * 33
+            found = [0] * 37
             for instrument, slot in self.accounts[account].holdings.items():
                 if self.instruments[instrument].underlying == underlying:
                     h = self.holdings[slot]
@@ -319,15 +324,23 @@ class Execution(Market):
             self.accounts[account].sums[underlying] = found
         return found
 
-    def add_position(self, sums, instrument, quantity):
+    def add_position(self, sums, instrument, quantity, sign=1):
+        gross = abs(quantity * self.basis(instrument))
         for s, unit in enumerate(self.units(instrument)):
-            sums[s] += quantity * unit
+            sums[s] += sign * (quantity * unit - gross)
+        beside = 0, *self.delta_columns(instrument, quantity), self.short_charge(instrument, quantity)
+        for s, charge in enumerate(beside):
+            sums[33 + s] -= sign * (gross + charge)
 
     def add_order(self, sums, o, left, sign):
         q, e = self.entry(o, left)
+        sums[32] += sign * e
+        e -= abs(q * self.basis(o.instrument))
         for s, unit in enumerate(self.units(o.instrument)):
             sums[s] += sign * min(0, q * unit + e)
-        sums[32] += sign * e
+        sums[33] += sign * e
+        for s, charge in enumerate((*self.delta_columns(o.instrument, q), self.short_charge(o.instrument, q))):
+            sums[34 + s] += sign * min(0, e - charge)
 
     def loss(self, s):
         return min(0, s.quantity * (self.mark(s.subject) - s.price) - s.fee * MONEY)
@@ -508,7 +521,8 @@ class Execution(Market):
     def book(self, account, instrument, quantity, price, taker):
         h = self.holding(account, instrument)
         sums = self.sums(account, self.instruments[instrument].underlying)
-        self.add_position(sums, instrument, quantity)
+        self.add_position(sums, instrument, h.granted + h.since, -1)
+        self.add_position(sums, instrument, h.granted + h.since + quantity)
         h.since, h.fills = h.since + quantity, h.fills + 1
         fee = self.instruments[instrument].fee(price, quantity, taker)
         self.remember(batch=self.batch, account=account, subject=instrument, quantity=quantity, price=price, fee=fee,
@@ -626,7 +640,8 @@ class Execution(Market):
                    9: lambda: account in g.publishers and (
                        r.id < len(self.instruments) and self.instruments[r.id].kind == 3 if r.a else r.id < len(g.underlyings)),
                    10: lambda: account in g.publishers and r.id < len(g.underlyings),
-                   12: lambda: account in g.members, 13: lambda: account in g.members}
+                   12: lambda: account in g.members, 13: lambda: account in g.members,
+                   26: lambda: account in g.members}
         if allowed[r.kind]():
             self.events.append(struct.pack("<BBHIII48x", 2, r.kind, 0, account, place, r.place))
         return None
@@ -887,7 +902,7 @@ class Execution(Market):
                 raise Refused(31)
         if old:
             self.remove(old)
-        order, self.next_order = self.next_order, self.next_order + 1
+        order = self.new_order_id()
         held = [] if force == 2 else None
         left, goes_on, filled, met = self.match(account, r.id, side, price, order, 0, r.y, mode, held)
         for fill in held or ():
@@ -899,8 +914,15 @@ class Execution(Market):
         self.rest(account, r, side, price, force, reduce, client, expiry, display, quote, word, order, left)
         return 0, code, filled, left, order
 
+    def new_order_id(self):
+        number, self.next_order = self.next_order, self.next_order + 1
+        return number << 20 | self.order_slots.lowest() % 2**20
+
     def rest(self, account, r, side, price, force, reduce, client, expiry, display, quote, word, order, left):
-        slot = self.order_slots.take()
+        slot = order % 2**20
+        while not self.order_slots.is_free(slot):
+            slot += 2**20
+        self.order_slots.mark(slot)
         while len(self.orders) <= slot:
             self.orders.append(None)
         shown = min(display, left) if display else left
@@ -945,7 +967,7 @@ class Execution(Market):
         self.admit(account, r.id, side, price, r.y, reduce, old)
         if old:
             self.remove(old)
-        order, self.next_order = self.next_order, self.next_order + 1
+        order = self.new_order_id()
         left, mode, met, stopped = r.y, r.tail[24], False, False
         for own in list(self.accounts[account].orders.values()):
             if left == 0 or stopped:
@@ -994,7 +1016,7 @@ class Execution(Market):
             while bids and asks and max(bids) >= price >= min(asks):
                 if self.is_full:
                     return False
-                first, second = sorted((self.best(i.id, 0), self.best(i.id, 1)), key=lambda o: o.priority or o.id)
+                first, second = sorted((self.best(i.id, 0), self.best(i.id, 1)), key=lambda o: o.priority or o.id >> 20)
                 if first.account == second.account:
                     self.remove(second)
                     continue
@@ -1074,7 +1096,7 @@ class Execution(Market):
         if net > r.x * MONEY:
             raise Refused(46, -(-net // MONEY), r.x)
         self.admit_whole(account, orders, count)
-        number, self.next_order = self.next_order, self.next_order + 1
+        number = self.new_order_id()
         first, held = len(self.events), []
         for o in orders:
             self.match(account, o.instrument, o.side, o.price, number, 0, o.left, mode, held)
@@ -1091,12 +1113,10 @@ class Execution(Market):
         still = self.equity(account) + sum(self.sums(account, u)[32] for u in range(len(self.indices)))
         for o in orders:
             lost += self.entry(o, o.left)[1]
-            self.add_position(self.sums(account, self.instruments[o.instrument].underlying), o.instrument,
-                              -o.left if o.side else o.left)
+            self.hold(account, o, 0, 1)
         after = self.room(account) + lost
         for o in orders:
-            self.add_position(self.sums(account, self.instruments[o.instrument].underlying), o.instrument,
-                              o.left if o.side else -o.left)
+            self.hold(account, o, 1, 0)
         if after >= before:
             if after < 0 and still + lost < 0:
                 raise Refused(10, floored(still + lost), floored(before))
@@ -1107,6 +1127,15 @@ class Execution(Market):
                 raise Refused(17, age, oldest)
         if after < 0:
             raise Refused(10, floored(after), floored(before))
+
+    def hold(self, account, o, before, after):
+        """Moves the sums from the position without the leg, or with it, to the other."""
+        slot = self.accounts[account].holdings.get(o.instrument)
+        now = self.holdings[slot].granted + self.holdings[slot].since if slot is not None else 0
+        leg = -o.left if o.side else o.left
+        sums = self.sums(account, self.instruments[o.instrument].underlying)
+        self.add_position(sums, o.instrument, now + before * leg, -1)
+        self.add_position(sums, o.instrument, now + after * leg)
 
     # Sessions: 8.15
 
@@ -1184,8 +1213,7 @@ class Execution(Market):
         slot = self.trigger_slots.take()
         while len(self.triggers) <= slot:
             self.triggers.append(None)
-        t = self.triggers[slot] = Row(id=self.next_order, account=account, reached=0, action=r, slot=slot)
-        self.next_order += 1
+        t = self.triggers[slot] = Row(id=self.new_order_id(), account=account, reached=0, action=r, slot=slot)
         self.waiting[t.id] = t
         if expiry:
             heapq.heappush(self.expiring, (expiry, t.id))

@@ -9,7 +9,25 @@ A line holds call (1) or put (0), strike, milliseconds to expiry, forward, the f
 
 import sys
 
-from pricing import valuation
+from pricing import Terms, valuation
+from verify import margin_bytes
+
+
+def declared():
+    grid = [(100 + m, v, "1") for m in (-16, -12, -8, -4, 4, 8, 12, 16) for v in ("down", "none", "up")]
+    grid += [(100, v, "1") for v in ("down", "up")]
+    grid += [(100 + m, "up", c) for m, c in ((-66, "0.24"), (-33, "0.48"), (50, "0.32"), (100, "0.16"), (300, "0.0533"),
+                                             (500, "0.032"))]
+    zero = {"vol_shock": {"range_up": "0.4", "range_down": "0.22", "min_vol_up": "0", "short_power": "0.3",
+                          "long_power": "0.13", "dte_floor_days": "1"}}
+    for group, names in (("basis", "add mult"), ("confidence", "threshold factor"), ("depeg", "threshold factor"),
+                         ("minimum", "net_delta hedged_delta short_option"), ("tilt", "skew term")):
+        zero[group] = dict.fromkeys(names.split(), "0")
+    return zero | {"mm_factor": "1", "im_factor": "1", "lambda": "0", "concentration": [], "scenarios": [
+        {"spot": f"{s // 100}.{s % 100:02d}", "vol": v, "dampening": c} for s, v, c in grid]}
+
+
+TERMS = Terms(margin_bytes(declared()))
 
 
 class Option:
@@ -22,7 +40,7 @@ def main(path):
     with open(path, encoding="ascii") as file:
         for number, line in enumerate(file, 1):
             call, strike, time, forward, *rest = map(int, line.split())
-            found = valuation(Option(call, strike, time), 1, {(0, time): (forward, tuple(rest[:5]), 0)})
+            found = valuation(Option(call, strike, time), 1, {(0, time): (forward, tuple(rest[:5]), 0)}, TERMS)
             if [found[0], *found[1]] != rest[5:]:
                 sys.exit(f"not as Docs/Protocol.md says: line {number}: {line}expected {found}")
     print(f"{number} marks agree")

@@ -200,16 +200,21 @@ def quick(F, K, s, i, half):
     return 4 * held(high(wide, 2 * i), -15 << 56, 15 << 56) + (s >> 1)
 
 
-def black(call, F, K, wide):
-    if not F or not K or wide is None:
-        return F if call else K
-    if wide == 0:
-        return max(0, F - K if call else K - F)
+def d_one(F, K, wide):
     s, i, half = wide
     d = quick(F, K, s, i, half)
     if d is None:
         L, n = ln_ratio(F, K)
         d = held(L * i >> n + 19 - half, -15 << 58, 15 << 58) + (s >> 1)
+    return d
+
+
+def black(call, F, K, wide):
+    if not F or not K or wide is None:
+        return F if call else K
+    if wide == 0:
+        return max(0, F - K if call else K - F)
+    d, s = d_one(F, K, wide), wide[0]
     if call:
         value = F * normal(d) - K * normal(d - s)
     else:
@@ -219,45 +224,88 @@ def black(call, F, K, wide):
 
 # 10.2: scenarios
 
-SCENARIOS = [(m * 10 ** 7, v, ONE) for m in (-16, -12, -8, -4, 4, 8, 12, 16) for v in (-1, 0, 1)]
-SCENARIOS += [(0, -1, ONE), (0, 1, ONE)]
-SCENARIOS += [(m * 10 ** 7, 1, c * 10 ** 5) for m, c in ((-66, 2400), (-33, 4800), (50, 3200), (100, 1600), (300, 533),
-                                                        (500, 320))]
+class Terms:
+    """4.5: the margin terms, and what they make of a scenario."""
+
+    def __init__(self, data):
+        (self.up, self.down, self.least_up, self.short_power, self.long_power, self.floor, self.basis_add, self.basis_mult,
+         _, _, _, _, self.maintenance, _, self.share, self.net, self.hedged, self.short, self.skew,
+         self.term) = struct.unpack_from("<20q", data, 8)
+        self.scenarios = []
+        for place in range(data[1]):
+            spot, cover, volatility = struct.unpack_from("<qIB", data, 256 + 16 * place)
+            self.scenarios.append((spot - ONE, 2 - volatility, cover))
+        self.scenarios += [(0, 0, 0)] * (32 - len(self.scenarios))
+
+    def tenor(self, time):
+        day = 86_400_000
+        inside = held(time, max(1, nearest(self.floor * day, ONE)), 10 * YEAR)
+        p = self.short_power if inside <= 30 * day else self.long_power
+        v, e = exp(nearest(q57(ln_ratio(30 * day, inside)) * p, ONE))
+        return v * ONE + (1 << 61 - e) >> 62 - e
+
+    def multipliers(self, time):
+        t = self.tenor(time)
+        return {0: ONE, 1: ONE + up(self.up * t, ONE), -1: max(0, ONE - up(self.down * t, ONE))}
+
+    def charges(self, delta, spot, forward=0, time=0):
+        """10.6: lead, trail, of a short option, basis."""
+        exposure = up(abs(delta) * spot, 10 ** 12)
+        factor = self.basis_add * 1000 + up(self.basis_mult * 1000 * time, YEAR)
+        basis = nearest(up(forward * factor, 10 ** 12) * delta, 10 ** 12)
+        return up(exposure * self.net, ONE), up(exposure * (self.hedged - self.net), ONE), up(spot * self.short, ONE), basis
 
 
-def tenor(time):
-    day = 86_400_000
-    inside = held(time, day, 10 * YEAR)
-    p = 3 * 10 ** 8 if inside <= 30 * day else 13 * 10 ** 7
-    v, e = exp(nearest(q57(ln_ratio(30 * day, inside)) * p, ONE))
-    return v * ONE + (1 << 61 - e) >> 62 - e
+def multiplier(terms, sigma, scan, v):
+    """Of a scenario's volatility, with its floor; terms without tilts alone."""
+    need(terms.skew == 0 and terms.term == 0, "tilts are not in this reader")
+    least = up(terms.least_up * ONE, sigma) if v == 1 and terms.least_up and sigma else 0
+    return max(scan[v], least)
 
 
-def multipliers(time):
-    t = tenor(time)
-    return {0: ONE, 1: ONE + up(4 * 10 ** 8 * t, ONE), -1: max(0, ONE - up(22 * 10 ** 7 * t, ONE))}
+def delta_of(call, F, K, wide):
+    """In 1e-12, from the d1 that makes the price."""
+    if not F or not K or wide is None or wide == 0:
+        if F == 0 and K:
+            chance = 0
+        elif K == 0 or wide is None or F > K:
+            chance = 1 << 62
+        else:
+            chance = 1 << 61 if F == K else 0
+        return (chance if call else chance - (1 << 62)) * 10 ** 12 + (1 << 61) >> 62
+    d = d_one(F, K, wide)
+    chance = high(normal(d, not call), 1 << 62) << 1
+    size = chance * 10 ** 12 + (1 << 61) >> 62
+    return size if call else -size
 
 
-def valuation(instrument, index, slices):
-    """Mark, the 32 unit changes, how far the two volatilities lie apart; None where nothing is priced."""
+def valuation(instrument, index, slices, terms, front=None, index_time=0):
+    """Mark, the 32 unit changes, how far the two volatilities lie apart, charges; None where nothing is priced."""
     if instrument.status == 4:
-        return instrument.payoff(instrument.settled), [0] * 32, 0
+        return instrument.payoff(instrument.settled), [0] * 32, 0, (0, 0, 0, 0), 0
     if index <= 0 or instrument.status == 3:
         return None
+    SCENARIOS = terms.scenarios
     found = slices.get((instrument.underlying, instrument.expiry))
     if instrument.kind == 3 or instrument.kind == 2:
         mark = found[0] if instrument.kind == 2 and found else index
-        return mark, [(mark * move // ONE) * cover // ONE for move, _, cover in SCENARIOS], 0
+        tilted = (0, 0)
+        if instrument.kind == 2 and instrument.expiry != front:
+            tilted = mark, max(0, instrument.expiry - (found[2] if found else index_time))
+        return (mark, [(mark * move // ONE) * cover // ONE for move, _, cover in SCENARIOS], 0,
+                terms.charges(10 ** 12, index, *tilted), 10 ** 12)
     if not found:
         return None
     F, K, call = found[0], instrument.strike, instrument.call
     time = max(0, instrument.expiry - found[2])
     sigma = volatility(variance(found[1], q57(ln_ratio(K, F))), time)
     mark = black(call, F, K, deviation(sigma, time))
-    scan = multipliers(time)
-    wide = {v: deviation(nearest(sigma * m, ONE), time) for v, m in scan.items()}
+    scan = terms.multipliers(time)
+    wide = {v: deviation(nearest(sigma * multiplier(terms, sigma, scan, v), ONE), time) for v in scan}
     units = []
     for move, v, cover in SCENARIOS:
         forward = nearest(F * (ONE + move), ONE)
         units.append((black(call, forward, K, wide[v]) - mark) * cover // ONE)
-    return mark, units, sigma * (scan[1] - scan[-1]) // ONE
+    delta = delta_of(call, F, K, deviation(sigma, time))
+    tilted = (F, time) if instrument.expiry != front else (0, 0)
+    return mark, units, sigma * (scan[1] - scan[-1]) // ONE, terms.charges(delta, index, *tilted), delta

@@ -2,7 +2,7 @@
 
 import struct
 
-from pricing import MONEY, ONE, up, valuation
+from pricing import MONEY, ONE, Terms, up, valuation
 from verify import CONSTANTS, EMPTY, action_records, need, sha
 
 
@@ -137,6 +137,18 @@ class Slots:
         self.count += 1
         return self.count - 1
 
+    def lowest(self):
+        return min(self.free, default=self.count)
+
+    def is_free(self, slot):
+        return slot >= self.count or slot in self.free
+
+    def mark(self, slot):
+        """Takes this slot; those below that never were used are free."""
+        self.free |= set(range(self.count, slot + 1))
+        self.count = max(self.count, slot + 1)
+        self.free.discard(slot)
+
 
 class Action:
     """First record of an action (5.2)."""
@@ -172,16 +184,18 @@ class Market:
         self.indices = [(0, 0) for _ in genesis.underlyings]
         self.slices = {}
         self.values, self.cache = [], {}
+        self.terms = Terms(genesis.margin)
         self.constant = dict(zip(CONSTANTS, struct.unpack(f"<{len(CONSTANTS)}q", genesis.constants[:8 * len(CONSTANTS)])))
 
     def reprice(self):
         self.values = []
         for instrument in self.instruments:
-            index = self.indices[instrument.underlying][0]
-            key = (instrument.id, index, instrument.status, instrument.settled,
+            index, time = self.indices[instrument.underlying]
+            front = min((e for u, e in self.slices if u == instrument.underlying and e > time), default=None)
+            key = (instrument.id, index, time, instrument.status, instrument.settled, front, id(self.terms),
                    self.slices.get((instrument.underlying, instrument.expiry)))
             if self.cache.get(instrument.id, (None,))[0] != key:
-                self.cache[instrument.id] = (key, valuation(instrument, index, self.slices))
+                self.cache[instrument.id] = (key, valuation(instrument, index, self.slices, self.terms, front, time))
             self.values.append(self.cache[instrument.id][1])
 
     def mark(self, instrument):
@@ -200,11 +214,58 @@ class Market:
     def units(self, instrument):
         return self.values[instrument][1] if self.values[instrument] else [0] * 32
 
+    def delta_columns(self, instrument, q):
+        """10.6: what q contracts add to the charge where longs lead, and where shorts do."""
+        if not self.values[instrument]:
+            return 0, 0
+        lead, trail, _, _ = self.values[instrument][3]
+        own, other = abs(q) * lead, abs(q) * trail
+        return (own, other) if (q > 0) != (self.values[instrument][4] < 0) else (other, own)
+
+    def short_charge(self, instrument, q):
+        is_option = self.instruments[instrument].kind == 1 and self.values[instrument]
+        return -q * self.values[instrument][3][2] if is_option and q < 0 else 0
+
+    def basis(self, instrument):
+        return self.values[instrument][3][3] if self.values[instrument] else 0
+
+    def requirement(self, positions):
+        """9.11: initial margin of positions, and the scenario sums of each underlying."""
+        sums, delta, owed, short, held, tilts, owes = {}, {}, {}, {}, {}, {}, False
+        for i, q in positions:
+            terms = self.instruments[i]
+            u = terms.underlying
+            total = sums.setdefault(u, [0] * 32)
+            for s, unit in enumerate(self.units(i)):
+                total[s] += q * unit
+            columns = self.delta_columns(i, q)
+            delta[u] = tuple(map(sum, zip(delta.get(u, (0, 0)), columns)))
+            owed.setdefault(u, (0, 0))
+            held.setdefault(u, 0)
+            short.setdefault(u, 0)
+            if terms.kind != 1 or q < 0:
+                owes = True
+                owed[u] = tuple(map(sum, zip(owed[u], columns)))
+                short[u] += self.short_charge(i, q)
+            else:
+                held[u] += q * self.mark(i)
+            if self.basis(i):
+                tilts[u, terms.expiry] = tilts.get((u, terms.expiry), 0) + q * self.basis(i)
+        least = {u: min(max(0, *delta[u]), max(0, *owed[u]) + held[u]) for u in sums}
+        apart = sum(max(-min(0, *sums[u]), least[u], short[u]) for u in sums)
+        share = self.terms.share
+        if share:
+            joint = max([0] + [-sum(column) for column in zip(*sums.values())])
+            joint = max(joint, sum(least.values()), sum(short.values()))
+            apart = up(joint * share, ONE) + up(apart * (ONE - share), ONE)
+        core = apart + sum(map(abs, tilts.values()))
+        return core if owes else min(core, sum(held.values())), sums
+
     def greeks(self, instrument):
         """What a contract moves by: contracts of the underlying, and price for a point of volatility."""
         if not self.values[instrument]:
             return 0, 0
-        (_, u, span), index = self.values[instrument], self.indices[self.instruments[instrument].underlying][0]
+        (_, u, span, _, _), index = self.values[instrument], self.indices[self.instruments[instrument].underlying][0]
         return (u[13] - u[10]) * 12500000000 // index if index else 0, (u[25] - u[24]) * 10 ** 7 // span if span else 0
 
     def index_bytes(self, underlying):

@@ -21,15 +21,16 @@ from verify import NONE, Failure, Genesis, Reader, log_root, need, object_id, ob
 
 def clearance(body):
     reader = Reader(body)
-    counts = reader.unpack("8I")
-    forms = ["I4x32s", "IIq", "IH2xq", "IIqq", "H6xqq", "H6xqq5qq", "128s", "BB2xII4xqq"]
+    counts = reader.unpack("9I")
+    forms = ["I4x32s", "IIq", "IH2xq", "IIqq", "H6xqq", "H6xqq5qq", "128s", "BB2xII4xqq", "768s"]
     lists = [[reader.unpack(form) for _ in range(count)] for count, form in zip(counts, forms)]
     reader.end()
-    names = ["opened", "accounts", "balances", "positions", "indices", "slices", "instruments", "directives"]
+    names = ["opened", "accounts", "balances", "positions", "indices", "slices", "instruments", "directives", "margin"]
     body = dict(zip(names, lists))
     body["slices"] = [((u, expiry), (forward, (a, b, rho, m, sigma), time))
                       for u, expiry, forward, a, b, rho, m, sigma, time in body["slices"]]
     body["instruments"] = [data for data, in body["instruments"]]
+    body["margin"] = [data for data, in body["margin"]]
     return body
 
 

@@ -153,7 +153,7 @@ class Reader:
 CONSTANTS = """drift_max_ms heartbeat_ms run_ahead_max grant_age_max_ms activation_notice
 bundle_life_max_ms open_orders_per_account_max keys_per_account_max positions_per_account_max
 bundles_per_second_max deposit_for_new_account_min deposits_total_max oracle_quorum
-oracle_staleness_ms maintenance_factor close_band witness_quorum withdrawal_min
+oracle_staleness_ms close_band witness_quorum withdrawal_min
 funding_rate_max oracle_deviation_max confidence_band hold_back_batches_max
 outflow_daily_max profit_counted_max auction_fast_ms auction_slow_ms auction_insolvent_ms
 auction_buffer auction_start_discount auction_slow_discount auction_cutoff auction_fee
@@ -192,6 +192,27 @@ def instrument(number, item, underlyings):
                               scaled(item["price_band"], 9), scaled(item["fee_tier_volume"], 6))
 
 
+# 4.5: the margin terms' ratios, in their order
+
+MARGIN = """vol_shock.range_up vol_shock.range_down vol_shock.min_vol_up vol_shock.short_power vol_shock.long_power
+vol_shock.dte_floor_days basis.add basis.mult confidence.threshold confidence.factor depeg.threshold depeg.factor mm_factor
+im_factor lambda minimum.net_delta minimum.hedged_delta minimum.short_option tilt.skew tilt.term""".split()
+
+
+def margin_bytes(value):
+    def ratio(name):
+        inner = value
+        for word in name.split("."):
+            inner = inner[word]
+        return scaled(inner, 9)
+    slopes = [(scaled(s["from"], 9), scaled(s["rate"], 9)) for s in value["concentration"]]
+    slopes += [(0, 0)] * (3 - len(slopes))
+    scenarios = [struct.pack("<qIBBH", scaled(s["spot"], 9), scaled(s["dampening"], 9),
+                             ["up", "none", "down"].index(s["vol"]) + 1, 0, 0) for s in value["scenarios"]]
+    return (struct.pack("<BBHI", 1, len(scenarios), 0, 0) + struct.pack("<20q", *map(ratio, MARGIN))
+            + b"".join(struct.pack("<qq", *s) for s in slopes) + bytes(40) + b"".join(scenarios).ljust(512, b"\0"))
+
+
 def genesis_bytes(text):
     value = json.loads(text)
 
@@ -221,7 +242,7 @@ def genesis_bytes(text):
     out += items([instrument(n, i, value["underlyings"])
                   for n, i in enumerate(value["instruments"])])
     out += struct.pack(f"<{len(CONSTANTS)}q", *(value["constants"][c] for c in CONSTANTS))
-    return out + bytes.fromhex(value["rule_set"])
+    return out + margin_bytes(value["margin"]) + bytes.fromhex(value["rule_set"])
 
 
 class Genesis:
@@ -241,7 +262,7 @@ class Genesis:
         self.publishers = [int.from_bytes(account, "little") for account in reader.list(16, 4)]
         self.members = [int.from_bytes(account, "little") for account in reader.list(16, 4)]
         self.instruments = reader.list(4_096, 128)
-        self.constants, self.rules = reader.take(8 * len(CONSTANTS)), reader.take(32)
+        self.constants, self.margin, self.rules = reader.take(8 * len(CONSTANTS)), reader.take(768), reader.take(32)
         reader.end()
         self.network = sha(tag("novate/genesis/1"), data)
 
@@ -258,7 +279,7 @@ class Genesis:
         calls = [struct.pack("<qI4x", 0, int(any(i[96:104]))) for i in self.instruments]
         market = merkle(4, [pool(self.instruments), pool(self.indices()), none, pool(calls, 16)])
         return merkle(8, [pool(keys, 16), sha(pool(credits, 16), none), none, none, none, market,
-                          pool([status]), merkle(8, [none] * 5)])
+                          pool([status]), merkle(8, [none] * 4 + [pool([self.margin]), none])])
 
     def indices(self):
         return [struct.pack("<HHIqq", n, 0, 0, 0, 0) for n in range(len(self.underlyings))]
@@ -274,7 +295,7 @@ class Genesis:
         roots = [ZERO] * 16
         roots[0], roots[1] = accounts, pool(self.instruments)
         roots[2] = merkle(4, [pool(self.indices()), none, none, pool([bytes(528)] * len(self.underlyings))])
-        roots[3] = sha(sha(self.constants, self.rules), none)
+        roots[3] = merkle(4, [sha(self.constants, self.rules), none, pool([self.margin])])
         roots[4] = pool([struct.pack("<I20xq520x", n, self.start // 60_000)
                          for n, i in enumerate(self.instruments) if i[6] == 3])
         roots[5], roots[7] = pool([bytes(80)] * len(self.assets)), none
@@ -285,7 +306,8 @@ class Genesis:
 
 # 5 to 7: what batches hold
 
-RECORDS = {10: 2, 11: 4, 12: 3}
+RECORDS = {10: 2, 11: 4, 12: 3, 26: 13}
+KINDS = {*range(1, 23), 26}
 
 
 def action_records(kind, c):
@@ -303,7 +325,7 @@ def bundle(reader):
     need(sha(body) == header[56:88], "actions hash")
     place = 0
     for _ in range(actions):
-        need(place < records and 1 <= body[64 * place] <= 22, "action kind")
+        need(place < records and body[64 * place] in KINDS, "action kind")
         place += action_records(body[64 * place], body[64 * place + 3])
     need(place == records, "records of actions")
     reader.take(64)
@@ -322,12 +344,12 @@ def batch_roots(body):
     return count, events, log_root([leaf(b) for b in bundles]), log_root([leaf(r) for r in records])
 
 
-SIZES = [40, 16, 16, 24, 24, 72, 128, 32]
+SIZES = [40, 16, 16, 24, 24, 72, 128, 32, 768]
 
 
 def clearance_counts(body):
-    counts = struct.unpack_from("<8I", body)
-    size = 32 + sum(c * s for c, s in zip(counts, SIZES))
+    counts = struct.unpack_from("<9I", body)
+    size = 36 + sum(c * s for c, s in zip(counts, SIZES))
     need(size == len(body), "Clearance body length")
     return counts[1], counts[3], counts[7]
 

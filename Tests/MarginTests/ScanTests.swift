@@ -299,12 +299,13 @@ struct Shelf: ~Copyable {
       shelf.table.add(whole, leg.instrument, to: &one, slots.0)
       shelf.table.add(whole, leg.instrument, to: &many, slots.1)
       let worst = shelf.table.fill(
-        whole, leaving: rest == 0 ? nil : exposure(rest), Quantity(raw: filled), leg.instrument,
-        in: &one, slots.0)
+        whole, leaving: rest == 0 ? nil : exposure(rest), Quantity(raw: filled),
+        after: Quantity(raw: filled), leg.instrument, in: &one, slots.0)
       shelf.table.remove(whole, leg.instrument, from: &many, slots.1)
       if rest != 0 { shelf.table.add(exposure(rest), leg.instrument, to: &many, slots.1) }
-      shelf.table.add(leg.instrument, Quantity(raw: filled), to: &many, slots.1)
-      for scenario in 0..<32 {
+      shelf.table.move(
+        leg.instrument, from: .zero, to: Quantity(raw: filled), in: &many, slots.1)
+      for scenario in 0..<ScenarioSums.wordCount {
         let (a, b) = (one[slots.0, scenario], many[slots.1, scenario])
         #expect(a == b, "seed \(seed)")
       }

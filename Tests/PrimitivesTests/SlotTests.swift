@@ -1,3 +1,4 @@
+import CMemory
 import Primitives
 import Testing
 
@@ -69,6 +70,29 @@ import Testing
       let slot = bitmap.take()
       bitmap.free(slot)
       bitmap.free(slot)
+    }
+  }
+
+  @Test("tags compared at once, in words and one by one are the same", arguments: [51, 52])
+  func tags(seed: UInt64) {
+    var generator = Generator(seed: seed)
+    let line = UnsafeMutableRawBufferPointer.allocate(byteCount: 16, alignment: 16)
+    defer { unsafe line.deallocate() }
+    for round in 0..<20_000 {
+      let tag = UInt8(truncatingIfNeeded: generator.next())
+      for place in 0..<16 {
+        // Neighbours of the tag by one and by the high bit are what arithmetic on words may confuse.
+        let near = [tag, tag &+ 1, tag &- 1, tag ^ 0x80, 0, UInt8(generator.below(256))]
+        unsafe line[place] = near[generator.below(near.count)]
+      }
+      guard let base = line.baseAddress else { return }
+      let expected = (0..<12).reduce(UInt32(0)) {
+        unsafe $0 | (line[$1] == tag ? 1 << UInt32($1) : 0)
+      }
+      let (atOnce, inWords) =
+        unsafe (novate_equal_tags(base, tag), novate_equal_tags_in_words(base, tag))
+      #expect(
+        atOnce == expected && inWords == expected, "seed \(seed), round \(round), tag \(tag)")
     }
   }
 

@@ -49,7 +49,7 @@ import Wire
 
   static let golden = URL(filePath: #filePath).deletingLastPathComponent()
     .deletingLastPathComponent().appending(path: "Fixtures/Wire/genesis.json")
-  static let goldenHash = "96375a0eca9a7249be3cca2b8864f88be2d8d8727c46534ca836fa8081f31628"
+  static let goldenHash = "8b40ed85beae8a1c03e65c5dc4e8f8f011cf6bf9ef7add4605f86b90d6152ad0"
 
   static func goldenBytes() throws -> [UInt8] { Array(try Data(contentsOf: golden)) }
 

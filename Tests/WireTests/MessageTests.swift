@@ -193,7 +193,8 @@ import Testing
     check(IndexEntry.self, 24)
     check(SliceEntry.self, 72)
     check(Directive.self, 32)
-    check(Constants.self, 296)
+    check(Constants.self, 288)
+    check(MarginTerms.self, 768)
     #expect(Receipt.byteCount == 128 && ActionRecord.byteCount == 64)
     #expect(ActionKind.list.recordCount * 64 == 64 + MemoryLayout<Instrument>.size)
     #expect(ActionKind.block.recordCount * 64 == BlockTrade.byteCount)
@@ -519,7 +520,10 @@ import Testing
     GenesisRow("a constant past all sums") { $0.constants.driftMax = .max },
     GenesisRow("notice within the run-ahead") { $0.constants.activationNotice = 64 },
     GenesisRow("no keys") { $0.constants.keysPerAccountMax = 0 },
-    GenesisRow("maintenance above initial") { $0.constants.maintenanceFactor = 1_000_000_001 },
+    GenesisRow("maintenance above initial") {
+      $0.margin.maintenanceFactor = Ratio(raw: Ratio.scale + 1)
+    },
+    GenesisRow("margin without scenarios") { $0.margin.scenarioCount = 0 },
   ]
 
   @Test("a genesis that breaks a rule is refused", arguments: geneses)

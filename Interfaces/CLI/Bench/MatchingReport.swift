@@ -32,7 +32,7 @@ struct MatchingReport {
   }
 
   private var bytesPerOrder: Double {
-    Double(figures.bookBytes + figures.idIndexBytes + figures.clientIndexBytes)
+    Double(figures.bookBytes + figures.clientIndexBytes)
       / Double(figures.liveMax)
   }
 
@@ -72,7 +72,7 @@ struct MatchingReport {
       p99.9 \(fixed(latency.p999, 0)) ns, \
       \(fixed(latency.clock, 0)) of them the clock's
         memory    \(fixed(bytesPerOrder, 1)) bytes a resting order: book \(figures.bookBytes), \
-      ids \(figures.idIndexBytes), client ids \(figures.clientIndexBytes) over \(figures.liveMax) orders; \
+      client ids \(figures.clientIndexBytes) over \(figures.liveMax) orders; \
       a batch's own \(figures.batchBytes)
         stream    \(streamDigest)
         trades    \(tradeDigest)
@@ -103,7 +103,6 @@ struct MatchingReport {
       ("live_max", .number(String(figures.liveMax))),
       ("bytes_per_order", number(bytesPerOrder, 2)),
       ("book_bytes", .number(String(figures.bookBytes))),
-      ("id_index_bytes", .number(String(figures.idIndexBytes))),
       ("client_index_bytes", .number(String(figures.clientIndexBytes))),
       ("batch_bytes", .number(String(figures.batchBytes))),
     ])

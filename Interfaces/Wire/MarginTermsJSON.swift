@@ -1,0 +1,141 @@
+public import Instruments
+import Primitives
+
+/// Why JSON is no terms of the margin method.
+public enum MarginTermsFailure: Error, Hashable, Sendable {
+  case json(JSONFailure, at: String)
+  /// The first rule the terms break.
+  case fault(String)
+}
+
+extension MarginTermsFailure: CustomStringConvertible {
+  public var description: String {
+    switch self {
+    case .json(let failure, let at): at.isEmpty ? "\(failure)" : "\(at): \(failure)"
+    case .fault(let text): "expected terms within their domains, found a fault in \(text)"
+    }
+  }
+}
+
+/// The terms as JSON, in the words of `novate margin`: every ratio a decimal string, every group and
+/// every field there, in one order.
+extension MarginTerms {
+  private static let volatilities = ["up", "none", "down"]
+  private static var groups: [String] {
+    var groups: [String] = []
+    for field in fields where !field.group.isEmpty && !groups.contains(field.group) {
+      groups.append(field.group)
+    }
+    return groups
+  }
+
+  public var jsonValue: JSONValue {
+    typealias Members = [(key: String, value: JSONValue)]
+    func members(_ group: String) -> Members {
+      MarginTerms.fields.filter { $0.group == group }
+        .map { (key: $0.name, value: .string(self[keyPath: $0.path].decimal)) }
+    }
+    var scenarios: [JSONValue] = []
+    for place in 0..<Int(scenarioCount) {
+      let scenario = self.scenarios[place]
+      scenarios.append([
+        "spot": .string(scenario.spot.decimal),
+        "vol": .string(MarginTerms.volatilities[Int(scenario.volatilityCode) - 1]),
+        "dampening": .string(Ratio(raw: Int64(scenario.cover)).decimal),
+      ])
+    }
+    var slopes: [JSONValue] = []
+    for place in 0..<3 where self.slopes[place] != .empty {
+      slopes.append([
+        "from": .string(self.slopes[place].from.decimal),
+        "rate": .string(self.slopes[place].rate.decimal),
+      ])
+    }
+    return .object(
+      [(key: "method", value: .string("novate-32")), (key: "scenarios", value: .array(scenarios))]
+        + MarginTerms.groups.map { (key: $0, value: .object(members($0))) } + members("")
+        + [(key: "concentration", value: .array(slopes))])
+  }
+
+  /// - Throws: `.json` for a key that is missing, unknown or mistyped, `.fault` for terms that no
+  ///   machine runs.
+  public init(_ value: JSONValue) throws(MarginTermsFailure) {
+    self = .empty
+    let alone = MarginTerms.fields.filter { $0.group.isEmpty }.map(\.name)
+    try MarginTerms.reading(value, "") { (value) throws(JSONFailure) in
+      let keys = ["method", "scenarios", "concentration"] + MarginTerms.groups + alone
+      _ = try value.object(allowing: Set(keys))
+      guard try value.string(at: "method") == "novate-32" else {
+        throw .mistyped("method", expected: "novate-32", found: "another method")
+      }
+    }
+    methodCode = 1
+    for group in [""] + MarginTerms.groups { try read(group, of: value) }
+    try MarginTerms.reading(value, "scenarios") { (value) throws(JSONFailure) in
+      try readScenarios(value)
+    }
+    try MarginTerms.reading(value, "concentration") { (value) throws(JSONFailure) in
+      try readSlopes(value)
+    }
+    if let fault { throw .fault(fault.description) }
+  }
+
+  private static func reading(
+    _ value: JSONValue, _ at: String, _ body: (JSONValue) throws(JSONFailure) -> Void
+  ) throws(MarginTermsFailure) {
+    do throws(JSONFailure) { try body(value) } catch { throw .json(error, at: at) }
+  }
+
+  private mutating func read(_ group: String, of value: JSONValue) throws(MarginTermsFailure) {
+    let fields = MarginTerms.fields.filter { $0.group == group }
+    try MarginTerms.reading(value, group) { (value) throws(JSONFailure) in
+      var holder = value
+      if !group.isEmpty {
+        holder = try value.member(at: group)
+        _ = try holder.object(allowing: Set(fields.map(\.name)))
+      }
+      for field in fields {
+        self[keyPath: field.path] = try MarginTerms.ratio(holder, field.name)
+      }
+    }
+  }
+
+  private static func ratio(_ value: JSONValue, _ key: String) throws(JSONFailure) -> Ratio {
+    let text = try value.string(at: key)
+    do throws(DecimalFailure) { return try Ratio(decimal: text) } catch {
+      throw .invalid(key, error)
+    }
+  }
+
+  private mutating func readScenarios(_ value: JSONValue) throws(JSONFailure) {
+    let items = try value.array(at: "scenarios")
+    guard (1...MarginTerms.scenarioCountMax).contains(items.count) else {
+      throw .mistyped("scenarios", expected: "1 to 32 scenarios", found: "\(items.count)")
+    }
+    for (place, item) in items.enumerated() {
+      _ = try item.object(allowing: ["spot", "vol", "dampening"])
+      let word = try item.string(at: "vol")
+      guard let code = MarginTerms.volatilities.firstIndex(of: word) else {
+        throw .mistyped("vol", expected: "up, none or down", found: "another word")
+      }
+      let cover = try MarginTerms.ratio(item, "dampening")
+      scenarios[place] = ScenarioTerms(
+        spot: try MarginTerms.ratio(item, "spot"),
+        cover: UInt32(clamping: cover.isNegative ? Int64.max : cover.raw),
+        volatilityCode: UInt8(code + 1))
+    }
+    scenarioCount = UInt8(items.count)
+  }
+
+  private mutating func readSlopes(_ value: JSONValue) throws(JSONFailure) {
+    let items = try value.array(at: "concentration")
+    guard items.count <= 3 else {
+      throw .mistyped("concentration", expected: "at most 3 slopes", found: "\(items.count)")
+    }
+    for (place, item) in items.enumerated() {
+      _ = try item.object(allowing: ["from", "rate"])
+      slopes[place] = SlopeTerms(
+        from: try MarginTerms.ratio(item, "from"), rate: try MarginTerms.ratio(item, "rate"))
+    }
+  }
+}

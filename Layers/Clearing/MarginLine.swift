@@ -1,0 +1,92 @@
+import Instruments
+import Margin
+import Pricing
+public import Primitives
+public import Wire
+
+extension ClearingMachine {
+  /// An account as a line of `novate margin`, whose answer is this machine's to the unit; nil for an
+  /// unknown account, one with a position that is not priced, or with a dated future, for which the
+  /// calculator has no word.
+  ///
+  /// What positions cost and funding takes is cash here, so that every number has few enough digits.
+  public func marginLine(_ account: AccountID) -> JSONValue? {
+    guard account.index < accounts.count else { return nil }
+    var cash = Int128(accounts[account.index].cash.raw)
+    var (perpetuals, options): ([JSONValue], [JSONValue]) = ([], [])
+    var held: Set<SliceKey> = []
+    var isWhole = true
+    forEachPosition(account) { _, position in
+      let instrument = instruments[position.instrument.index]
+      isWhole =
+        isWhole && table.isPriced(instrument.id) && instrument.kind != .future
+        && instrument.status != .settling
+      cash -= Int128(position.cost.raw) + accruedFunding(position) / Notional.perMoney
+      let name = JSONValue.string(genesis.underlyings[instrument.underlying.index])
+      if instrument.isOption {
+        held.insert(SliceKey(underlying: instrument.underlying, expiry: instrument.expiry))
+        guard let slice = slice(of: instrument) else { return isWhole = false }
+        let time = max(0, instrument.expiry.raw - slice.time.raw)
+        let volatility = slice.expirySlice.surface.volatility(
+          strike: instrument.strike, forward: slice.forward, time: time)
+        options.append([
+          "underlying": name, "time_ms": .string("\(time)"),
+          "strike": .string(instrument.strike.decimal),
+          "type": .string(instrument.isCall ? "call" : "put"),
+          "vol": .string(volatility.decimal), "quantity": .string(position.quantity.decimal),
+        ])
+      } else {
+        // As if bought for nothing: what was paid is in cash.
+        perpetuals.append([
+          "underlying": name, "quantity": .string(position.quantity.decimal), "price": "0",
+        ])
+      }
+    }
+    guard isWhole, let money = Int64(exactly: cash) else { return nil }
+    return [
+      "id": .string("\(account)"), "method": margins[Int(status[0].margin)].jsonValue,
+      "market": .array(markets(holding: held)),
+      "account": [
+        "cash": .string(Money(raw: money).decimal), "perps": .array(perpetuals),
+        "options": .array(options),
+      ],
+    ]
+  }
+
+  private struct SliceKey: Hashable {
+    var underlying: UnderlyingID
+    var expiry: Timestamp
+  }
+
+  private func slice(of instrument: Instrument) -> SliceEntry? {
+    for slot in 0..<slices.count
+    where slices[slot].underlying == instrument.underlying
+      && slices[slot].expiry == instrument.expiry
+    {
+      return slices[slot]
+    }
+    return nil
+  }
+
+  /// Every underlying with a price, with the expiries still to come and those that are held.
+  private func markets(holding held: Set<SliceKey>) -> [JSONValue] {
+    var markets: [JSONValue] = []
+    for place in 0..<indices.count where indices[place].price.raw > 0 {
+      var expiries: [JSONValue] = []
+      for slot in 0..<slices.count where slices[slot].underlying.index == place {
+        let slice = slices[slot]
+        let key = SliceKey(underlying: slice.underlying, expiry: slice.expiry)
+        guard slice.expiry > indices[place].time || held.contains(key) else { continue }
+        expiries.append([
+          "time_ms": .string("\(max(0, slice.expiry.raw - slice.time.raw))"),
+          "forward_variable": .string(slice.forward.decimal),
+        ])
+      }
+      markets.append([
+        "underlying": .string(genesis.underlyings[place]),
+        "spot": .string(indices[place].price.decimal), "expiries": .array(expiries),
+      ])
+    }
+    return markets
+  }
+}

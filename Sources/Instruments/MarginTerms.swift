@@ -1,0 +1,207 @@
+public import Primitives
+
+/// One scenario of a margin method as it is stored: 16 bytes.
+@frozen public struct ScenarioTerms: FlatRecord, Hashable {
+  /// What multiplies the underlying, 1e-9.
+  public var spot: Ratio
+  /// Share of the value change that must be covered, 1e-9.
+  public var cover: UInt32
+  /// 1 up, 2 unmoved, 3 down; zero in a place without a scenario.
+  public var volatilityCode: UInt8
+  private var reserved0: UInt8 = 0
+  private var reserved1: UInt16 = 0
+
+  public static let empty = ScenarioTerms(spot: .zero, cover: 0, volatilityCode: 0)
+  /// No scenario moves a price further: what bounds every sum.
+  public static let spotMax = Ratio(raw: 6 * Ratio.scale)
+
+  public init(spot: Ratio, cover: UInt32, volatilityCode: UInt8) {
+    self.spot = spot
+    self.cover = cover
+    self.volatilityCode = volatilityCode
+  }
+
+  fileprivate var isSound: Bool {
+    (0...ScenarioTerms.spotMax.raw).contains(spot.raw) && cover <= UInt32(Ratio.scale)
+      && (1...3).contains(volatilityCode) && reserved0 == 0 && reserved1 == 0
+  }
+}
+
+/// A slope of the charge on large positions: 16 bytes.
+@frozen public struct SlopeTerms: FlatRecord, Hashable {
+  /// In average daily volumes.
+  public var from: Ratio
+  public var rate: Ratio
+
+  public static let empty = SlopeTerms(from: .zero, rate: .zero)
+  public init(from: Ratio, rate: Ratio) {
+    self.from = from
+    self.rate = rate
+  }
+}
+
+/// A margin method with all its numbers, as genesis sets it, governance replaces it and state keeps
+/// it: 768 bytes. All ratios in 1e-9. Method 1, `novate-32`, is the one a machine runs.
+@frozen public struct MarginTerms: FlatRecord, Hashable {
+  public static let byteCount = 768
+  public static let scenarioCountMax = 32
+
+  public var methodCode: UInt8 = 0
+  public var scenarioCount: UInt8 = 0
+  private var reserved0: UInt16 = 0
+  private var reserved1: UInt32 = 0
+  /// The shock of volatility: relative, up and down, where an upward one ends at least, the powers of
+  /// 30/days within 30 days and beyond, and the days below which it grows no more.
+  public var volatilityUp = Ratio.zero
+  public var volatilityDown = Ratio.zero
+  public var volatilityLeastUp = Ratio.zero
+  public var shortPower = Ratio.zero
+  public var longPower = Ratio.zero
+  public var daysFloor = Ratio.zero
+  /// Tilt of a forward that is not the front one: add + multiple·years.
+  public var basisAdd = Ratio.zero
+  public var basisMultiple = Ratio.zero
+  public var confidenceThreshold = Ratio.zero
+  public var confidenceFactor = Ratio.zero
+  public var depegThreshold = Ratio.zero
+  public var depegFactor = Ratio.zero
+  /// The share of initial margin that is maintenance.
+  public var maintenanceFactor = Ratio.zero
+  public var initialFactor = Ratio.zero
+  /// Netting across underlyings: 0 none, 1 full.
+  public var lambda = Ratio.zero
+  public var netDelta = Ratio.zero
+  public var hedgedDelta = Ratio.zero
+  public var shortOption = Ratio.zero
+  public var tiltSkew = Ratio.zero
+  public var tiltTerm = Ratio.zero
+  public var slopes = InlineArray<3, SlopeTerms>(repeating: .empty)
+  private var reserved2 = InlineArray<5, UInt64>(repeating: 0)
+  public var scenarios = InlineArray<32, ScenarioTerms>(repeating: .empty)
+
+  public static let empty = MarginTerms()
+  private init() {}
+
+  /// Name and place of every ratio, as JSON spells them: the group, then the field.
+  public static var fields:
+    [(group: String, name: String, path: any WritableKeyPath<MarginTerms, Ratio> & Sendable)]
+  {
+    [
+      ("vol_shock", "range_up", \.volatilityUp), ("vol_shock", "range_down", \.volatilityDown),
+      ("vol_shock", "min_vol_up", \.volatilityLeastUp),
+      ("vol_shock", "short_power", \.shortPower), ("vol_shock", "long_power", \.longPower),
+      ("vol_shock", "dte_floor_days", \.daysFloor),
+      ("basis", "add", \.basisAdd), ("basis", "mult", \.basisMultiple),
+      ("confidence", "threshold", \.confidenceThreshold),
+      ("confidence", "factor", \.confidenceFactor),
+      ("depeg", "threshold", \.depegThreshold), ("depeg", "factor", \.depegFactor),
+      ("", "mm_factor", \.maintenanceFactor), ("", "im_factor", \.initialFactor),
+      ("", "lambda", \.lambda),
+      ("minimum", "net_delta", \.netDelta), ("minimum", "hedged_delta", \.hedgedDelta),
+      ("minimum", "short_option", \.shortOption),
+      ("tilt", "skew", \.tiltSkew), ("tilt", "term", \.tiltTerm),
+    ]
+  }
+
+  public static func == (a: MarginTerms, b: MarginTerms) -> Bool {
+    a.withBytes { first in b.withBytes { first.elementsEqual($0) } }
+  }
+
+  public func hash(into hasher: inout Hasher) {
+    for field in MarginTerms.fields { hasher.combine(self[keyPath: field.path]) }
+  }
+}
+
+extension MarginTerms {
+  /// The first rule the terms break, or nil.
+  ///
+  /// Bounds keep every sum inside its words, and the bound of open orders above the requirement: a
+  /// charge is a maximum of linear terms only while the hedged delta costs at most twice the net
+  /// one, and execution knows no factor on initial margin.
+  public var fault: StaticString? {
+    let one = Ratio.scale
+    guard methodCode == 1 else { return "margin method" }
+    guard reserved0 == 0, reserved1 == 0, (0..<5).allSatisfy({ reserved2[$0] == 0 }) else {
+      return "margin reserved"
+    }
+    guard (1...MarginTerms.scenarioCountMax).contains(Int(scenarioCount)) else {
+      return "number of scenarios"
+    }
+    for place in 0..<MarginTerms.scenarioCountMax {
+      let isUsed = place < Int(scenarioCount)
+      guard isUsed ? scenarios[place].isSound : scenarios[place] == .empty else {
+        return "scenario"
+      }
+    }
+    // Quotes are protected by what a contract does in these (Docs/Protocol.md 8.10).
+    for place in [10, 13, 24, 25] where scenarios[place] != MarginTerms.novate32.scenarios[place] {
+      return "scenarios 10, 13, 24 and 25"
+    }
+    let shares = [
+      lambda, netDelta, hedgedDelta, shortOption, basisAdd, basisMultiple, confidenceThreshold,
+      depegThreshold, volatilityDown,
+    ]
+    let multiples = [
+      volatilityUp, volatilityLeastUp, shortPower, longPower, confidenceFactor, depegFactor,
+    ]
+    guard shares.allSatisfy({ (0...one).contains($0.raw) }),
+      multiples.allSatisfy({ (0...10 * one).contains($0.raw) }),
+      [tiltSkew, tiltTerm].allSatisfy({ (-one...one).contains($0.raw) }),
+      (0...3_650 * one).contains(daysFloor.raw)
+    else { return "margin ratio" }
+    guard (1...one).contains(maintenanceFactor.raw), initialFactor.raw == one else {
+      return "mm_factor or im_factor"
+    }
+    guard hedgedDelta.raw <= 2 * netDelta.raw else { return "hedged_delta" }
+    for place in 0..<3 {
+      guard (0...1_000 * one).contains(slopes[place].from.raw),
+        (0...one).contains(slopes[place].rate.raw)
+      else { return "concentration" }
+    }
+    return nil
+  }
+
+  /// The declared `novate-32`: Paradex's published grid and the charges of quant.md 3.1.
+  public static let novate32: MarginTerms = {
+    func millionths(_ value: Int64) -> Ratio { Ratio(raw: value * 1_000) }
+    var terms = MarginTerms()
+    terms.methodCode = 1
+    terms.volatilityUp = millionths(400_000)
+    terms.volatilityDown = millionths(220_000)
+    terms.shortPower = millionths(300_000)
+    terms.longPower = millionths(130_000)
+    terms.daysFloor = millionths(1_000_000)
+    terms.basisAdd = millionths(2_000)
+    terms.basisMultiple = millionths(20_000)
+    terms.confidenceThreshold = millionths(900_000)
+    terms.confidenceFactor = millionths(250_000)
+    terms.depegThreshold = millionths(990_000)
+    terms.depegFactor = millionths(4_000_000)
+    terms.maintenanceFactor = millionths(800_000)
+    terms.initialFactor = millionths(1_000_000)
+    terms.netDelta = millionths(20_000)
+    terms.hedgedDelta = millionths(10_000)
+    terms.shortOption = millionths(5_000)
+    terms.slopes = [
+      SlopeTerms(from: millionths(50_000), rate: millionths(10_000)),
+      SlopeTerms(from: millionths(250_000), rate: millionths(40_000)),
+      SlopeTerms(from: millionths(1_000_000), rate: millionths(150_000)),
+    ]
+    func add(_ percent: Int64, _ cover: UInt32, _ volatility: UInt8) {
+      terms.scenarios[Int(terms.scenarioCount)] = ScenarioTerms(
+        spot: Ratio(raw: Ratio.scale + percent * 10_000_000), cover: cover,
+        volatilityCode: volatility)
+      terms.scenarioCount += 1
+    }
+    let whole = UInt32(Ratio.scale)
+    for percent: Int64 in [-16, -12, -8, -4, 4, 8, 12, 16] {
+      for volatility: UInt8 in [3, 2, 1] { add(percent, whole, volatility) }
+    }
+    for volatility: UInt8 in [3, 1] { add(0, whole, volatility) }
+    for (percent, cover): (Int64, UInt32) in [
+      (-66, 240_000_000), (-33, 480_000_000), (50, 320_000_000), (100, 160_000_000),
+      (300, 53_300_000), (500, 32_000_000),
+    ] { add(percent, cover, 1) }
+    return terms
+  }()
+}

@@ -1,0 +1,199 @@
+import Calculators
+import Commitments
+import Instruments
+import Margin
+import Primitives
+import TestSupport
+import Testing
+import Wire
+
+@testable import Clearing
+@testable import Execution
+
+extension House {
+  fileprivate func figures(_ client: Int) throws -> MarginFigures {
+    let view = machine.view(House.client(client))
+    return try #require(view).margin
+  }
+
+  /// A client as a line of `novate margin`.
+  fileprivate func line(_ client: Int) throws -> JSONValue {
+    let line = machine.marginLine(House.client(client))
+    return try #require(line)
+  }
+}
+
+@Suite("The margin method in state") struct MarginMethodTests {
+  private static let scale = Price.scale
+
+  /// Genesis with an option and a future beyond the front expiry.
+  private static func instruments() -> [Instrument] {
+    var listed = TestWorld.instruments(fees: false)
+    var later = listed[2]
+    later.id = InstrumentID(5)
+    later.expiry = Timestamp(raw: later.expiry.raw + 30 * 86_400_000)
+    listed.append(later)
+    return listed
+  }
+
+  private static func house(_ constants: Constants = Constants()) throws -> House {
+    var house = House(constants: constants, instruments: instruments())
+    for client in 0..<4 { house.deposit(House.client(client), 50_000_000_000) }
+    house.index(0, 1_000 * scale)
+    house.index(1, 70 * scale)
+    surfaces(&house, 1_003)
+    try house.clear()
+    return house
+  }
+
+  private static func surfaces(_ house: inout House, _ forward: Int64) {
+    house.surface(forward * scale)
+    house.sequence += 1
+    let expiry = house.genesis.instruments[5].expiry
+    for publisher in TestWorld.publishers.prefix(2) {
+      house.instruct(
+        publisher,
+        [
+          .surface(
+            underlying: UnderlyingID(0), expiry: expiry, forward: Price(raw: forward * scale + 7),
+            parameters: TestWorld.smile(time: expiry.raw - house.time.raw), time: house.time,
+            sequence: house.sequence)
+        ])
+    }
+  }
+
+  /// `initial_requirement`, `maintenance_requirement` and `mark_to_market` as `novate margin` says
+  /// them, to the money unit in the house's roundings.
+  private static func answer(_ line: JSONValue) throws -> (Int64, Int64, Int64) {
+    let response = MarginCalculator.respond(line: line.text())
+    let value = try JSONValue.parse(Array(response.line.utf8))
+    func money(_ key: String, _ rounding: Rounding) throws -> Int64 {
+      let units: Int128 = try value.decimal(at: key, digits: 12)
+      return Int64(units.divided(by: 1_000_000, rounding: rounding))
+    }
+    return (
+      try money("initial_requirement", .up), try money("maintenance_requirement", .up),
+      try money("mark_to_market", .down)
+    )
+  }
+
+  @Test(
+    "`novate margin` says of an exported account what the machine says, to the unit",
+    arguments: [1, 2, 3, 4, 5, 6] as [UInt64])
+  func calculator(seed: UInt64) throws {
+    var constants = Constants()
+    constants.runAheadMax = 1
+    constants.activationNotice = 2
+    var house = try Self.house(constants)
+    var generator = Generator(seed: seed)
+    // Every other run by other terms.
+    if seed % 2 == 0 {
+      var terms = MarginTerms.novate32
+      terms.lambda = Ratio(raw: 400_000_000)
+      terms.netDelta = Ratio(raw: 90_000_000)
+      terms.hedgedDelta = Ratio(raw: 60_000_000)
+      terms.shortOption = Ratio(raw: 130_000_000)
+      terms.basisAdd = Ratio(raw: 17_000_001)
+      terms.maintenanceFactor = Ratio(raw: 712_345_678)
+      for member in 0..<2 { house.instruct(TestWorld.governance[member], [.margin(terms)]) }
+    }
+    for round in 0..<30 {
+      for _ in 0..<4 {
+        let buyer = generator.below(4)
+        let instrument = generator.pick([0, 2, 3, 4, 5] as [UInt32])
+        let price: Int64 = instrument == 4 ? 70 : instrument == 0 ? 1_000 : 40
+        house.fill(
+          buyer: buyer, seller: (buyer + 1 + generator.below(3)) % 4, instrument,
+          price: price * Self.scale, quantity: TestWorld.lot * generator.within(1...3_000))
+      }
+      if round % 3 == 2 {
+        house.index(0, generator.within(900...1_100) * Self.scale + generator.within(0...999_999))
+        Self.surfaces(&house, generator.within(900...1_100))
+      }
+      try house.clear()
+      for client in 0..<4 {
+        let figures = try house.figures(client)
+        let line = try house.line(client)
+        let said = try Self.answer(line)
+        let known = (figures.initial.raw, figures.maintenance.raw, figures.equity.raw)
+        #expect(said == known, "seed \(seed), round \(round), client \(client): \(line.text())")
+      }
+    }
+  }
+
+  @Test("terms change by governance, for clearing at once and for execution by the Clearance")
+  func change() throws {
+    var constants = Constants()
+    constants.runAheadMax = 2
+    constants.activationNotice = 3
+    var house = try Self.house(constants)
+    house.fill(buyer: 0, seller: 1, 0, price: 1_000 * Self.scale, quantity: Quantity.scale)
+    try house.clear()
+    let before = try house.figures(0)
+    #expect(before.initial.raw == 160_000_000 && before.maintenance.raw == 128_000_000)
+    var terms = MarginTerms.novate32
+    terms.netDelta = Ratio(raw: 250_000_000)
+    terms.hedgedDelta = Ratio(raw: 100_000_000)
+    terms.maintenanceFactor = Ratio(raw: 900_000_000)
+    // One member does not decide.
+    house.instruct(TestWorld.governance[0], [.margin(terms)])
+    try house.clear()
+    let decided = house.number
+    house.instruct(TestWorld.governance[1], [.margin(terms)])
+    #expect(House.receipts(try house.clear()).map(\.id) == [decided + 3])
+    for _ in 0..<2 { #expect(try house.clear().body.margin.isEmpty) }
+    let same = try house.figures(0)
+    #expect(same.initial == before.initial)
+    let result = try house.clear()
+    #expect(result.body.margin == [terms])
+    let after = try house.figures(0)
+    #expect(after.initial.raw == 250_000_000 && after.maintenance.raw == 225_000_000)
+    #expect(try house.clear().body.margin.isEmpty)
+
+    // Stored and loaded again, the terms are those in force.
+    let snapshot = house.snapshot()
+    var machine = ClearingMachine(genesis: house.genesis)
+    try machine.load(snapshot: snapshot)
+    try machine.rebuild(
+      expecting: house.root, previous: house.machine.previousID,
+      previousExecution: house.machine.previousExecutionID, log: house.machine.log)
+    let loaded = machine.view(House.client(0))?.margin.initial
+    #expect(loaded == after.initial)
+  }
+
+  @Test("a restriction's receipt names the terms, the equity and the requirement it went by")
+  func receipts() throws {
+    var constants = Constants()
+    constants.runAheadMax = 1
+    constants.activationNotice = 2
+    var house = try Self.house(constants)
+    house.deposit(House.client(0), 1)
+    house.fill(buyer: 0, seller: 1, 0, price: 1_000 * Self.scale, quantity: 200 * Quantity.scale)
+    try house.clear()
+    var terms = MarginTerms.novate32
+    terms.netDelta = Ratio(raw: 400_000_000)
+    for member in 0..<2 { house.instruct(TestWorld.governance[member], [.margin(terms)]) }
+    try house.clear()
+    try house.clear()
+    let found = House.receipts(try house.clear()).filter { $0.kind == .restriction }
+    // The seller's 50 000 are as far below.
+    #expect(found.map(\.buyer) == [House.client(0), House.client(1)])
+    let receipt = try #require(found.first)
+    #expect(receipt.buyer == House.client(0) && receipt.id == 1 && receipt.quantity.raw == 1)
+    #expect(receipt.received.raw == 50_000_000_001 && receipt.paid.raw == 80_000_000_000)
+  }
+
+  @Test("an account within the declared minimums is not closed, one beyond them is")
+  func minimums() throws {
+    var house = try Self.house()
+    // A conversion: nothing in any scenario, yet 1 % of the hedged delta.
+    house.fill(buyer: 0, seller: 1, 2, price: 60 * Self.scale, quantity: Quantity.scale)
+    house.fill(buyer: 1, seller: 0, 0, price: 1_000 * Self.scale, quantity: Quantity.scale)
+    try house.clear()
+    let figures = try house.figures(0)
+    let line = try house.line(0)
+    #expect(try Self.answer(line).0 == figures.initial.raw)
+    #expect(figures.initial.raw > 0)
+    #expect(house.imbalances.allSatisfy { $0 == 0 })
+  }
+}
