@@ -37,11 +37,12 @@ extension Desk {
     try desk.place(2, .buy, 99_000, 4, instrument: 1)
     let outcome = try desk.combine(0, [(0, .buy, 3, 0), (1, .sell, 4, 99_000)])
     // 0.02 at 1 001 and 0.01 at 1 002, less 0.04 at 990: 20.02 + 10.02 − 39.60.
-    #expect(outcome == Outcome(.filled, .done, -9_560_000, 0, order: OrderID(4)))
+    let id = OrderID(number: 4, slot: 3)
+    #expect(outcome == Outcome(.filled, .done, -9_560_000, 0, order: id))
     let takers = (0..<desk.machine.events.count).map {
-      desk.machine.events.record($0, as: Fill.self).takerOrder.raw
+      desk.machine.events.record($0, as: Fill.self).takerOrder
     }
-    #expect(takers == [4, 4, 4] && desk.fills == [[1, 2], [2, 1], [3, 4]])
+    #expect(takers == [id, id, id] && desk.fills == [[1, 2], [2, 1], [3, 4]])
     #expect(desk.selfCheck() == nil)
   }
 
