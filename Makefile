@@ -14,13 +14,17 @@ TESTING := NOVATE_TESTING=1
 # More for the runner, such as TESTFLAGS='--filter WireTests'.
 TESTFLAGS ?=
 
-.PHONY: help deps build demo test check bench lint clean
+# Random operations of every kind against the slow twin; seeds and figures are printed.
+FUZZ ?= 10000000
+
+.PHONY: help deps build demo test fuzz check bench lint clean
 
 help:
 	@echo 'make demo    build, then trade, clear and settle before your eyes, and verify offline'
 	@echo 'make test    build, then run every test'
 	@echo 'make build   put $(PROGRAMS) in bin/'
 	@echo 'make check   lint, build, test'
+	@echo 'make fuzz    ten million random operations against a slow twin (FUZZ=N for others)'
 	@echo 'make bench   figures on this machine'
 	@echo 'make deps    install the libraries that are missing (Debian, apt-get)'
 	@echo 'make lint    judge the layout of every source file'
@@ -44,6 +48,10 @@ test: deps
 	$(TESTING) swift build -c release --build-tests
 	NOVATE_BIN="$$($(TESTING) swift build -c release --show-bin-path)" $(TESTING) \
 	  swift test -c release --skip-build $(TESTFLAGS) 2>&1 | tee .build/test.log
+
+fuzz: deps
+	$(TESTING) NOVATE_FUZZ=$(FUZZ) swift build -c release --build-tests
+	$(TESTING) NOVATE_FUZZ=$(FUZZ) swift test -c release --skip-build --filter BookFuzzTests
 
 check: lint build test
 

@@ -35,12 +35,16 @@ func program(_ name: String, in folder: String, _ dependencies: [Target.Dependen
 }
 
 /// What is tested is optimised; the tests of the two machines are not: the optimiser takes minutes
-/// over each.
+/// over each. `make fuzz` has execution's so: there the slow twin decides how long it takes.
+let unoptimised =
+  Context.environment["NOVATE_FUZZ"] == nil
+  ? ["ExecutionTests", "ClearingTests"] : ["ClearingTests"]
+
 func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
   .testTarget(
     name: name, dependencies: dependencies, path: "Tests/\(name)", exclude: exclude,
     swiftSettings: settings
-      + (["ExecutionTests", "ClearingTests"].contains(name) ? [.unsafeFlags(["-Onone"])] : []))
+      + (unoptimised.contains(name) ? [.unsafeFlags(["-Onone"])] : []))
 }
 
 let nio: [Target.Dependency] = [

@@ -15,6 +15,28 @@ extension ActionReader {
         vega: try fields.optionalUnit("vega_limit") ?? .zero))
   }
 
+  static let legKeys = ["instrument", "side", "quantity", "price"]
+
+  /// Legs that fill together; the reader puts them in the order of instruments.
+  func combination(_ fields: Fields) throws(Reason) -> Action {
+    var legs: [CombinationLeg] = []
+    for element in try fields.array("legs") {
+      let leg = Fields(value: element)
+      try leg.allow(ActionReader.legKeys)
+      legs.append(
+        CombinationLeg(
+          instrument: try instrument(leg), side: try leg.side(),
+          quantity: try leg.unit("quantity"), price: try leg.optionalUnit("price") ?? .zero))
+    }
+    guard Limits.combinationLegs.contains(legs.count) else {
+      throw .value("legs", expected: "2 to 8", found: "\(legs.count)")
+    }
+    legs.sort { $0.instrument.raw < $1.instrument.raw }
+    return .combination(
+      Combination(
+        legs: legs, netLimit: try fields.unit("net_limit"), selfTrade: try selfTrade(fields)))
+  }
+
   /// A bid for a part of an account under auction.
   func bid(_ fields: Fields) throws(Reason) -> AuctionOffer {
     AuctionOffer(

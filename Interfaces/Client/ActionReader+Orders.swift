@@ -127,6 +127,17 @@ extension ActionReader {
     }
   }
 
+  /// What a key may trade: an instrument, those of an underlying, or all.
+  func scope(_ fields: Fields) throws(Reason) -> InstrumentID {
+    guard try fields.optionalString("underlying") != nil else {
+      return try instrumentOrAll(fields)
+    }
+    if let found = try fields.optionalString("instrument") {
+      throw .value("instrument", expected: "none beside underlying", found: found)
+    }
+    return .all(of: try underlying(fields))
+  }
+
   func cancelAll(_ fields: Fields) throws(Reason) -> Action {
     let side: Side?
     switch try fields.optionalString("side") {
@@ -135,12 +146,11 @@ extension ActionReader {
     case "sell": side = .sell
     case let found?: throw .value("side", expected: "buy or sell", found: found)
     }
-    guard try fields.optionalString("underlying") != nil else {
-      return .cancelOrders(.instrument(try instrumentOrAll(fields)), side: side)
-    }
-    if let found = try fields.optionalString("instrument") {
-      throw .value("instrument", expected: "none beside underlying", found: found)
-    }
-    return .cancelOrders(.underlying(try underlying(fields)), side: side)
+    return .cancelOrders(try cancelScope(fields), side: side)
+  }
+
+  func cancelScope(_ fields: Fields) throws(Reason) -> CancelScope {
+    let scope = try scope(fields)
+    return scope.scopeOfUnderlying.map { .underlying($0) } ?? .instrument(scope)
   }
 }

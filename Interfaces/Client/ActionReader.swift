@@ -50,11 +50,14 @@ struct ActionReader: Sendable {
       ]
     ),
     ("reset_protection", ["underlying"]),
+    ("combination", ["legs", "net_limit", "self_trade"]),
+    ("session", ["instrument", "underlying"]),
+    ("end_session", ["session"]),
     ("bid", ["auction", "stake", "worst", "part"]),
     ("withdraw", ["asset", "amount", "destination"]),
     ("deposit", ["asset", "amount", "owner", "reference"]),
     ("release", ["withdrawal", "reference"]),
-    ("add_key", ["key", "instrument", "key_expires_ms"]),
+    ("add_key", ["key", "instrument", "underlying", "key_expires_ms"]),
     ("revoke_key", ["key"]),
     ("index", ["underlying", "price", "time_ms", "sequence"]),
     ("impact", ["instrument", "price", "time_ms", "sequence"]),
@@ -147,7 +150,7 @@ struct ActionReader: Sendable {
         withdrawal: try fields.integer("withdrawal"), reference: try fields.hex("reference"))
     case "add_key":
       return .addKey(
-        key: try fields.hex("key"), markets: try instrumentOrAll(fields),
+        key: try fields.hex("key"), markets: try scope(fields),
         expiry: Timestamp(raw: try fields.integer("key_expires_ms")))
     case "revoke_key": return .revokeKey(key: try fields.hex("key"))
     case "index":
@@ -167,6 +170,9 @@ struct ActionReader: Sendable {
         instrument: try instrument(fields), halted: try fields.flag("halted", default: true))
     case "margin": return .margin(try margin(fields))
     case "block": return .block(try block(fields))
+    case "combination": return try combination(fields)
+    case "session": return .openSession(try cancelScope(fields))
+    case "end_session": return .endSession(number: try fields.integer("session"))
     case "bid": return .bid(try bid(fields))
     case let name: preconditionFailure("action \(name) is in the table and has no reader")
     }

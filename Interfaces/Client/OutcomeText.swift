@@ -9,6 +9,13 @@ extension Outcome {
     let (filled, left) = (Quantity(raw: figure1), Quantity(raw: figure2))
     switch kind {
     case .place, .replace: return placed(filled: filled, left: left)
+    case .combination:
+      let verb = figure1 < 0 ? "brought" : "cost"
+      return
+        "combination \(order) filled, every leg whole; it \(verb) \(Money(raw: Int64(clamping: figure1.magnitude)).decimal)"
+    case .session: return "session \(order)"
+    case .disconnect:
+      return "session lost, orders cancelled: \(figure1)"
     case .trigger: return "order \(order) waits for its trigger with \(left.decimal)"
     case .timer:
       return figure1 == 0 ? "timer taken away" : "orders are cancelled at batch time \(figure1)"
@@ -122,6 +129,12 @@ extension OutcomeCode {
       return figure1 == 0
         ? "expected an order that rests until the auction, found one that does not"
         : "expected an order that rests until the auction at \(figure1), found one that does not"
+    case .netPrice:
+      let (cost, limit) = (Money(raw: figure1).decimal, Money(raw: figure2).decimal)
+      return "expected all legs for at most \(limit) together, found \(cost)"
+    case .tooManySessions:
+      return "expected fewer than \(figure2) open sessions, found \(figure1)"
+    case .unknownSession: return "expected an open session of the account, found none"
     case .triggerReached:
       return "expected a trigger not yet reached, found \(price2) at or past \(price1)"
     case .noProtection: return "expected a protection in the underlying, found none"

@@ -143,9 +143,10 @@ extension ActionRecord {
   fileprivate func amountDigits(_ assets: [Genesis.Asset]) -> Int {
     switch kind {
     case .withdraw, .deposit: id < assets.count ? Int(assets[Int(id)].scale) : 0
-    case .place, .replace, .trigger, .timer, .protect, .massQuote, .cancel, .cancelAll, .addKey,
-      .revokeKey, .release, .index, .surface, .block, .list, .halt, .bid, .margin,
-      nil:
+    case .place, .replace, .trigger, .timer, .protect, .massQuote, .combination, .session,
+      .disconnect, .cancel,
+      .cancelAll, .addKey, .revokeKey, .release, .index, .surface, .block, .list, .halt, .bid,
+      .margin, nil:
       Money.fractionDigits
     }
   }

@@ -38,6 +38,12 @@ public enum Action: Sendable, Equatable {
   case bid(AuctionOffer)
   /// Other terms of the margin method, for all accounts.
   case margin(MarginTerms)
+  case combination(Combination)
+  /// Lets execution cancel all orders of a scope, once, when it loses the connection this was sent on.
+  case openSession(CancelScope)
+  case endSession(number: UInt64)
+  /// Execution's own: a session's connection is lost.
+  case disconnect(session: UInt64)
 }
 
 extension Action {
@@ -46,6 +52,11 @@ extension Action {
   public func validate() throws(DecodingFailure) {
     if case .massQuote(let quote) = self, quote.entries.count > Limits.quoteEntriesMax {
       throw .invalid(field: "number of quotes", offset: 0)
+    }
+    if case .combination(let combination) = self,
+      !Limits.combinationLegs.contains(combination.legs.count)
+    {
+      throw .invalid(field: "number of legs", offset: 0)
     }
     var records = ByteWriter(capacity: 4 * ActionRecord.byteCount)
     write(to: &records)
@@ -81,15 +92,10 @@ extension Action {
         record: ActionRecord(
           kindCode: ActionKind.cancel.rawValue, a: 1, id: instrument.raw, z: clientID))
     case .cancelOrders(let scope, let side):
-      let (by, id): (UInt8, UInt32) =
-        switch scope {
-        case .instrument(let instrument): (0, instrument.raw)
-        case .underlying(let underlying): (1, UInt32(underlying.raw))
-        }
       out.write(
         record: ActionRecord(
-          kindCode: ActionKind.cancelAll.rawValue, a: side.map { $0.rawValue + 1 } ?? 0, b: by,
-          id: id))
+          kindCode: ActionKind.cancelAll.rawValue, a: side.map { $0.rawValue + 1 } ?? 0,
+          b: scope.code.by, id: scope.code.id))
     case .addKey(let key, let markets, let expiry):
       out.write(
         record: ActionRecord(
@@ -139,6 +145,16 @@ extension Action {
     case .margin(let terms):
       out.write(record: ActionRecord(kindCode: ActionKind.margin.rawValue))
       out.write(record: terms)
+    case .combination(let combination):
+      combination.write(to: &out)
+    case .openSession(let scope):
+      out.write(
+        record: ActionRecord(
+          kindCode: ActionKind.session.rawValue, b: scope.code.by, id: scope.code.id))
+    case .endSession(let number):
+      out.write(record: ActionRecord(kindCode: ActionKind.session.rawValue, a: 1, z: number))
+    case .disconnect(let number):
+      out.write(record: ActionRecord(kindCode: ActionKind.disconnect.rawValue, z: number))
     }
   }
 }

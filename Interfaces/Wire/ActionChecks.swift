@@ -49,6 +49,14 @@ extension Action {
       if let fault = record.replacementFault { throw .invalid(field: fault, offset: place) }
     case .trigger:
       if let fault = record.triggerFault { throw .invalid(field: fault, offset: place) }
+    case .combination:
+      let legs = Combination(record, bytes, at: place).legs
+      if let fault = record.combinationFault(legs) { throw .invalid(field: fault, offset: place) }
+    case .session:
+      if let fault = record.sessionFault { throw .invalid(field: fault, offset: place) }
+    case .disconnect:
+      try require(record.z > 0, "session")
+      try unused(a: true, b: true, c: true, id: true, x: true, y: true, tail: true)
     case .timer:
       try require(record.x == 0 || Limits.timerRange.contains(record.x), "timer")
       try unused(a: true, b: true, c: true, id: true, y: true, z: true, tail: true)

@@ -26,8 +26,14 @@ public import Primitives
   case trigger = 19
   /// Other terms of the margin method.
   case margin = 26
+  /// As many records more as its field c says.
+  case combination = 20
+  /// Consent to a cancel when the connection is lost, or its end.
+  case session = 21
+  /// Execution's own word that it is lost.
+  case disconnect = 22
 
-  /// 64-byte records the action takes, a mass quote's entries aside: see `ActionRecord.recordCount`.
+  /// 64-byte records the action takes, a mass quote's entries and a combination's legs aside: see `ActionRecord.recordCount`.
   @inlinable public var recordCount: Int {
     switch self {
     case .surface: 2
@@ -35,7 +41,8 @@ public import Primitives
     case .block: 4
     case .margin: 13
     case .place, .cancel, .cancelAll, .addKey, .revokeKey, .withdraw, .deposit, .release, .index,
-      .halt, .replace, .timer, .protect, .massQuote, .bid, .trigger:
+      .halt, .replace, .timer, .protect, .massQuote, .bid, .trigger,
+      .combination, .session, .disconnect:
       1
     }
   }
@@ -45,7 +52,7 @@ public import Primitives
     switch self {
     case .withdraw, .deposit, .release, .index, .surface, .list, .halt, .bid, .margin: true
     case .place, .cancel, .cancelAll, .addKey, .revokeKey, .block, .replace, .timer, .protect,
-      .massQuote, .trigger:
+      .massQuote, .trigger, .combination, .session, .disconnect:
       false
     }
   }

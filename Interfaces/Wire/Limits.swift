@@ -22,6 +22,8 @@ public enum Limits {
   public static let triggersPerBatchMax = 256
   /// Orders whose triggers are found reached at the opening of one batch.
   public static let triggersReachedPerBatchMax = 4_096
+  /// Legs of a combination.
+  public static let combinationLegs: ClosedRange<Int> = 2...8
   /// What a timer may be set to, in milliseconds.
   public static let timerRange: ClosedRange<Int64> = 1_000...86_400_000
   /// A protection's window and frozen time, in milliseconds.

@@ -139,7 +139,7 @@ extension ActionRecord {
   /// 64-byte records of the action this one begins; one where it begins none.
   @inlinable public var recordCount: Int {
     guard let kind else { return 1 }
-    return kind == .massQuote ? 1 + Int(c) : kind.recordCount
+    return kind == .massQuote || kind == .combination ? 1 + Int(c) : kind.recordCount
   }
 
   /// Whether a mass quote's own fields and its entries go together.

@@ -74,6 +74,11 @@ public import Primitives
   /// Orders gather for an auction: what would trade at once is not taken. Figures: the time of the
   /// auction, 0 if that is not known yet, and batch time.
   case gathering = 45
+  /// Figures: what the legs of a combination would cost at their best, its limit.
+  case netPrice = 46
+  /// Figures: sessions open, the most.
+  case tooManySessions = 47
+  case unknownSession = 48
 }
 
 /// Whether an action did what it asked for.

@@ -30,8 +30,16 @@ extension ExecutionMachine {
         .tooManyPositions, holdingCount, genesis.constants.positionsPerAccountMax)
     }
     let going = old.map { left(orders[$0]).raw } ?? 0
-    if order.isReduceOnly || isRestricted(account) {
-      let reducible = reducibleQuantity(account, order.instrument, side: order.side, less: going)
+    if let refusal = sizeRefusal(order, less: going) { return refusal }
+    return marginRefusal(order, replacing: old)
+  }
+
+  /// Whether an order only reduces, where it must, and keeps the position within its limit.
+  @inline(__always)
+  func sizeRefusal(_ order: NewOrder, less going: Int64) -> Outcome? {
+    if order.isReduceOnly || isRestricted(order.account) {
+      let reducible = reducibleQuantity(
+        order.account, order.instrument, side: order.side, less: going)
       guard order.quantity.raw <= reducible else {
         return .rejected(.notReducing, reducible, order.quantity.raw)
       }
@@ -39,7 +47,7 @@ extension ExecutionMachine {
     if let largest = positionRefusal(order, less: going) {
       return .rejected(.quantityTooLarge, order.quantity.raw, largest)
     }
-    return marginRefusal(order, replacing: old)
+    return nil
   }
 
   @inline(__always)
@@ -72,7 +80,7 @@ extension ExecutionMachine {
   }
 
   /// What is left if every resting order filled while the market stood still.
-  private func stillRoom(_ account: AccountID) -> Int128 {
+  func stillRoom(_ account: AccountID) -> Int128 {
     var room = risk.equity[account.index]
     for underlying in genesis.underlyings.indices {
       room += risk.still(account, UnderlyingID(UInt16(underlying)))
@@ -122,13 +130,32 @@ extension ExecutionMachine {
     return Int64(clamping: position.magnitude)
   }
 
-  /// Contracts a fill-or-kill order would surely find at its price or better, and at most how many
-  /// fills they take: its own orders do not count, nor reduce-only ones, whose owners' positions
-  /// earlier fills may close. Where an own order stops the taker, nothing behind it counts.
-  func quantityAvailable(_ taker: NewOrder) -> (quantity: Int64, fills: Int) {
-    let stops = taker.selfTrade == .cancelTaker || taker.selfTrade == .cancelBoth
-    var available: Int64 = 0
+  /// What an order that fills whole or not at all would surely find at its price or better.
+  struct Reach {
+    var quantity: Int64 = 0
+    /// At most how many fills that takes.
     var fills = 0
+    /// What the order's quantity of it costs, in notional units, and the worst price in it: earlier
+    /// fills with orders that do not count only better them.
+    var cost: Int128 = 0
+    var worst = Price.zero
+
+    /// Counts contracts of a level, as many as the order wants of them.
+    mutating func count(_ found: Int64, of wanted: Quantity, at price: Price) {
+      let taken = min(found, wanted.raw - quantity)
+      quantity += found
+      guard taken > 0 else { return }
+      cost += (price * Quantity(raw: taken)).raw
+      worst = price
+    }
+  }
+
+  /// Looks through the book for an order: its account's own orders do not count, nor reduce-only
+  /// ones, whose owners' positions earlier fills may close. Where an own order stops the taker,
+  /// nothing behind it counts.
+  func reach(of taker: NewOrder) -> Reach {
+    let stops = taker.selfTrade == .cancelTaker || taker.selfTrade == .cancelBoth
+    var found = Reach()
     books.forEachLevel(taker.instrument, taker.side.opposite) { price, oldest in
       guard taker.side == .buy ? price <= taker.price : price >= taker.price else { return false }
       var next: Int? = oldest
@@ -140,17 +167,19 @@ extension ExecutionMachine {
           if stops { return false }
           continue
         }
-        fills += 1
-        if !order.isReduceOnly { available += order.remaining.raw }
-        if available >= taker.quantity.raw { return false }
+        found.fills += 1
+        if !order.isReduceOnly {
+          found.count(order.remaining.raw, of: taker.quantity, at: price)
+        }
+        if found.quantity >= taker.quantity.raw { return false }
       }
       // What hides behind a shown slice comes after the rest of its level.
       let hidden = hiddenQuantity(from: oldest, taker)
-      available += hidden.quantity
-      fills += hidden.fills
-      return available < taker.quantity.raw
+      found.count(hidden.quantity, of: taker.quantity, at: price)
+      found.fills += hidden.fills
+      return found.quantity < taker.quantity.raw
     }
-    return (available, fills)
+    return found
   }
 
   /// What the orders of a level have hidden, and in how many slices.

@@ -13,8 +13,7 @@ extension ExecutionMachine {
     guard other.account != account else { return .rejected(.selfTrade) }
     guard other.account.index < credits.count else { return .rejected(.unknownAccount) }
     guard let slot = keySlot(other.account, other.key) else { return .rejected(.unknownKey) }
-    guard keys[slot].isOwner || keys[slot].markets == .all || keys[slot].markets == block.instrument
-    else { return .rejected(.outOfScope) }
+    guard isInScope(block.instrument, of: keys[slot]) else { return .rejected(.outOfScope) }
     guard other.expiry >= time, other.expiry.raw - time.raw <= genesis.constants.bundleLifeMax
     else { return .rejected(.counterpartyExpired) }
     if keys[slot].refusal(ofNonce: other.nonce) != nil { return .rejected(.counterpartyNonce) }

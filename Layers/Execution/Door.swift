@@ -9,14 +9,17 @@ extension ExecutionMachine {
   public func door(_ bundle: borrowing Bundle) -> Refusal? {
     let header = bundle.header
     guard header.account.index < credits.count else { return .unknownAccount }
-    guard let slot = keySlot(header.account, header.key) else { return .unknownKey }
+    let slot = keySlot(header.account, header.key)
+    guard slot != nil || isConsented(bundle) else { return .unknownKey }
     guard header.expiry >= time else { return .expired }
     guard header.expiry.raw - time.raw <= genesis.constants.bundleLifeMax else {
       return .expiryTooFar
     }
-    if let refusal = keys[slot].refusal(ofNonce: header.nonce) { return refusal }
-    if keys[slot].count(inSecondOf: time) >= genesis.constants.bundlesPerSecondMax {
-      return .rateLimited
+    if let slot {
+      if let refusal = keys[slot].refusal(ofNonce: header.nonce) { return refusal }
+      if keys[slot].count(inSecondOf: time) >= genesis.constants.bundlesPerSecondMax {
+        return .rateLimited
+      }
     }
     if isAheadOfClearing && !bundle.hasOnlyCancels { return .clearingBehind }
     if hasNoRoomForTrades && !bundle.hasOnlyCancels { return .batchFull }
@@ -101,7 +104,7 @@ extension Bundle {
       let kind = record(index).kindCode
       guard
         kind == ActionKind.cancel.rawValue || kind == ActionKind.cancelAll.rawValue
-          || kind == ActionKind.timer.rawValue
+          || kind == ActionKind.timer.rawValue || kind == ActionKind.disconnect.rawValue
       else { return false }
     }
     return true

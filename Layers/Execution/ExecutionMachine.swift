@@ -31,6 +31,7 @@ public struct ExecutionMachine: ~Copyable {
   var calls = Pool<CallRecord>()
   /// The terms of the margin method, one record.
   var margin = Pool<MarginTerms>(capacity: 1)
+  var sessions = Pool<SessionRecord>()
 
   /// Resting orders: facts, and what follows from them.
   var books: OrderBooks
@@ -50,9 +51,12 @@ public struct ExecutionMachine: ~Copyable {
   var deadlines = ExpiryQueue()
   var protectionSlots: [UInt64: Int] = [:]
   var freeProtections = SlotBitmap()
+  /// Empty between actions.
+  var heldFills: [QuoteFill] = []
   /// What follows from the orders that wait for a price.
   var waiting = TriggerIndex()
   var freeTriggers = SlotBitmap()
+  var sessionIndex = SessionIndex()
   /// How low a sell and how high a buy may be priced, by instrument.
   var bands: [(low: Int64, high: Int64)] = []
   /// What a contract moves by, for the protection of quotes, by instrument.
@@ -97,7 +101,7 @@ public struct ExecutionMachine: ~Copyable {
     reprice()
     root = trees.rebuiltRoot(
       keys, credits, holdings, balances, since, books.orders, instruments, indices, slices, status,
-      extras, timers, protections, triggers, calls, margin)
+      extras, timers, protections, triggers, calls, margin, sessions)
     seal()
   }
 
@@ -197,7 +201,7 @@ public struct ExecutionMachine: ~Copyable {
     status[0].batch += 1
     root = trees.root(
       keys, credits, holdings, balances, since, books.orders, instruments, indices, slices, status,
-      extras, timers, protections, triggers, calls, margin)
+      extras, timers, protections, triggers, calls, margin, sessions)
     header.postRoot = root
     previousID = header.id
     bundles.removeAll(keepingCapacity: true)

@@ -23,6 +23,7 @@ struct ExecutionTrees: ~Copyable {
   private var triggers = PoolTree(recordsPerPage: 16)
   private var calls = PoolTree(recordsPerPage: 16)
   private var margin = PoolTree(recordsPerPage: 1)
+  private var sessions = PoolTree(recordsPerPage: 16)
 
   /// Hashes what the batch touched and gives the root.
   mutating func root(
@@ -34,7 +35,8 @@ struct ExecutionTrees: ~Copyable {
     _ extraPool: borrowing Pool<OrderExtra>, _ timerPool: borrowing Pool<TimerRecord>,
     _ protectionPool: borrowing Pool<ProtectionRecord>,
     _ triggerPool: borrowing Pool<TriggerRecord>, _ callPool: borrowing Pool<CallRecord>,
-    _ marginPool: borrowing Pool<MarginTerms>
+    _ marginPool: borrowing Pool<MarginTerms>,
+    _ sessionPool: borrowing Pool<SessionRecord>
   ) -> Digest {
     keys.refresh(keyPool)
     credits.refresh(creditPool)
@@ -52,6 +54,7 @@ struct ExecutionTrees: ~Copyable {
     triggers.refresh(triggerPool)
     calls.refresh(callPool)
     margin.refresh(marginPool)
+    sessions.refresh(sessionPool)
     return combined()
   }
 
@@ -65,7 +68,8 @@ struct ExecutionTrees: ~Copyable {
     _ extraPool: borrowing Pool<OrderExtra>, _ timerPool: borrowing Pool<TimerRecord>,
     _ protectionPool: borrowing Pool<ProtectionRecord>,
     _ triggerPool: borrowing Pool<TriggerRecord>, _ callPool: borrowing Pool<CallRecord>,
-    _ marginPool: borrowing Pool<MarginTerms>
+    _ marginPool: borrowing Pool<MarginTerms>,
+    _ sessionPool: borrowing Pool<SessionRecord>
   ) -> Digest {
     keys.rebuild(keyPool)
     credits.rebuild(creditPool)
@@ -83,6 +87,7 @@ struct ExecutionTrees: ~Copyable {
     triggers.rebuild(triggerPool)
     calls.rebuild(callPool)
     margin.rebuild(marginPool)
+    sessions.rebuild(sessionPool)
     return combined()
   }
 
@@ -97,6 +102,7 @@ struct ExecutionTrees: ~Copyable {
         Merkle.root(
           of: [
             extras.root(), timers.root(), protections.root(), triggers.root(), margin.root(),
+            sessions.root(),
           ], width: 8),
       ], width: 8)
   }

@@ -85,7 +85,13 @@ extension ExecutionMachine {
     books.record(maker, taker, Quantity(raw: size), trade: trade, into: &events)
     lower(slot, maker, whole: whole, by: Quantity(raw: size))
     settle(maker, whole: whole, taker, terms, size: Quantity(raw: size))
-    if maker.isQuote { countQuoteFill(maker, terms, size: Quantity(raw: size)) }
+    if maker.isQuote {
+      if taker.isWhole {
+        heldFills.append(QuoteFill(maker: maker, size: Quantity(raw: size)))
+      } else {
+        countQuoteFill(maker, terms, size: Quantity(raw: size))
+      }
+    }
     result.count(Quantity(raw: size))
   }
 

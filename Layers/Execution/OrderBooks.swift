@@ -19,6 +19,8 @@ struct Taker {
   let order: OrderID
   let cause: FillCause
   var selfTrade = SelfTradeMode.cancelResting
+  /// It fills whole or not at all.
+  var isWhole = false
 }
 
 /// What comes next for a taker.

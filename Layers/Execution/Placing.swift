@@ -62,19 +62,21 @@ extension ExecutionMachine {
     if gathers(order.instrument) { return gather(order, replacing: old) }
     if let refusal = admissionRefusal(order, replacing: old) { return refusal }
     if order.timeInForce == .fok {
-      let (available, fills) = quantityAvailable(order)
-      guard available >= order.quantity.raw else {
-        return .rejected(.notFillable, order.quantity.raw, available)
+      let found = reach(of: order)
+      guard found.quantity >= order.quantity.raw else {
+        return .rejected(.notFillable, order.quantity.raw, found.quantity)
       }
-      guard hasRoom(forTrades: fills) else { return .rejected(.batchFull) }
+      guard hasRoom(forTrades: found.fills) else { return .rejected(.batchFull) }
     }
     if let old { removeOrder(old) }
     let id = nextOrderID()
     let match = match(
       Taker(
         account: order.account, instrument: order.instrument, side: order.side,
-        price: order.price, order: id, cause: .match, selfTrade: order.selfTrade),
+        price: order.price, order: id, cause: .match, selfTrade: order.selfTrade,
+        isWhole: order.timeInForce == .fok),
       quantity: order.quantity)
+    if order.timeInForce == .fok { countHeldFills() }
     let filled = match.filled.raw
     let code: OutcomeCode = match.metItself ? .selfTrade : .done
     if match.left.raw == 0 && filled > 0 { return Outcome(.filled, code, filled, 0, order: id) }

@@ -9,7 +9,7 @@ struct KeyRecord: FlatRecord {
   var account = AccountID(0)
   /// The account's next key.
   var next: UInt32 = 0
-  /// The one instrument it may trade, or all.
+  /// The one instrument it may trade, all of an underlying (`InstrumentID.all(of:)`), or all.
   var markets: InstrumentID = .all
   /// Bit 0: owner key.
   var flags: UInt32 = 0

@@ -29,12 +29,8 @@ extension ExecutionMachine {
 
   /// Cancels the orders an action names.
   mutating func cancelAll(_ record: ActionRecord, account: AccountID) -> Outcome {
-    let scope: CancelScope =
-      record.b == 0
-      ? .instrument(record.instrument)
-      : .underlying(UnderlyingID(UInt16(truncatingIfNeeded: record.id)))
-    return cancelAll(
-      of: account, scope, side: record.a == 0 ? nil : record.a == 1 ? .buy : .sell)
+    cancelAll(
+      of: account, record.cancelScope, side: record.a == 0 ? nil : record.a == 1 ? .buy : .sell)
   }
 
   /// Cancels an account's orders, oldest first; figure 1 counts them.

@@ -21,14 +21,16 @@ extension ExecutionMachine {
     precondition(isOpen, "a bundle needs an open batch")
     if let refusal = door(bundle) { throw .refused(refusal) }
     let header = bundle.header
-    // The door has just found it.
-    guard let keySlot = keySlot(header.account, header.key) else { throw .refused(.unknownKey) }
+    let place = bundles.count
+    guard let keySlot = keySlot(header.account, header.key) else {
+      // The door has just found that it has the account's consent.
+      take(bundle)
+      outcomes.append(disconnect(header.nonce))
+      return place
+    }
     keys[keySlot].use(nonce: header.nonce)
     keys[keySlot].countBundle(at: time)
-    let place = bundles.count
-    bundles.append(bundle)
-    bundleLeaves.append(bundle.leafHash)
-    bodyByteCount += bundle.bytes.count
+    take(bundle)
     let key = keys[keySlot]
     var index = 0
     var blocks = 0
@@ -49,6 +51,12 @@ extension ExecutionMachine {
     return place
   }
 
+  private mutating func take(_ bundle: Bundle) {
+    bundles.append(bundle)
+    bundleLeaves.append(bundle.leafHash)
+    bodyByteCount += bundle.bytes.count
+  }
+
   private mutating func carryOut(
     _ record: ActionRecord, _ kind: ActionKind, of bundle: Bundle, at index: Int,
     signedBy key: KeyRecord, place: UInt32, _ isCounterpartySigned: Bool?
@@ -56,23 +64,23 @@ extension ExecutionMachine {
     let account = bundle.header.account
     switch kind {
     case .place:
-      guard key.isOwner || key.markets == .all || key.markets == record.instrument else {
-        return .rejected(.outOfScope)
-      }
+      guard isInScope(record.instrument, of: key) else { return .rejected(.outOfScope) }
       return placeOrder(record, account: account)
     case .trigger:
-      guard key.isOwner || key.markets == .all || key.markets == record.instrument else {
-        return .rejected(.outOfScope)
-      }
+      guard isInScope(record.instrument, of: key) else { return .rejected(.outOfScope) }
       return placeTrigger(record, account: account)
     case .replace:
-      guard key.isOwner || key.markets == .all || key.markets == record.instrument else {
-        return .rejected(.outOfScope)
-      }
+      guard isInScope(record.instrument, of: key) else { return .rejected(.outOfScope) }
       return replaceOrder(record, account: account)
-    case .timer, .protect, .massQuote:
+    case .timer:
       guard key.isOwner || key.markets == .all else { return .rejected(.outOfScope) }
-      if kind == .timer { return setTimer(record, account: account) }
+      return setTimer(record, account: account)
+    case .protect, .massQuote:
+      // Of the record they both name the underlying.
+      guard
+        key.isOwner || key.markets == .all
+          || key.markets.scopeOfUnderlying.map({ UInt32($0.raw) }) == record.id
+      else { return .rejected(.outOfScope) }
       if kind == .protect { return protect(record, account: account) }
       let quote = MassQuote(record, bundle.bytes.rawSpan, at: bundle.offset(ofRecord: index))
       return self.quote(quote, account: account)
@@ -86,10 +94,20 @@ extension ExecutionMachine {
     case .revokeKey:
       guard key.isOwner else { return .rejected(.outOfScope) }
       return revokeKey(record, account: account)
-    case .block:
-      guard key.isOwner || key.markets == .all || key.markets == record.instrument else {
+    case .session:
+      return session(record, account: account)
+    case .disconnect:
+      // The sequencer's alone: no key of an account says it.
+      return .rejected(.outOfScope)
+    case .combination:
+      let combination = Combination(
+        record, bundle.bytes.rawSpan, at: bundle.offset(ofRecord: index))
+      guard combination.legs.allSatisfy({ isInScope($0.instrument, of: key) }) else {
         return .rejected(.outOfScope)
       }
+      return combine(combination, account: account)
+    case .block:
+      guard isInScope(record.instrument, of: key) else { return .rejected(.outOfScope) }
       let block = BlockTrade(bundle.bytes.rawSpan, at: bundle.offset(ofRecord: index))
       return trade(block, account, isSigned: isCounterpartySigned)
     case .withdraw:
@@ -120,6 +138,21 @@ extension ExecutionMachine {
     events.append(
       Instruction(kind: kind, account: account, bundle: place, record: UInt32(index)))
     return Outcome(.accepted)
+  }
+
+  /// Whether a key may trade an instrument.
+  @inline(__always)
+  func isInScope(_ instrument: InstrumentID, of key: KeyRecord) -> Bool {
+    key.isOwner || key.markets == .all || key.markets == instrument
+      || isOfUnderlying(instrument, key.markets)
+  }
+
+  @inline(never)
+  private func isOfUnderlying(_ instrument: InstrumentID, _ scope: InstrumentID) -> Bool {
+    guard let underlying = scope.scopeOfUnderlying, instrument.index < instruments.count else {
+      return false
+    }
+    return instruments[instrument.index].underlying == underlying
   }
 
   /// An underlying there is or, of an impact price, a perpetual.

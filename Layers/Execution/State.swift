@@ -25,6 +25,7 @@ extension ExecutionMachine: PooledState {
     try visitor.visit(&triggers)
     try visitor.visit(&calls)
     try visitor.visit(&margin)
+    try visitor.visit(&sessions)
   }
 
   /// Rebuilds all derived state after the pools were loaded, and checks the root.
@@ -36,7 +37,7 @@ extension ExecutionMachine: PooledState {
     previousID = previous
     root = trees.rebuiltRoot(
       keys, credits, holdings, balances, since, books.orders, instruments, indices, slices, status,
-      extras, timers, protections, triggers, calls, margin)
+      extras, timers, protections, triggers, calls, margin, sessions)
     guard root == expected else {
       throw .state("stored state has root \(root), expected \(expected)")
     }
@@ -64,6 +65,7 @@ extension ExecutionMachine: PooledState {
       link(protections[slot], slot)
     }
     rebuildTriggers()
+    rebuildSessions()
   }
 
   /// Those whose price was reached go to the queue in the order in which it was.

@@ -36,6 +36,7 @@ extension ExecutionMachine {
       return "slice \(slot)"
     }
     return listFault() ?? tallyFault() ?? makerFault() ?? triggerStructureFault()
+      ?? sessionStructureFault()
   }
 
   private func counterFault() -> String? {

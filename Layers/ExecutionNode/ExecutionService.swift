@@ -19,6 +19,8 @@ final class ExecutionService: ServerHandler, @unchecked Sendable {
     case clearance(SignedClearance, bytes: [UInt8])
     case query(QueryMessage, Connection, requestID: UInt64)
     case stored(BatchNumber, journalIndex: UInt64)
+    /// A connection with this number has gone.
+    case disconnected(UInt64)
     case stop
   }
 
@@ -33,6 +35,8 @@ final class ExecutionService: ServerHandler, @unchecked Sendable {
   let feed: LogFeed
   /// Books and accounts' orders for whoever follows them.
   let market = MarketFeed()
+  /// Signs batches, and that sessions are lost.
+  let key: SharedKey
   private let pipeline: OrderedPipeline<Submission, Letter>
   private let journal: JournalThread
   private let commits: CommitThread<ClosedBatch>
@@ -51,7 +55,8 @@ final class ExecutionService: ServerHandler, @unchecked Sendable {
     let known = self.known
     let box = self.box
     let log = context.log
-    let key = SharedKey(try context.key("execution", expecting: context.genesis.execution.object))
+    key = SharedKey(try context.key("execution", expecting: context.genesis.execution.object))
+    let key = self.key
     let store = keeper.store
     feed = LogFeed(
       "feed", messageType: MessageType.batch, end: first.raw
@@ -128,6 +133,7 @@ final class ExecutionService: ServerHandler, @unchecked Sendable {
   func disconnected(_ connection: Connection) {
     feed.forget(connection)
     market.forget(connection)
+    box.put(.disconnected(connection.id))
   }
 
   func received(_ frame: Frame, from connection: Connection) { received([frame], from: connection) }

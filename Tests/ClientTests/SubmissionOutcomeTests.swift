@@ -130,6 +130,18 @@ import Wire
           quantity: Quantity(raw: one)), direction: .falls, price: Price(raw: one)))
     #expect(
       try message(trigger, outcome(0, one)) == "order 17 waits for its trigger with 1")
+    let combination = Action.combination(
+      Combination(
+        legs: [0, 1].map {
+          CombinationLeg(
+            instrument: InstrumentID($0), side: .buy, quantity: Quantity(raw: one))
+        }, netLimit: .zero))
+    #expect(
+      try message(combination, Outcome(.filled, .done, -2_500_000, 0, order: OrderID(17)))
+        == "combination 17 filled, every leg whole; it brought 2.5")
+    #expect(
+      try message(combination, .rejected(.netPrice, 3_000_000, 2_000_000))
+        == "expected all legs for at most 2 together, found 3")
     #expect(
       try message(trigger, .rejected(.triggerReached, one, one / 2))
         == "expected a trigger not yet reached, found 0.5 at or past 1")

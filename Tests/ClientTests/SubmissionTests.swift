@@ -135,6 +135,20 @@ import Wire
           underlying: UnderlyingID(0), entries: [], pullsOthers: true, postOnly: .slide,
           selfTrade: .cancelTaker))),
     Row(
+      #""action":"combination","net_limit":"-12.5","self_trade":"cancel_both","legs":[{"instrument":"BTC-27MAR26-60000-C","side":"sell","quantity":"3","price":"2"},{"instrument":"BTC-PERP","side":"buy","quantity":"1"}]"#,
+      .combination(
+        Combination(
+          legs: [
+            CombinationLeg(
+              instrument: perpetual, side: .buy, quantity: Quantity(raw: 100_000_000)),
+            CombinationLeg(
+              instrument: option, side: .sell, quantity: Quantity(raw: 300_000_000),
+              price: Price(raw: 200_000_000)),
+          ], netLimit: Money(raw: -12_500_000), selfTrade: .cancelBoth))),
+    Row(#""action":"session""#, .openSession(.instrument(.all))),
+    Row(#""action":"session","underlying":"ETH""#, .openSession(.underlying(UnderlyingID(1)))),
+    Row(#""action":"end_session","session":"13""#, .endSession(number: 13)),
+    Row(
       #""action":"cancel","instrument":"BTC-PERP","order":"17""#,
       .cancel(instrument: perpetual, order: OrderID(17))),
     Row(
@@ -153,6 +167,9 @@ import Wire
     Row(
       #""action":"release","withdrawal":"3","reference":"\#(hex)""#,
       .release(withdrawal: 3, reference: bytes)),
+    Row(
+      #""action":"add_key","key":"\#(hex)","underlying":"ETH","key_expires_ms":"99""#,
+      .addKey(key: bytes, markets: .all(of: UnderlyingID(1)), expiry: Timestamp(raw: 99))),
     Row(
       #""action":"add_key","key":"\#(hex)","instrument":"BTC-PERP","key_expires_ms":"99""#,
       .addKey(key: bytes, markets: perpetual, expiry: Timestamp(raw: 99))),

@@ -169,7 +169,8 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
       switch generator.below(100) {
       case 0..<8: return makerAction()
       case 8..<14: return trigger(instrument)
-      case 14..<70:
+      case 14..<20: return generator.chance(25) ? session() : combination()
+      case 20..<70:
         let around = base(instrument.index)
         let side: Side = generator.chance(50) ? .buy : .sell
         let tick = TestWorld.tick
@@ -292,7 +293,12 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
       if let owner = owner(actions[0]), generator.chance(90) {
         account = AccountID(UInt32(owner))
       }
-      let bundle = maker.bundle(account, actions, at: Timestamp(raw: twin.time))
+      var bundle = maker.bundle(account, actions, at: Timestamp(raw: twin.time))
+      if actions.count == 1, generator.chance(4), !twin.sessions.isEmpty {
+        let lost = generator.pick(twin.sessions)
+        account = AccountID(UInt32(lost.account))
+        bundle = loss(lost.number, account)
+      }
       var outcomes: [Outcome] = []
       try machine.apply(bundle, into: &outcomes)
       bundles.append(bundle)
@@ -375,7 +381,7 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
       resting.sort { $0.id < $1.id }
       let expected = twin.orders.sorted { $0.id < $1.id }
       guard resting == expected else { return "resting \(resting), twin \(twin.orders)" }
-      return makersDiffer() ?? waitingDiffers() ?? callsDiffer()
+      return sessionsDiffer() ?? makersDiffer() ?? waitingDiffers() ?? callsDiffer()
     }
   }
 
@@ -391,6 +397,8 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
     var tripped = 0
     var triggered = 0
     var auctions = 0
+    var combined = 0
+    var lost = 0
     var round = seed
     // A run lasts for one life of the expiring contracts, then another begins.
     while done < fuzzCount / 8 {
@@ -417,11 +425,20 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
       tripped += run.twin.trips
       triggered += run.twin.triggered.count
       auctions += run.twin.auctions
+      combined += run.twin.combinations
+      lost += run.twin.losses
     }
+    print(
+      """
+      seed \(seed): \(done) operations, \(filled) fills, \(tripped) trips, \(triggered) triggered, \
+      \(auctions) auctions, \(combined) combinations, \(lost) sessions lost
+      """)
     // A fuzz in which nothing trades proves nothing.
     #expect(filled > done / 30, "seed \(seed): \(filled) fills in \(done) operations")
     #expect(tripped > done / 2_000, "seed \(seed): \(tripped) trips in \(done) operations")
     #expect(triggered > done / 500, "seed \(seed): \(triggered) triggered in \(done) operations")
+    #expect(combined > done / 1_000, "seed \(seed): \(combined) combinations in \(done) operations")
+    #expect(lost > done / 1_000, "seed \(seed): \(lost) sessions lost in \(done) operations")
     #expect(auctions > done / 1_000, "seed \(seed): \(auctions) auctions in \(done) operations")
   }
 }

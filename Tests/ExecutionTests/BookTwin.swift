@@ -53,6 +53,7 @@ struct BookTwin: ~Copyable {
   }
 
   let constants: Constants
+  let sequencer: PublicKey
   var instruments: [Instrument]
   var accounts: [Account]
   /// In order of arrival, where a replenished order arrives anew.
@@ -68,6 +69,13 @@ struct BookTwin: ~Copyable {
   var auctions = 0
   /// What was placed, and what came of it.
   var triggered: [(trigger: UInt64, outcome: Outcome)] = []
+  /// Fills of quotes that count when the whole they belong to has filled; nil outside of one.
+  var held: [(maker: Order, size: Int64)]?
+  var sessions: [(number: UInt64, account: Int, record: ActionRecord)] = []
+  /// Sessions that were lost.
+  var losses = 0
+  /// Combinations that filled.
+  var combinations = 0
   /// How often a protection pulled quotes.
   var trips = 0
   var time: Int64
@@ -79,6 +87,7 @@ struct BookTwin: ~Copyable {
 
   init(genesis: Genesis) {
     constants = genesis.constants
+    sequencer = genesis.execution.object
     instruments = genesis.instruments
     calls = genesis.instruments.map {
       Call(gathers: $0.callDuration > 0 || $0.auctionInterval > 0, end: 0)
@@ -156,7 +165,10 @@ struct BookTwin: ~Copyable {
   /// Equity and the worst of each underlying, over 32 scenarios, the market standing still, and the
   /// charges beside the scan: longs' delta leading, shorts' delta leading, options short.
   @inline(never)
-  func room(_ account: Int, with extra: Order? = nil, without old: UInt64? = nil) -> Int128 {
+  func room(
+    _ account: Int, with extra: Order? = nil, without old: UInt64? = nil,
+    holding more: [Int: Int64] = [:]
+  ) -> Int128 {
     var total = equity(account)
     var open = orders.filter { $0.account == account && $0.id != old }
     if let extra { open.append(extra) }
@@ -166,7 +178,7 @@ struct BookTwin: ~Copyable {
       }
       let entries = open.filter { mine.contains($0.instrument) }.map { ($0, entry($0)) }
       var worst = entries.reduce(Int128(0)) { $0 + $1.1 }
-      let held = mine.map { ($0, position(account, $0)) }.filter { $0.1 != 0 }
+      let held = mine.map { ($0, position(account, $0) + (more[$0] ?? 0)) }.filter { $0.1 != 0 }
       if held.isEmpty && entries.isEmpty { continue }
       for scenario in 0..<32 {
         var sum: Int128 = 0
@@ -220,7 +232,7 @@ struct BookTwin: ~Copyable {
     Int128(table.unit(InstrumentID(UInt32(instrument)), scenario).raw)
   }
 
-  private func money(_ notional: Int128) -> Int64 {
+  func money(_ notional: Int128) -> Int64 {
     Int64(clamping: notional.divided(by: Notional.perMoney, rounding: .down))
   }
 
@@ -297,10 +309,11 @@ struct BookTwin: ~Copyable {
     if calls[new.instrument].gathers { return gather(new, force, mode, replacing: old) }
     if let refusal = credit(new, replacing: old) { return refusal }
     if force == .fok {
-      let available = available(new, mode)
+      let available = available(new, mode).quantity
       if available < new.remaining {
         return .rejected(.notFillable, new.remaining, available)
       }
+      held = []
     }
     if let old { orders.removeAll { $0.id == old } }
     var order = new
@@ -308,6 +321,7 @@ struct BookTwin: ~Copyable {
     order.isReduceOnly = new.isReduceOnly || accounts[new.account].isRestricted
     let result = match(
       new.account, new.instrument, new.side, new.price, new.remaining, order: order.id, mode)
+    countHeld()
     let code: OutcomeCode = result.met ? .selfTrade : .done
     if result.left == 0 || result.stopped || force == .ioc || force == .fok {
       return Outcome(
@@ -320,9 +334,18 @@ struct BookTwin: ~Copyable {
     return Outcome(.accepted, code, result.filled, result.left, order: OrderID(order.id))
   }
 
-  /// What a fill-or-kill order would surely find: level by level, what is shown, then what hides.
-  private func available(_ new: Order, _ mode: SelfTradeMode) -> Int64 {
-    var sum: Int64 = 0
+  /// What a fill-or-kill order would surely find: level by level, what is shown, then what hides; in
+  /// how many fills at most, and what its quantity of that costs, up to which price.
+  func available(_ new: Order, _ mode: SelfTradeMode)
+    -> (quantity: Int64, fills: Int, cost: Int128, worst: Int64)
+  {
+    var (sum, fills, cost, worst) = (Int64(0), 0, Int128(0), Int64(0))
+    func take(_ size: Int64, _ price: Int64) {
+      let wanted = min(size, max(0, new.remaining - sum))
+      sum += size
+      cost += Int128(wanted) * Int128(price)
+      if wanted > 0 { worst = price }
+    }
     let opposite = orders.filter {
       $0.instrument == new.instrument && $0.side != new.side && !isOver($0)
         && crosses($0.price, new.side, new.price)
@@ -332,18 +355,20 @@ struct BookTwin: ~Copyable {
       let level = opposite.filter { $0.price == price }
       for order in level {
         if order.account == new.account {
-          if mode == .cancelTaker || mode == .cancelBoth { return sum }
+          if mode == .cancelTaker || mode == .cancelBoth { return (sum, fills, cost, worst) }
           continue
         }
-        if !order.isReduceOnly { sum += order.remaining }
-        if sum >= new.remaining { return sum }
+        fills += 1
+        if !order.isReduceOnly { take(order.remaining, price) }
+        if sum >= new.remaining { return (sum, fills, cost, worst) }
       }
-      for order in level where order.account != new.account && !order.isReduceOnly {
-        sum += order.hidden
+      for order in level where order.account != new.account && order.hidden > 0 {
+        fills += Int((order.hidden + order.display - 1) / order.display)
+        if !order.isReduceOnly { take(order.hidden, price) }
       }
-      if sum >= new.remaining { return sum }
+      if sum >= new.remaining { return (sum, fills, cost, worst) }
     }
-    return sum
+    return (sum, fills, cost, worst)
   }
 
   func isOver(_ order: Order) -> Bool { order.expiry != 0 && order.expiry <= time }
@@ -425,21 +450,7 @@ struct BookTwin: ~Copyable {
     if open - (old == nil ? 0 : 1) >= constants.openOrdersPerAccountMax {
       return .rejected(.tooManyOrders, open, constants.openOrdersPerAccountMax)
     }
-    let sameSide = others.filter { $0.instrument == instrument && $0.side == order.side }
-      .reduce(Int64(0)) { $0 + $1.left }
-    let held = position(account, instrument)
-    if order.isReduceOnly || accounts[account].isRestricted {
-      var reducible: Int64 = 0
-      if held != 0, (held > 0) == (order.side == .sell) {
-        reducible = max(0, Int64(held.magnitude) - sameSide)
-      }
-      if order.remaining > reducible { return .rejected(.notReducing, reducible, order.remaining) }
-    }
-    let size = order.side.sign * held + sameSide
-    let limit = instruments[instrument].orderQuantityMax.raw * 64
-    if size + order.remaining > limit {
-      return .rejected(.quantityTooLarge, order.remaining, max(0, limit - size))
-    }
+    if let refusal = size(order, others) { return refusal }
     let before = room(account)
     let after = room(account, with: order, without: old)
     if after >= before {
@@ -452,6 +463,26 @@ struct BookTwin: ~Copyable {
       return .rejected(.marketDataStale, age, constants.grantAgeMax)
     }
     if after < 0 { return .rejected(.insufficientMargin, money(after), money(before)) }
+    return nil
+  }
+
+  /// Whether it reduces where it must, and keeps the position within its limit.
+  func size(_ order: Order, _ others: [Order]) -> Outcome? {
+    let sameSide = others.filter { $0.instrument == order.instrument && $0.side == order.side }
+      .reduce(Int64(0)) { $0 + $1.left }
+    let held = position(order.account, order.instrument)
+    if order.isReduceOnly || accounts[order.account].isRestricted {
+      var reducible: Int64 = 0
+      if held != 0, (held > 0) == (order.side == .sell) {
+        reducible = max(0, Int64(held.magnitude) - sameSide)
+      }
+      if order.remaining > reducible { return .rejected(.notReducing, reducible, order.remaining) }
+    }
+    let size = order.side.sign * held + sameSide
+    let limit = instruments[order.instrument].orderQuantityMax.raw * 64
+    if size + order.remaining > limit {
+      return .rejected(.quantityTooLarge, order.remaining, max(0, limit - size))
+    }
     return nil
   }
 
@@ -473,7 +504,7 @@ struct BookTwin: ~Copyable {
   }
 
   @inline(never)
-  private mutating func match(
+  mutating func match(
     _ account: Int, _ instrument: Int, _ side: Side, _ limit: Int64, _ quantity: Int64,
     order: UInt64, _ mode: SelfTradeMode = .cancelResting
   ) -> (left: Int64, filled: Int64, stopped: Bool, met: Bool) {
@@ -522,7 +553,7 @@ struct BookTwin: ~Copyable {
       left -= size
       filled += size
       take(size, at: place)
-      countFill(of: maker, size)
+      if held != nil { held?.append((maker, size)) } else { countFill(of: maker, size) }
     }
     return (left, filled, false, met)
   }
@@ -631,6 +662,10 @@ struct BookTwin: ~Copyable {
         MassQuote(record, bundle.bytes.rawSpan, at: 96 + 64 * index), account)
     case .place: place(record, account)
     case .trigger: trigger(record, account)
+    case .session: session(record, account)
+    case .disconnect: lose(record, account, bundle.header.key)
+    case .combination:
+      combine(Combination(record, bundle.bytes.rawSpan, at: 96 + 64 * index), account)
     case .cancel: cancel(record, account)
     case .replace: replace(record, account)
     case .cancelAll: cancelAll(record, account)

@@ -60,6 +60,50 @@ import Wire
     #expect(outcomes[1].status == .accepted && outcomes[2].status == .accepted)
   }
 
+  @Test("a key of an underlying trades, quotes and protects its instruments, and no others")
+  func underlyings() throws {
+    var desk = try Desk()
+    try desk.send(
+      0, [.addKey(key: Self.session, markets: .all(of: UnderlyingID(0)), expiry: Self.far)])
+    try desk.turn()
+    func quote(_ underlying: UInt16, _ instrument: UInt32) -> Action {
+      .massQuote(
+        MassQuote(
+          underlying: UnderlyingID(underlying),
+          entries: [
+            QuoteEntry(
+              instrument: InstrumentID(instrument), bid: Price(raw: TestWorld.tick),
+              bidQuantity: Quantity(raw: TestWorld.lot))
+          ]))
+    }
+    func legs(_ second: UInt32) -> Action {
+      .combination(
+        Combination(
+          legs: [0, second].map {
+            CombinationLeg(
+              instrument: InstrumentID($0), side: .buy, quantity: Quantity(raw: TestWorld.lot))
+          }, netLimit: .zero))
+    }
+    let outcomes = try Self.send(
+      &desk, key: Self.session, nonce: 1,
+      [
+        Desk.order(.buy, 1_000, 1), Desk.order(.buy, 1_000, 1, instrument: 1),
+        Desk.order(.buy, 1_000, 1, instrument: 4), Desk.order(.buy, 1_000, 1, instrument: 9),
+        quote(0, 0), quote(1, 4), .resetProtection(UnderlyingID(0)),
+        .resetProtection(UnderlyingID(1)), .timer(milliseconds: 1_000), legs(1), legs(4),
+      ])
+    let codes = outcomes.map(\.code)
+    let scope = OutcomeCode.outOfScope.rawValue
+    #expect(
+      codes == [
+        0, 0, scope, scope, 0, scope, OutcomeCode.noProtection.rawValue, scope, scope,
+        OutcomeCode.notFillable.rawValue, scope,
+      ])
+    #expect(InstrumentID.all.scopeOfUnderlying == nil && InstrumentID(4).scopeOfUnderlying == nil)
+    #expect(
+      InstrumentID.all(of: UnderlyingID(.max)).scopeOfUnderlying == UnderlyingID(.max))
+  }
+
   @Test("a key expires at its time and not before")
   func expiry() throws {
     var desk = try Desk()

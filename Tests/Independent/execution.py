@@ -31,7 +31,7 @@ class Execution(Market):
         self.keys, self.credits, self.holdings, self.balances, self.since, self.orders = [], [], [], [], [], []
         self.pools = {name: Pool(size, page) for name, size, page in (
             ("keys", 96, 16), ("credits", 48, 16), ("holdings", 48, 16), ("balances", 32, 16), ("since", 48, 16),
-            ("orders", 48, 16), ("extras", 48, 16), ("timers", 16, 16), ("protections", 128, 16), ("triggers", 96, 16), ("calls", 16, 16), ("instruments", 128, 1),
+            ("orders", 48, 16), ("extras", 48, 16), ("timers", 16, 16), ("protections", 128, 16), ("triggers", 96, 16), ("calls", 16, 16), ("sessions", 32, 16), ("instruments", 128, 1),
             ("indices", 24, 1), ("slices", 72, 1), ("status", 128, 1), ("margin", 768, 1))}
         self.dirty = {name: set() for name in self.pools}
         self.slice_order, self.margin = [], genesis.margin
@@ -44,6 +44,7 @@ class Execution(Market):
         self.protections, self.protection_of, self.protection_slots = [], {}, Slots()
         self.triggers, self.waiting, self.trigger_slots = [], {}, Slots()
         self.calls = []
+        self.sessions, self.consents, self.session_slots = [], {}, Slots()
         self.by_id, self.by_client = {}, {}
         self.accounts, self.books = [], []
         for owner in genesis.accounts:
@@ -93,6 +94,9 @@ class Execution(Market):
                                                             *p.limits, p.start, *p.sums, p.until)
         if name == "calls":
             return struct.pack("<qI4x", *self.calls[slot])
+        if name == "sessions":
+            s = self.sessions[slot]
+            return struct.pack("<QIII12x", s.number, s.account, s.scope, s.by) if s else bytes(32)
         if name == "triggers":
             t = self.triggers[slot]
             return bytes(96) if t is None else struct.pack("<QI4xQ8x", t.id, t.account, t.reached) + t.action.data
@@ -116,7 +120,7 @@ class Execution(Market):
         root = {name: pool.root() for name, pool in self.pools.items()}
         return merkle(8, [root["keys"], sha(root["credits"], root["balances"]), root["holdings"], root["since"],
                           root["orders"], merkle(4, [root["instruments"], root["indices"], root["slices"], root["calls"]]),
-                          root["status"], merkle(8, [root["extras"], root["timers"], root["protections"], root["triggers"], root["margin"]])])
+                          root["status"], merkle(8, [root["extras"], root["timers"], root["protections"], root["triggers"], root["margin"], root["sessions"]])])
 
     # 8.1
 
@@ -443,8 +447,10 @@ class Execution(Market):
         q = self.holdings[slot].granted + self.holdings[slot].since
         return abs(q) if q and (q > 0) == (side == 1) else 0
 
-    def match(self, account, instrument, side, limit, order, cause, left, mode=0):
-        """What is left, whether it may go on, what it filled, and whether an own order cost it something."""
+    def match(self, account, instrument, side, limit, order, cause, left, mode=0, held=None):
+        """What is left, whether it may go on, what it filled, and whether an own order cost it something.
+
+        Fills of quotes for what fills whole or not at all are held back, to be counted afterwards."""
         terms, filled, met = self.instruments[instrument], 0, False
         while left > 0:
             maker = self.best(instrument, 1 - side)
@@ -485,7 +491,9 @@ class Execution(Market):
                 self.unlink(maker)
             self.book(maker.account, instrument, size if maker.side == 0 else -size, maker.price, False)
             self.book(account, instrument, size if side == 0 else -size, maker.price, True)
-            if maker.quote:
+            if maker.quote and held is not None:
+                held.append((maker, instrument, size))
+            elif maker.quote:
                 self.count_quote(maker, instrument, size)
             left -= size
             filled += size
@@ -551,16 +559,23 @@ class Execution(Market):
         account, key, nonce, expiry, _, _, _, records = bundle_header(data)
         need(account < len(self.credits), f"bundle {place}: account")
         k = self.good_key(account, key)
-        need(k is not None, f"bundle {place}: key")
+        lost = None if k else self.lost_session(account, key, nonce, data)
+        need(k is not None or lost is not None, f"bundle {place}: key")
         need(self.time <= expiry <= self.time + self.constant["bundle_life_max_ms"], f"bundle {place}: expiry")
-        need(self.is_free(k, nonce), f"bundle {place}: nonce")
         second = self.time // 1000 % (1 << 32)
-        need((k.count if k.second == second else 0) < self.constant["bundles_per_second_max"], f"bundle {place}: rate")
-        if any(a.kind not in (2, 3, 15) for a in actions(data)):
+        if k:
+            need(self.is_free(k, nonce), f"bundle {place}: nonce")
+            need((k.count if k.second == second else 0) < self.constant["bundles_per_second_max"], f"bundle {place}: rate")
+        if any(a.kind not in (2, 3, 15, 22) for a in actions(data)):
             ahead = self.batch - (0 if self.credit_batch == NONE else self.credit_batch + 1)
             need(ahead < self.constant["run_ahead_max"], f"bundle {place}: clearing behind")
             need(not self.is_full, f"bundle {place}: no room for trades")
         need(8 + self.bundle_bytes + len(data) + 64 * (len(self.events) + records) <= BODY_MAX, "body")
+        if lost:
+            self.bundle_bytes += len(data)
+            self.end_session(lost)
+            self.cancel_all(account, lost.scope, 0, lost.by == 1)
+            return
         self.use(k, nonce)
         k.count = k.count + 1 if k.second == second else 1
         k.second = second
@@ -569,8 +584,14 @@ class Execution(Market):
         for action in actions(data):
             self.act(account, k, action, place)
 
+    def in_scope(self, k, instrument):
+        if k.owner or k.markets in (ALL, instrument):
+            return True
+        return (k.markets >> 16 == 0xFFFE and instrument < len(self.instruments)
+                and self.instruments[instrument].underlying == k.markets & 0xFFFF)
+
     def act(self, account, k, r, place):
-        scope = k.owner or k.markets in (ALL, r.id)
+        scope = self.in_scope(k, r.id)
         if r.kind == 1:
             return scope and self.place(account, r)
         if r.kind == 2:
@@ -580,9 +601,19 @@ class Execution(Market):
             return self.cancel_all(account, r.id, r.a, r.b == 1)
         if r.kind in (15, 16, 17):
             carry = {15: self.set_timer, 16: self.protect, 17: self.mass_quote}[r.kind]
-            return (k.owner or k.markets == ALL) and carry(account, r)
+            whole = k.owner or k.markets == ALL or r.kind != 15 and k.markets == 0xFFFE0000 + r.id
+            return whole and carry(account, r)
         if r.kind == 19:
             return scope and self.place_trigger(account, r)
+        if r.kind == 21:
+            return self.session(account, r)
+        if r.kind == 22:
+            return None
+        if r.kind == 20:
+            legs = [struct.unpack_from("<IB3xqq", r.data, at) for at in range(64, len(r.data), 64)]
+            if all(self.in_scope(k, leg[0]) for leg in legs):
+                self.outcome(self.combine, account, r, legs)
+            return None
         if r.kind == 14:
             return scope and self.replace(account, r)
         if r.kind == 11:
@@ -747,17 +778,7 @@ class Execution(Market):
         most = self.constant["positions_per_account_max"]
         if instrument not in a.holdings and credit.holdings >= most:
             raise Refused(15, credit.holdings, most)
-        resting = sum(o.left for o in a.orders.values() if o.instrument == instrument and o.side == side and o is not old)
-        if reduce or credit.flags & 1:
-            reducible = max(0, self.closable(account, instrument, side) - resting)
-            if quantity > reducible:
-                raise Refused(13, reducible, quantity)
-        if instrument in a.holdings:
-            h = self.holdings[a.holdings[instrument]]
-            position = h.granted + h.since if side == 0 else -h.granted - h.since
-            limit = 64 * self.instruments[instrument].size_max
-            if position + resting + quantity > limit:
-                raise Refused(6, quantity, max(0, limit - position - resting))
+        self.check_size(account, instrument, side, quantity, reduce, old)
         o = Row(instrument=instrument, side=side, price=price, left=quantity)
         before = self.room(account)
         sums = self.sums(account, self.instruments[instrument].underlying)
@@ -778,9 +799,32 @@ class Execution(Market):
         if after < 0:
             raise Refused(10, floored(after), floored(before))
 
+    def check_size(self, account, instrument, side, quantity, reduce, old=None):
+        a = self.accounts[account]
+        resting = sum(o.left for o in a.orders.values() if o.instrument == instrument and o.side == side and o is not old)
+        if reduce or self.credits[account].flags & 1:
+            reducible = max(0, self.closable(account, instrument, side) - resting)
+            if quantity > reducible:
+                raise Refused(13, reducible, quantity)
+        if instrument in a.holdings:
+            h = self.holdings[a.holdings[instrument]]
+            position = h.granted + h.since if side == 0 else -h.granted - h.since
+            limit = 64 * self.instruments[instrument].size_max
+            if position + resting + quantity > limit:
+                raise Refused(6, quantity, max(0, limit - position - resting))
+
     def available(self, account, instrument, side, limit, quantity, mode):
-        """What a fill-or-kill order would surely find, and at most how many fills that takes."""
-        levels, there, fills = self.books[instrument][1 - side], 0, 0
+        """What a fill-or-kill order would surely find, at most how many fills that takes, what it costs and
+        the worst price in that."""
+        levels, there, fills, cost, worst = self.books[instrument][1 - side], 0, 0, 0, 0
+
+        def take(found):
+            nonlocal there, cost, worst
+            wanted = min(found, quantity - there)
+            there += found
+            if wanted > 0:
+                cost, worst = cost + wanted * price, price
+
         for price in sorted(levels, reverse=side == 1):
             if price > limit if side == 0 else price < limit:
                 break
@@ -788,19 +832,19 @@ class Execution(Market):
             for o in alive:
                 if o.account == account:
                     if mode in (1, 2):
-                        return there, fills
+                        return there, fills, cost, worst
                     continue
                 fills = fills + 1
-                there += 0 if o.reduce else o.shown
+                take(0 if o.reduce else o.shown)
                 if there >= quantity:
-                    return there, fills
+                    return there, fills, cost, worst
             for o in alive:
                 if o.account != account and o.left > o.shown:
                     fills += -(-(o.left - o.shown) // o.display)
-                    there += 0 if o.reduce else o.left - o.shown
+                    take(0 if o.reduce else o.left - o.shown)
             if there >= quantity:
                 break
-        return there, fills
+        return there, fills, cost, worst
 
     @staticmethod
     def fingerprint(r):
@@ -851,7 +895,7 @@ class Execution(Market):
             return self.gather(account, r, side, price, force, reduce, client, expiry, display, old, quote, word)
         self.admit(account, r.id, side, price, r.y, reduce, old)
         if force == 2:
-            there, fills = self.available(account, r.id, side, price, r.y, mode)
+            there, fills, _, _ = self.available(account, r.id, side, price, r.y, mode)
             if there < r.y:
                 raise Refused(9, r.y, there)
             if not self.has_room(fills):
@@ -859,7 +903,10 @@ class Execution(Market):
         if old:
             self.remove(old)
         order = self.new_order_id()
-        left, goes_on, filled, met = self.match(account, r.id, side, price, order, 0, r.y, mode)
+        held = [] if force == 2 else None
+        left, goes_on, filled, met = self.match(account, r.id, side, price, order, 0, r.y, mode, held)
+        for fill in held or ():
+            self.count_quote(*fill)
         status, code = 1 if filled else 0, 25 if met else 0
         if not left or force in (1, 2) or not goes_on or self.is_full:
             self.release(account, r.id)
@@ -1014,6 +1061,111 @@ class Execution(Market):
         for o in (maker, taker):
             if o.quote:
                 self.count_quote(o, instrument, size)
+
+    # Combinations: 8.14
+
+    def combine(self, account, r, legs):
+        mode, orders = r.b, []
+        for instrument, side, quantity, price in legs:
+            self.check_terms(instrument, price, quantity)
+            low, high = self.band(instrument)
+            price = price or (low if side else high)
+            self.check_band(instrument, side, price)
+            if self.calls[instrument][1]:
+                raise Refused(45, self.calls[instrument][0], self.time)
+            orders.append(Row(instrument=instrument, side=side, price=price, left=quantity))
+        if self.is_full:
+            raise Refused(31)
+        if self.is_frozen(account):
+            raise Refused(39)
+        holdings, most = self.credits[account].holdings, self.constant["positions_per_account_max"]
+        for o in orders:
+            if o.instrument not in self.accounts[account].holdings:
+                if holdings >= most:
+                    raise Refused(15, holdings, most)
+                holdings += 1
+            self.check_size(account, o.instrument, o.side, o.left, False)
+        net, count = 0, 0
+        for o in orders:
+            there, fills, cost, worst = self.available(account, o.instrument, o.side, o.price, o.left, mode)
+            if there < o.left:
+                raise Refused(9, o.left, there)
+            net, count, o.price = net + (-cost if o.side else cost), count + fills, worst
+        if not self.has_room(count):
+            raise Refused(31)
+        if net > r.x * MONEY:
+            raise Refused(46, -(-net // MONEY), r.x)
+        self.admit_whole(account, orders, count)
+        number = self.new_order_id()
+        first, held = len(self.events), []
+        for o in orders:
+            self.match(account, o.instrument, o.side, o.price, number, 0, o.left, mode, held)
+        for fill in held:
+            self.count_quote(*fill)
+        paid = 0
+        for event in self.events[first:]:
+            side, price, quantity = event[2], *struct.unpack_from("<qq", event, 24)
+            paid += -price * quantity if side else price * quantity
+        return 1, 0, -(-paid // MONEY), 0, number
+
+    def admit_whole(self, account, orders, fills):
+        before, lost = self.room(account), -3 * MONEY * (fills - len(orders))
+        still = self.equity(account) + sum(self.sums(account, u)[32] for u in range(len(self.indices)))
+        for o in orders:
+            lost += self.entry(o, o.left)[1]
+            self.hold(account, o, 0, 1)
+        after = self.room(account) + lost
+        for o in orders:
+            self.hold(account, o, 1, 0)
+        if after >= before:
+            if after < 0 and still + lost < 0:
+                raise Refused(10, floored(still + lost), floored(before))
+            return
+        for o in orders:
+            age, oldest = self.time - self.mark_time(o.instrument), self.constant["grant_age_max_ms"]
+            if age > oldest:
+                raise Refused(17, age, oldest)
+        if after < 0:
+            raise Refused(10, floored(after), floored(before))
+
+    def hold(self, account, o, before, after):
+        """Moves the sums from the position without the leg, or with it, to the other."""
+        slot = self.accounts[account].holdings.get(o.instrument)
+        now = self.holdings[slot].granted + self.holdings[slot].since if slot is not None else 0
+        leg = -o.left if o.side else o.left
+        sums = self.sums(account, self.instruments[o.instrument].underlying)
+        self.add_position(sums, o.instrument, now + before * leg, -1)
+        self.add_position(sums, o.instrument, now + after * leg)
+
+    # Sessions: 8.15
+
+    def lost_session(self, account, key, nonce, data):
+        """The open session the sequencer says it lost."""
+        found, session = list(actions(data)), self.consents.get(nonce)
+        consented = key == self.genesis.keys[0] and len(found) == 1 and found[0].kind == 22 and found[0].z == nonce
+        return session if consented and session and session.account == account else None
+
+    def session(self, account, r):
+        if r.a:
+            s = self.consents.get(r.z)
+            if s and s.account == account:
+                self.end_session(s)
+            return
+        if sum(s.account == account for s in self.consents.values()) >= 16:
+            return
+        slot = self.session_slots.take()
+        while len(self.sessions) <= slot:
+            self.sessions.append(None)
+        s = self.sessions[slot] = Row(number=self.next_order, account=account, scope=r.id, by=r.b, slot=slot)
+        self.next_order += 1
+        self.consents[s.number] = s
+        self.dirty["sessions"].add(slot)
+
+    def end_session(self, s):
+        self.sessions[s.slot] = None
+        self.session_slots.free.add(s.slot)
+        self.dirty["sessions"].add(s.slot)
+        del self.consents[s.number]
 
     # Triggers: 8.12
 
@@ -1239,7 +1391,7 @@ class Execution(Market):
         if other == account or other >= len(self.credits):
             return
         k = self.good_key(other, key)
-        if not k or not (k.owner or k.markets in (ALL, r.id)):
+        if not k or not self.in_scope(k, r.id):
             return
         if not self.time <= expiry <= self.time + self.constant["bundle_life_max_ms"] or not self.is_free(k, nonce):
             return

@@ -279,7 +279,7 @@ class Genesis:
         calls = [struct.pack("<qI4x", 0, int(any(i[96:104]))) for i in self.instruments]
         market = merkle(4, [pool(self.instruments), pool(self.indices()), none, pool(calls, 16)])
         return merkle(8, [pool(keys, 16), sha(pool(credits, 16), none), none, none, none, market,
-                          pool([status]), merkle(8, [none] * 4 + [pool([self.margin])])])
+                          pool([status]), merkle(8, [none] * 4 + [pool([self.margin]), none])])
 
     def indices(self):
         return [struct.pack("<HHIqq", n, 0, 0, 0, 0) for n in range(len(self.underlyings))]
@@ -307,11 +307,11 @@ class Genesis:
 # 5 to 7: what batches hold
 
 RECORDS = {10: 2, 11: 4, 12: 3, 26: 13}
-KINDS = {*range(1, 20), 26}
+KINDS = {*range(1, 23), 26}
 
 
 def action_records(kind, c):
-    return 1 + c if kind == 17 else RECORDS.get(kind, 1)
+    return 1 + c if kind in (17, 20) else RECORDS.get(kind, 1)
 
 
 def bundle(reader):

@@ -109,6 +109,21 @@ struct Sample: Sendable, CustomTestStringConvertible {
                 instrument: InstrumentID(2), ask: Price(raw: 7), askQuantity: Quantity(raw: 8)),
             ], pullsOthers: true, postOnly: .slide, selfTrade: .cancelBoth))
       ),
+      (
+        "combination",
+        .combination(
+          Combination(
+            legs: [
+              CombinationLeg(
+                instrument: InstrumentID(0), side: .sell, quantity: Quantity(raw: 6)),
+              CombinationLeg(
+                instrument: InstrumentID(2), side: .buy, quantity: Quantity(raw: 7),
+                price: Price(raw: 8)),
+            ], netLimit: Money(raw: -9), selfTrade: .cancelBoth))
+      ),
+      ("session", .openSession(.underlying(UnderlyingID(1)))),
+      ("end-session", .endSession(number: 13)),
+      ("disconnect", .disconnect(session: 14)),
       ("cancel", .cancel(instrument: InstrumentID(2), order: OrderID(12))),
       ("cancel-client", .cancelClient(instrument: InstrumentID(2), clientID: 77)),
       ("cancel-all", .cancelAll(instrument: .all)),
