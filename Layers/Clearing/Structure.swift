@@ -12,7 +12,10 @@ extension ClearingMachine {
       return "a place among the accounts"
     }
     guard status[0].margin < UInt64(margins.count), status[0].reserved2 == 0,
-      (0..<margins.count).allSatisfy({ margins[$0].fault == nil })
+      (0..<margins.count).allSatisfy({
+        margins[$0].fault == nil
+          && margins[$0].fits(assets: genesis.assets.count, underlyings: genesis.underlyings.count)
+      })
     else { return "terms of the margin method" }
     guard funds.count == genesis.assets.count else { return "funds do not fit the assets" }
     guard indices.count == genesis.underlyings.count else {
@@ -60,9 +63,16 @@ extension ClearingMachine {
           fund.insurance, fund.fees, fund.rounding, fund.deposits, fund.withdrawals, fund.funding,
         ].allSatisfy(isModest)
       else { return "fund of asset \(asset)" }
+      let isQuote = asset == 0
+      guard (0..<(isQuote ? Timestamp.millisecondsPerYear : 1)).contains(fund.interestRemainder),
+        isQuote ? fund.interestHigh >= 0 : fund.interestHigh == 0 && fund.interestLow == 0
+      else { return "interest of asset \(asset)" }
     }
     for index in 0..<accounts.count where !isModest(accounts[index].cash.raw) {
       return "cash of account \(index)"
+    }
+    for index in 0..<accounts.count where !hasSoundDebt(accounts[index]) {
+      return "interest of account \(index)"
     }
     for index in 0..<accounts.count
     where !(0...AccountRecord.volumeMax).contains(accounts[index].volume.raw)
@@ -78,6 +88,14 @@ extension ClearingMachine {
       return "amount of balance \(slot)"
     }
     return nil
+  }
+
+  /// A debt stands on an index that was, and nothing else on any.
+  private func hasSoundDebt(_ record: AccountRecord) -> Bool {
+    let debt = record.debt
+    guard record.cash.raw < 0 else { return debt.opened == 0 && debt.booked.raw == 0 }
+    return (0...funds[0].interest.value).contains(debt.opened)
+      && (0...(0 - record.cash.raw)).contains(debt.booked.raw)
   }
 
   /// Withdrawals and proposals that name what is not there.

@@ -210,7 +210,17 @@ def margin_bytes(value):
     scenarios = [struct.pack("<qIBBH", scaled(s["spot"], 9), scaled(s["dampening"], 9),
                              ["up", "none", "down"].index(s["vol"]) + 1, 0, 0) for s in value["scenarios"]]
     return (struct.pack("<BBHI", 1, len(scenarios), 0, 0) + struct.pack("<20q", *map(ratio, MARGIN))
-            + b"".join(struct.pack("<qq", *s) for s in slopes) + bytes(40) + b"".join(scenarios).ljust(512, b"\0"))
+            + b"".join(struct.pack("<qq", *s) for s in slopes) + struct.pack("<q32x", scaled(value["interest"], 9))
+            + b"".join(scenarios).ljust(512, b"\0") + collateral_bytes(value["collateral"]))
+
+
+def collateral_bytes(rows):
+    out = bytearray(768)
+    for row in rows:
+        numbers = [int(row[name]) for name in ("account_max", "cap_start", "cap_end", "listed_ms")]
+        struct.pack_into("<HHIIIqqqq", out, 48 * int(row["asset"]), int(row["underlying"]) + 1, 0, scaled(row["haircut"], 9),
+                         scaled(row["initial_haircut_add"], 9), int(row["ageing_s"]), *numbers)
+    return bytes(out)
 
 
 def genesis_bytes(text):
@@ -262,7 +272,7 @@ class Genesis:
         self.publishers = [int.from_bytes(account, "little") for account in reader.list(16, 4)]
         self.members = [int.from_bytes(account, "little") for account in reader.list(16, 4)]
         self.instruments = reader.list(4_096, 128)
-        self.constants, self.margin, self.rules = reader.take(8 * len(CONSTANTS)), reader.take(768), reader.take(32)
+        self.constants, self.margin, self.rules = reader.take(8 * len(CONSTANTS)), reader.take(1536), reader.take(32)
         reader.end()
         self.network = sha(tag("novate/genesis/1"), data)
 
@@ -298,7 +308,7 @@ class Genesis:
         roots[3] = merkle(4, [sha(self.constants, self.rules), none, pool([self.margin])])
         roots[4] = pool([struct.pack("<I20xq520x", n, self.start // 60_000)
                          for n, i in enumerate(self.instruments) if i[6] == 3])
-        roots[5], roots[7] = pool([bytes(80)] * len(self.assets)), none
+        roots[5], roots[7] = pool([bytes(104)] * len(self.assets)), none
         roots[6] = merkle(4, [none, none, pool([bytes(16)] * len(self.underlyings))])
         roots[15] = pool([struct.pack("<QqII40x", 0, self.start, 1, 0)])
         return merkle(16, roots)
@@ -306,7 +316,7 @@ class Genesis:
 
 # 5 to 7: what batches hold
 
-RECORDS = {10: 2, 11: 4, 12: 3, 26: 13}
+RECORDS = {10: 2, 11: 4, 12: 3, 26: 25}
 KINDS = {*range(1, 20), 26}
 
 
@@ -344,7 +354,7 @@ def batch_roots(body):
     return count, events, log_root([leaf(b) for b in bundles]), log_root([leaf(r) for r in records])
 
 
-SIZES = [40, 16, 16, 24, 24, 72, 128, 32, 768]
+SIZES = [40, 16, 16, 24, 24, 72, 128, 32, 1536]
 
 
 def clearance_counts(body):
@@ -447,7 +457,7 @@ def objects(payload):
 # Pools in order, as 8.1 and 9.1 have them: record bytes, and records a page.
 EXECUTION = [(96, 16), (48, 16), (48, 16), (32, 16), (48, 16), (48, 16), (128, 1), (24, 1), (72, 1),
              (128, 1)]
-CLEARING = [88, 56, 24, 80, 128, 80, 24, 72, 88, 192, 64, 552, 528, 64, 24, 16]
+CLEARING = [112, 56, 24, 104, 128, 80, 24, 72, 88, 192, 64, 552, 528, 64, 24, 16]
 
 
 def pools(data, sizes):
@@ -512,7 +522,7 @@ def account_leaves(clearing):
         def chunk(*words):
             return struct.pack(f"<{len(words)}Q", *words).ljust(32, b"\0")
         leaves.append(merkle(8, [
-            struct.pack("<q", cash).ljust(32, b"\0"), digest("novate/balances/1", kept),
+            struct.pack("<q", cash) + record[88:112], digest("novate/balances/1", kept),
             digest("novate/positions/1", held), chunk(flags, *marks), chunk(number), record[:32],
             chunk(opened), ZERO]))
     return leaves
