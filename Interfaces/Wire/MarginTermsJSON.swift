@@ -91,7 +91,8 @@ extension MarginTerms {
     self = .empty
     let alone = MarginTerms.fields.filter { $0.group.isEmpty }.map(\.name)
     try MarginTerms.reading(value, "") { (value) throws(JSONFailure) in
-      let keys = ["method", "scenarios", "concentration", "collateral"] + MarginTerms.groups + alone
+      let keys =
+        ["method", "scenarios", "concentration", "collateral"] + MarginTerms.groups + alone
       _ = try value.object(allowing: Set(keys))
       guard try value.string(at: "method") == "novate-32" else {
         throw .mistyped("method", expected: "novate-32", found: "another method")

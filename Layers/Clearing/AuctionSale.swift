@@ -132,7 +132,8 @@ extension ClearingMachine {
     let elapsed = time.raw - auction.phaseStarted.raw
     let terms = auctionTerms
     var offering = AuctionOffering(
-      positions: [], collaterals: countedCollateral(of: auction.account), value: try figures.marked.subtracting(figures.reserved), price: .zero,
+      positions: [], collaterals: countedCollateral(of: auction.account),
+      value: try figures.marked.subtracting(figures.reserved), price: .zero,
       debt: Money(raw: max(0, 0 - figures.marked.raw)), available: .one)
     forEachPosition(auction.account) { _, position in
       offering.positions.append((position.instrument, position.quantity))
@@ -259,7 +260,8 @@ extension ClearingMachine {
     return charged
   }
 
-  private mutating func charge(_ asset: AssetID, from before: Int64, adding added: Int64) -> Int128 {
+  private mutating func charge(_ asset: AssetID, from before: Int64, adding added: Int64) -> Int128
+  {
     // Two amounts below 2^62.
     let after = Amount(raw: before + added)
     collaterals.add(asset, after, to: &sheet)

@@ -56,7 +56,8 @@ extension ClearingMachine {
     while next != 0 {
       let record = balances[Int(next) - 1]
       next = record.next
-      if collaterals.counts(record.asset), collaterals.counted(record.asset, of: record.amount).raw > 0,
+      if collaterals.counts(record.asset),
+        collaterals.counted(record.asset, of: record.amount).raw > 0,
         condition(record.asset)
       {
         return true

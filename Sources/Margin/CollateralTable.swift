@@ -81,8 +81,9 @@ public struct CollateralTable: ~Copyable {
       }
       let market = markets[underlying.index]
       let confidence = Ratio.scale - market.doubt.raw
-      let most = min(
-        1 << 62, CollateralTable.valueMax / Int128(market.index.raw)) / Int128(multiples[asset])
+      let most =
+        min(
+          1 << 62, CollateralTable.valueMax / Int128(market.index.raw)) / Int128(multiples[asset])
       rules[asset] = Rule(
         underlying: underlying, price: market.index, time: market.time,
         haircut: Ratio(raw: Int64(own.haircut)),

@@ -60,7 +60,8 @@ import Wire
   @Test(
     "a balance is worth its index, moves by 16 % of it, and is held less a haircut; four count",
     arguments: [
-      (100_000_000, 1_000, 240, 178), (300_000_000, 3_000, 720, 534), (400_000_000, 4_000, 960, 712),
+      (100_000_000, 1_000, 240, 178), (300_000_000, 3_000, 720, 534),
+      (400_000_000, 4_000, 960, 712),
       (400_000_001, 4_000, 960, 712), (900_000_000, 4_000, 960, 712),
     ] as [(Int64, Int64, Int64, Int64)])
   func worth(amount: Int64, value: Int64, initial: Int64, maintenance: Int64) throws {
@@ -154,7 +155,8 @@ import Wire
     try house.clear(after: 600_000)
     for client in 0..<2 {
       house.instruct(
-        House.client(client), [.withdraw(asset: Self.btc, amount: Amount(raw: 1), destination: .zero)])
+        House.client(client),
+        [.withdraw(asset: Self.btc, amount: Amount(raw: 1), destination: .zero)])
     }
     let codes = House.receipts(try house.clear()).filter { $0.kind == .withdrawal }.map(\.code)
     #expect(codes == [ReceiptCode.markTooOld.rawValue, 0])
@@ -201,7 +203,8 @@ import Wire
   func genesis() {
     var constants = Constants()
     constants.auctionFast = 1
-    var genesis = TestWorld.genesis(clients: 1, constants: constants, margin: TestWorld.collateral())
+    var genesis = TestWorld.genesis(
+      clients: 1, constants: constants, margin: TestWorld.collateral())
     #expect(genesis.fault == nil)
     genesis.constants.auctionFast = 0
     #expect(genesis.fault != nil)

@@ -465,7 +465,7 @@ struct Medley: ~Copyable {
 
   @Test(
     "it finds every root, event and body of random days the same",
-    arguments: [601, 603, 604, 606] as [UInt64])
+    arguments: [601, 604, 606, 607] as [UInt64])
   func medley(seed: UInt64) throws {
     var medley = Medley(seed: seed)
     for number in 0..<120 { try medley.step(number) }
