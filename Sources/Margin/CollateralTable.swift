@@ -50,9 +50,9 @@ public struct CollateralTable: ~Copyable {
   private var factor = Ratio.zero
   /// Since they were last forgotten: see `drift`.
   private var drifts: [Int128]
-  /// No account's balance of an asset is worth more than 1e12 of the quote asset, or counts more than
-  /// 2^62 contracts of 1e-8: far inside the bound on `ScenarioSums`.
-  private static let valueMax: Int128 = 10_000_000_000_000_000_000_000_000_000
+  /// No account's balance of an asset is worth more than 1e11 of the quote asset, or counts more than
+  /// 2^62 contracts of 1e-8: far inside the bound on `ScenarioSums`, and fifteen of them are money.
+  private static let valueMax: Int128 = 1_000_000_000_000_000_000_000_000_000
 
   /// - Parameter decimals: of each asset, 0…8.
   public init(decimals: [UInt8]) {
@@ -155,7 +155,7 @@ public struct CollateralTable: ~Copyable {
     guard rule.underlying != nil else { return .none }
     let value = (rule.price * quantity(asset, amount)).raw
     let initial = MarginSheet.share(value, rule.initialHaircut)
-    // The factor may pass one: the product stays below 1e28 · 1e10.
+    // The factor may pass one: the product stays below 1e27 · 1e10.
     let doubt = MarginSheet.share(MarginSheet.share(value, rule.gap), factor)
     return Worth(
       value: value, maintenance: MarginSheet.share(value, rule.haircut), initial: initial + doubt)

@@ -176,6 +176,63 @@ import Wire
   }
 
   @Test(
+    "no balance is worth more than 1e11 of the quote asset, whatever its price",
+    arguments: [1, 1 << 20, 1_000 * Price.scale, Int64.max] as [Int64])
+  func bounds(price: Int64) throws {
+    var terms = TestWorld.collateral(accountMax: Int64.max)
+    terms.collaterals[15] = terms.collaterals[1]
+    var table = CollateralTable(decimals: [6, 8] + [UInt8](repeating: 0, count: 14))
+    let market = UnderlyingMarket(index: Price(raw: price), time: .zero, doubt: .one)
+    table.update(terms, [market])
+    let most: Int128 = 1_000_000_000_000_000_000_000_000_000
+    for asset in [1, 15] as [UInt16] {
+      let worth = table.worth(AssetID(asset), Amount(raw: Int64.max))
+      #expect(worth.value <= most && worth.value >= 0)
+      #expect(worth.maintenance >= 0 && worth.initial >= 0)
+      let negative = table.worth(AssetID(asset), Amount(raw: Int64.min))
+      #expect(negative == .none)
+    }
+    let none = table.worth(AssetID(2), Amount(raw: Int64.max))
+    #expect(none == .none)
+  }
+
+  @Test("execution lends against it what clearing will, and keeps what is needed")
+  func admission() throws {
+    var pair = Pair()
+    pair.deposit(0, 400_000_000, asset: Self.btc)
+    pair.deposit(1, 100_000 * Money.scale)
+    pair.index(1_000)
+    _ = try pair.turn()
+    // 92 % of 4 000 less 16 % for the leg: 3 040, of which a contract takes 160.
+    pair.place(1, .sell, 30)
+    pair.place(0, .buy, 19)
+    pair.place(0, .buy, 18)
+    pair.index(1_000)
+    let orders = try pair.turn()
+    #expect(orders.map(\.code) == [0, OutcomeCode.insufficientMargin.rawValue, 0])
+    #expect(orders[2].figure1 == 18 * Quantity.scale)
+    let room = pair.execution.room(House.client(0)).raw
+    #expect(room == 160_000_000)
+    // A coin less takes 760 from it: 21 052 631 units leave, one more would take three millionths.
+    for amount in [400_000_001, 21_052_632, 21_052_631, 1] as [Int64] {
+      pair.withdraw(0, amount, asset: Self.btc)
+    }
+    pair.withdraw(2, 1, asset: Self.btc)
+    let outcomes = try pair.turn()
+    let (short, many) = (OutcomeCode.insufficientMargin, OutcomeCode.insufficientBalance)
+    #expect(
+      outcomes == [
+        .rejected(many, 400_000_001, 400_000_000), .rejected(short, -4, 160_000_000),
+        Outcome(.accepted), .rejected(short, -4, 4), .rejected(many, 1, 0),
+      ])
+    let answers = pair.receipts.filter { $0.kind == .withdrawal }
+    #expect(answers.map(\.code) == [0])
+    _ = try pair.turn()
+    let left = pair.execution.room(House.client(0)).raw
+    #expect(left == 4)
+  }
+
+  @Test(
     "governance sets no collateral that is not there, that nobody could sell, or older than now",
     arguments: 0..<6)
   func governance(row: Int) throws {

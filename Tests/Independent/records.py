@@ -213,7 +213,7 @@ class Market:
         """Units of the asset that count."""
         if asset not in self.legs:
             return 0
-        most = min(1 << 62, 10 ** 28 // self.legs[asset][0]) // self.multiple[asset]
+        most = min(1 << 62, 10 ** 27 // self.legs[asset][0]) // self.multiple[asset]
         return max(0, min(amount, self.terms.collaterals[asset].account_max, most))
 
     def worth(self, asset, amount):
