@@ -2,6 +2,7 @@ import Instruments
 import Margin
 import Primitives
 import Risk
+import Wire
 
 /// Which accounts need not be weighed when prices move: what was left of equity over initial margin
 /// when an account was last weighed, less all that any of its positions may have lost since. While
