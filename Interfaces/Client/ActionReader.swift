@@ -15,8 +15,8 @@ struct ActionReader: Sendable {
     (
       "limit",
       [
-        "instrument", "side", "price", "quantity", "tif", "good_till_ms", "post_only", "slide",
-        "reduce_only", "display_quantity", "self_trade", "client_id",
+        "instrument", "side", "price", "volatility", "quantity", "tif", "good_till_ms", "post_only",
+        "slide", "reduce_only", "display_quantity", "self_trade", "client_id",
       ]
     ),
     (

@@ -49,6 +49,8 @@ extension Action {
       if let fault = record.replacementFault { throw .invalid(field: fault, offset: place) }
     case .trigger:
       if let fault = record.triggerFault { throw .invalid(field: fault, offset: place) }
+    case .volatility:
+      if let fault = record.volatilityFault { throw .invalid(field: fault, offset: place) }
     case .combination:
       let legs = Combination(record, bytes, at: place).legs
       if let fault = record.combinationFault(legs) { throw .invalid(field: fault, offset: place) }

@@ -32,6 +32,8 @@ public import Primitives
   case session = 21
   /// Execution's own word that it is lost.
   case disconnect = 22
+  /// A limit order whose price is that of a volatility.
+  case volatility = 23
 
   /// 64-byte records the action takes, a mass quote's entries and a combination's legs aside: see `ActionRecord.recordCount`.
   @inlinable public var recordCount: Int {
@@ -42,7 +44,7 @@ public import Primitives
     case .margin: 13
     case .place, .cancel, .cancelAll, .addKey, .revokeKey, .withdraw, .deposit, .release, .index,
       .halt, .replace, .timer, .protect, .massQuote, .bid, .trigger,
-      .combination, .session, .disconnect:
+      .combination, .session, .disconnect, .volatility:
       1
     }
   }
@@ -52,7 +54,7 @@ public import Primitives
     switch self {
     case .withdraw, .deposit, .release, .index, .surface, .list, .halt, .bid, .margin: true
     case .place, .cancel, .cancelAll, .addKey, .revokeKey, .block, .replace, .timer, .protect,
-      .massQuote, .trigger, .combination, .session, .disconnect:
+      .massQuote, .trigger, .combination, .session, .disconnect, .volatility:
       false
     }
   }

@@ -79,6 +79,10 @@ public import Primitives
   /// Figures: sessions open, the most.
   case tooManySessions = 47
   case unknownSession = 48
+  /// An order quoted in volatility, in a contract that has none.
+  case notAnOption = 49
+  /// Figures: the price of the volatility, the tick it is below.
+  case volatilityTooLow = 50
 }
 
 /// Whether an action did what it asked for.

@@ -66,6 +66,9 @@ extension ExecutionMachine {
     case .place:
       guard isInScope(record.instrument, of: key) else { return .rejected(.outOfScope) }
       return placeOrder(record, account: account)
+    case .volatility:
+      guard isInScope(record.instrument, of: key) else { return .rejected(.outOfScope) }
+      return placeByVolatility(record, account: account)
     case .trigger:
       guard isInScope(record.instrument, of: key) else { return .rejected(.outOfScope) }
       return placeTrigger(record, account: account)

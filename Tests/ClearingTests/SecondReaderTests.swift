@@ -280,7 +280,8 @@ struct Medley: ~Copyable {
     let orders = execution.openOrders(
       of: client(generator.chance(60) ? number : generator.below(Medley.clients)))
     switch generator.below(100) {
-    case 0..<34: return place(instrument)
+    case 0..<31: return place(instrument)
+    case 31..<34: return volatility(instrument)
     case 34..<37: return combination()
     case 37..<45: return trigger(instrument)
     case 45..<55: return maker()
@@ -344,6 +345,20 @@ struct Medley: ~Copyable {
     }
     placed = terms
     return .order(terms)
+  }
+
+  private mutating func volatility(_ instrument: InstrumentID) -> Action {
+    guard case .order(var terms) = place(instrument) else { return .cancelAll(instrument: .all) }
+    if generator.chance(90) { terms.instrument = InstrumentID(UInt32(2 + generator.below(2))) }
+    terms.isMarket = false
+    if terms.selfTrade == .decrementBoth { terms.selfTrade = .cancelTaker }
+    return .volatility(
+      VolatilityOrder(
+        terms,
+        volatility: Ratio(
+          raw: generator.chance(80)
+            ? generator.within(500_000_000...700_000_000)
+            : generator.within(1...90_000_000_000))))
   }
 
   private mutating func combination() -> Action {

@@ -135,6 +135,13 @@ import Wire
           underlying: UnderlyingID(0), entries: [], pullsOthers: true, postOnly: .slide,
           selfTrade: .cancelTaker))),
     Row(
+      #""action":"limit","instrument":"BTC-27MAR26-60000-C","side":"sell","volatility":"0.6125","quantity":"2","post_only":true,"client_id":"5""#,
+      .volatility(
+        VolatilityOrder(
+          OrderTerms(
+            instrument: option, side: .sell, price: .zero, quantity: Quantity(raw: 200_000_000),
+            postOnly: .reject, clientID: 5), volatility: Ratio(raw: 612_500_000)))),
+    Row(
       #""action":"combination","net_limit":"-12.5","self_trade":"cancel_both","legs":[{"instrument":"BTC-27MAR26-60000-C","side":"sell","quantity":"3","price":"2"},{"instrument":"BTC-PERP","side":"buy","quantity":"1"}]"#,
       .combination(
         Combination(

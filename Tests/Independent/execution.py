@@ -3,7 +3,7 @@
 import heapq
 import struct
 
-from pricing import MONEY, ONE, WORDS, Terms, signed, up
+from pricing import MONEY, ONE, WORDS, Terms, black, deviation, signed, up
 from records import BODY_MAX, Instrument, Market, Pool, Row, Slots, actions, bundle_header
 from signatures import acceptable, is_signed
 from verify import ALL, NONE, ZERO, merkle, need, object_id, sha
@@ -605,6 +605,8 @@ class Execution(Market):
             return whole and carry(account, r)
         if r.kind == 19:
             return scope and self.place_trigger(account, r)
+        if r.kind == 23:
+            return scope and self.place_by_volatility(account, r)
         if r.kind == 21:
             return self.session(account, r)
         if r.kind == 22:
@@ -870,10 +872,11 @@ class Execution(Market):
         except Refused as why:
             return (2, *why.args, 0, 0, 0)[:4] + (0,)
 
-    def place_new(self, account, r, word):
-        self.check_terms(r.id, r.x, r.y)
+    def place_new(self, account, r, word, given=None):
+        asked = r.x if given is None else given
+        self.check_terms(r.id, asked, r.y)
         expiry, display = struct.unpack_from("<qq", r.tail)
-        price, (low, high) = r.x, self.band(r.id)
+        price, (low, high) = asked, self.band(r.id)
         if r.c & 8:
             price = max(price, low) if r.a else min(price or high, high)
         else:
@@ -1061,6 +1064,20 @@ class Execution(Market):
         for o in (maker, taker):
             if o.quote:
                 self.count_quote(o, instrument, size)
+
+    # Orders quoted in volatility: 8.16
+
+    def place_by_volatility(self, account, r):
+        if self.client_in_use(account, r.z) or r.id >= len(self.instruments):
+            return
+        i = self.instruments[r.id]
+        found = self.slices.get((i.underlying, i.expiry)) if i.kind == 1 else None
+        if not found:
+            return
+        exact = black(i.call, found[0], i.strike, deviation(r.x, max(0, i.expiry - found[2])))
+        price = max(1, -(-exact // i.tick)) * i.tick if r.a else exact // i.tick * i.tick
+        if price:
+            self.outcome(self.place_new, account, r, self.fingerprint(r), min(price, (1 << 63) - 1))
 
     # Combinations: 8.14
 

@@ -307,7 +307,7 @@ class Genesis:
 # 5 to 7: what batches hold
 
 RECORDS = {10: 2, 11: 4, 12: 3, 26: 13}
-KINDS = {*range(1, 23), 26}
+KINDS = {*range(1, 24), 26}
 
 
 def action_records(kind, c):

@@ -293,6 +293,20 @@ import Testing
       $0.tail = .zero
     },
     Row("underlying of a protection", "protect") { $0.id = 65_536 },
+    Row("no volatility", "volatility") { $0.x = 0 },
+    Row("volatility below zero", "volatility") { $0.x = -1 },
+    Row("volatility past the kernel's", "volatility") { $0.x = 1_000_000_000_000_001 },
+    Row("volatility at the market", "volatility") {
+      ($0.b, $0.c) = (1, 8)
+      $0.tail = .zero
+    },
+    Row("volatility order that decrements both", "volatility") {
+      ($0.b, $0.tail) = (0, tail(0, 0, 0, 3))
+    },
+    Row("volatility order without a size", "volatility") { $0.y = 0 },
+    Row("price of a volatility order", "volatility") {
+      ($0.b, $0.tail) = (0, tail(0, 0, 1, 0))
+    },
     Row("session 2", "session") { $0.a = 2 }, Row("scope of a session", "session") { $0.b = 2 },
     Row("underlying of a session", "session") { $0.id = 65_536 },
     Row("number of a new session", "session") { $0.z = 1 },

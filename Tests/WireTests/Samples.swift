@@ -77,6 +77,16 @@ struct Sample: Sendable, CustomTestStringConvertible {
             source: .index, direction: .falls, price: Price(raw: 123_000_001)))
       ),
       (
+        "volatility",
+        .volatility(
+          VolatilityOrder(
+            OrderTerms(
+              instrument: InstrumentID(2), side: .sell, price: .zero,
+              quantity: Quantity(raw: 45_000_000), timeInForce: .gtt, postOnly: .slide,
+              isReduceOnly: true, clientID: 81, expiry: far, display: Quantity(raw: 5_000_000),
+              selfTrade: .cancelBoth), volatility: Ratio(raw: 612_500_000)))
+      ),
+      (
         "replace",
         .replace(
           OrderReplacement(
