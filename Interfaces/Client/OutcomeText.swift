@@ -29,6 +29,7 @@ extension Outcome {
     case .cancel: return "order \(order) cancelled with \(left.decimal) left"
     case .cancelAll: return figure1 == 1 ? "1 order cancelled" : "\(figure1) orders cancelled"
     case .block: return "traded \(filled.decimal)"
+    case .hedgedBlock: return "traded \(filled.decimal), and its hedge"
     case .addKey: return "key valid from the next batch"
     case .revokeKey: return "key revoked from the next batch"
     case .withdraw: return "debited; clearing books it"
@@ -148,6 +149,8 @@ extension OutcomeCode {
       return "expected fewer than \(figure2) open sessions, found \(figure1)"
     case .unknownSession: return "expected an open session of the account, found none"
     case .notAnOption: return "expected an option, found a contract without volatility"
+    case .notAHedge:
+      return "expected a hedge in a future or perpetual of the same underlying, found another"
     case .volatilityTooLow:
       return "expected a volatility whose price is at least \(price2), found \(price1)"
     case .triggerReached:

@@ -96,7 +96,7 @@ extension Action {
     switch self {
     case .surface: ActionKind.surface.recordCount
     case .list: ActionKind.list.recordCount
-    case .block: ActionKind.block.recordCount
+    case .block(let trade): trade.kind.recordCount
     case .margin: ActionKind.margin.recordCount
     case .massQuote(let quote): 1 + quote.entries.count
     case .combination(let combination): 1 + combination.legs.count

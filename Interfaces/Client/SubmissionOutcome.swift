@@ -150,7 +150,7 @@ extension ActionRecord {
     case .withdraw, .deposit: id < assets.count ? Int(assets[Int(id)].scale) : 0
     case .place, .replace, .trigger, .volatility, .timer, .protect, .massQuote, .combination,
       .session, .disconnect, .cancel, .cancelAll, .addKey, .revokeKey, .release, .index, .surface,
-      .block, .list, .halt, .bid, .margin, nil:
+      .block, .hedgedBlock, .list, .halt, .bid, .margin, nil:
       Money.fractionDigits
     }
   }

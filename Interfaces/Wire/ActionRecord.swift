@@ -34,6 +34,8 @@ public import Primitives
   case disconnect = 22
   /// A limit order whose price is that of a volatility.
   case volatility = 23
+  /// A block trade with a second leg in a future or perpetual of the same underlying.
+  case hedgedBlock = 24
 
   /// 64-byte records the action takes, a mass quote's entries and a combination's legs aside: see `ActionRecord.recordCount`.
   @inlinable public var recordCount: Int {
@@ -41,6 +43,7 @@ public import Primitives
     case .surface: 2
     case .list: 3
     case .block: 4
+    case .hedgedBlock: 5
     case .margin: 13
     case .place, .cancel, .cancelAll, .addKey, .revokeKey, .withdraw, .deposit, .release, .index,
       .halt, .replace, .timer, .protect, .massQuote, .bid, .trigger,
@@ -54,7 +57,7 @@ public import Primitives
     switch self {
     case .withdraw, .deposit, .release, .index, .surface, .list, .halt, .bid, .margin: true
     case .place, .cancel, .cancelAll, .addKey, .revokeKey, .block, .replace, .timer, .protect,
-      .massQuote, .trigger, .combination, .session, .disconnect, .volatility:
+      .massQuote, .trigger, .combination, .session, .disconnect, .volatility, .hedgedBlock:
       false
     }
   }

@@ -83,6 +83,8 @@ public import Primitives
   case notAnOption = 49
   /// Figures: the price of the volatility, the tick it is below.
   case volatilityTooLow = 50
+  /// The second leg of a block is no future or perpetual of the first's underlying.
+  case notAHedge = 51
 }
 
 /// Whether an action did what it asked for.

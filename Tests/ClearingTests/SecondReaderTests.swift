@@ -472,9 +472,18 @@ struct Medley: ~Copyable {
     let key = genesis.accounts[other.index]
     let nonce = nonces[key, default: 0] + (generator.chance(80) ? 1 : 0)
     nonces[key] = nonce
+    var hedge: BlockLeg?
+    if generator.chance(50) {
+      let other = InstrumentID(UInt32(generator.pick([0, 0, 1, 1, 2, 4])))
+      hedge = BlockLeg(
+        instrument: other == instrument ? InstrumentID(3) : other,
+        side: generator.chance(50) ? .buy : .sell, price: limit(other),
+        quantity: Quantity(raw: TestWorld.lot * generator.within(1...100)))
+    }
     var trade = BlockTrade.signed(
       instrument: instrument, side: generator.chance(50) ? .buy : .sell, price: limit(instrument),
-      quantity: Quantity(raw: TestWorld.lot * generator.within(1...100)), reference: 1,
+      quantity: Quantity(raw: TestWorld.lot * generator.within(1...100)), hedge: hedge,
+      reference: 1,
       counterparty: other, nonce: nonce, expiry: Timestamp(raw: time.raw + 5_000),
       network: genesis.networkID, by: TestWorld.ownerKey(other))
     if generator.chance(10) { trade.reference = 2 }
