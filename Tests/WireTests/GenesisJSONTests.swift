@@ -49,7 +49,7 @@ import Wire
 
   static let golden = URL(filePath: #filePath).deletingLastPathComponent()
     .deletingLastPathComponent().appending(path: "Fixtures/Wire/genesis.json")
-  static let goldenHash = "026ff0c751adcb1fe3c08419714b5fa98457c63a317b4138be9572b4f9a70abe"
+  static let goldenHash = "102d0a92608d47b11c8b8346dc55d123a41b6aacc74d9850cad1f363ba78c477"
 
   static func goldenBytes() throws -> [UInt8] { Array(try Data(contentsOf: golden)) }
 
