@@ -1,4 +1,5 @@
 import Instruments
+import Margin
 import Pricing
 import Primitives
 import Wire
