@@ -549,7 +549,9 @@ struct Medley: ~Copyable {
     #expect(code == 0, "seed \(seed): \(text)")
   }
 
-  @Test("it finds the funding of hours the same", arguments: [612, 614, 617, 620, 621, 622, 623, 624] as [UInt64])
+  @Test(
+    "it finds the funding of hours the same",
+    arguments: [612, 614, 617, 620, 621, 622, 623, 624] as [UInt64])
   func funding(seed: UInt64) throws {
     var medley = Medley(seed: seed, pace: 40)
     for number in 0..<160 { try medley.step(number) }

@@ -1,3 +1,4 @@
+import Commitments
 import Instruments
 import Primitives
 import TestSupport
