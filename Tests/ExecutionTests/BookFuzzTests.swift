@@ -171,7 +171,7 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
       case 0..<8: return makerAction()
       case 8..<14: return trigger(instrument)
       case 14..<20: return generator.chance(25) ? session() : combination()
-      case 20..<24: return volatility()
+      case 20..<24: return generator.chance(25) ? block() : volatility()
       case 24..<70:
         let around = base(instrument.index)
         let side: Side = generator.chance(50) ? .buy : .sell
@@ -402,6 +402,7 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
     var combined = 0
     var lost = 0
     var volatilities = 0
+    var hedged = 0
     var round = seed
     // A run lasts for one life of the expiring contracts, then another begins.
     while done < fuzzCount / 8 {
@@ -431,12 +432,13 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
       combined += run.twin.combinations
       lost += run.twin.losses
       volatilities += run.twin.volatilityOrders
+      hedged += run.twin.hedgedBlocks
     }
     print(
       """
       seed \(seed): \(done) operations, \(filled) fills, \(tripped) trips, \(triggered) triggered, \
-      \(auctions) auctions, \(combined) combinations, \(lost) sessions lost, \(volatilities) in \
-      volatility
+      \(auctions) auctions, \(combined) combinations, \(lost) sessions lost, \
+      \(volatilities) in volatility, \(hedged) hedged blocks
       """)
     // A fuzz in which nothing trades proves nothing.
     #expect(filled > done / 30, "seed \(seed): \(filled) fills in \(done) operations")
@@ -447,6 +449,7 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
     #expect(
       volatilities > done / 200, "seed \(seed): \(volatilities) in volatility of \(done) operations"
     )
+    #expect(hedged > done / 2_000, "seed \(seed): \(hedged) hedged blocks in \(done) operations")
     #expect(auctions > done / 1_000, "seed \(seed): \(auctions) auctions in \(done) operations")
   }
 }
@@ -488,8 +491,9 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
         let before = run.clients.map { run.machine.risk.room($0) }
         let trades = run.twin.trades.count
         _ = try run.step(1)
-        guard let taker = run.twin.trades[trades...].first?.taker else { continue }
-        for (place, client) in run.clients.enumerated() where client.index != taker {
+        // The parties of a block agree on what it costs them.
+        guard let first = run.twin.trades[trades...].first, first.makerOrder != 0 else { continue }
+        for (place, client) in run.clients.enumerated() where client.index != first.taker {
           // A maker loses at most the roundings of its further fills; each order set one aside.
           let made = run.twin.trades[trades...].count { $0.maker == client.index }
           fills += made

@@ -78,6 +78,8 @@ struct BookTwin: ~Copyable {
   var combinations = 0
   /// Orders quoted in volatility that got a price.
   var volatilityOrders = 0
+  /// Block trades with a hedge that traded.
+  var hedgedBlocks = 0
   /// How often a protection pulled quotes.
   var trips = 0
   var time: Int64
@@ -665,6 +667,8 @@ struct BookTwin: ~Copyable {
     case .place: place(record, account)
     case .trigger: trigger(record, account)
     case .volatility: volatility(record, account)
+    case .block, .hedgedBlock:
+      block(BlockTrade(bundle.bytes.rawSpan, at: 96 + 64 * index), account)
     case .session: session(record, account)
     case .disconnect: lose(record, account, bundle.header.key)
     case .combination:
