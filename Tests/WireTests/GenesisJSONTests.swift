@@ -49,7 +49,7 @@ import Wire
 
   static let golden = URL(filePath: #filePath).deletingLastPathComponent()
     .deletingLastPathComponent().appending(path: "Fixtures/Wire/genesis.json")
-  static let goldenHash = "102d0a92608d47b11c8b8346dc55d123a41b6aacc74d9850cad1f363ba78c477"
+  static let goldenHash = "e29840028746596abf5eca08f5ed3add168c73fb25f5715da41052f5c03e7fd3"
 
   static func goldenBytes() throws -> [UInt8] { Array(try Data(contentsOf: golden)) }
 
