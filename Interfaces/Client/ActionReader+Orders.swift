@@ -2,7 +2,17 @@ import Primitives
 import Wire
 
 extension ActionReader {
-  func limit(_ fields: Fields) throws(Reason) -> Action { .order(try limitTerms(fields)) }
+  /// A price, or of an option a volatility in its place.
+  func limit(_ fields: Fields) throws(Reason) -> Action {
+    guard let volatility: Ratio = try fields.optionalUnit("volatility") else {
+      return .order(try limitTerms(fields, at: try fields.unit("price")))
+    }
+    if let found = try fields.optionalString("price") {
+      throw .value("price", expected: "none beside volatility", found: found)
+    }
+    return .volatility(
+      VolatilityOrder(try limitTerms(fields, at: .zero), volatility: volatility))
+  }
 
   func market(_ fields: Fields) throws(Reason) -> Action { .order(try marketTerms(fields)) }
 
@@ -14,7 +24,7 @@ extension ActionReader {
       if let found = try fields.optionalString("protection_price") {
         throw .value("protection_price", expected: "none beside price", found: found)
       }
-      order = try limitTerms(fields)
+      order = try limitTerms(fields, at: try fields.unit("price"))
     } else {
       for key in ["post_only", "slide"] where try fields.flag(key) {
         throw .value(key, expected: "a price beside it", found: "none")
@@ -39,7 +49,7 @@ extension ActionReader {
         price: try fields.unit("trigger_price")))
   }
 
-  private func limitTerms(_ fields: Fields) throws(Reason) -> OrderTerms {
+  private func limitTerms(_ fields: Fields, at price: Price) throws(Reason) -> OrderTerms {
     let expiry: Int64? = try fields.optionalInteger("good_till_ms")
     let timeInForce: TimeInForce
     switch try fields.optionalString("tif") {
@@ -52,7 +62,7 @@ extension ActionReader {
     }
     return OrderTerms(
       instrument: try instrument(fields), side: try fields.side(),
-      price: try fields.unit("price"), quantity: try fields.unit("quantity"),
+      price: price, quantity: try fields.unit("quantity"),
       timeInForce: timeInForce, postOnly: try postOnly(fields),
       isReduceOnly: try fields.flag("reduce_only"),
       clientID: try fields.optionalInteger("client_id") ?? 0,

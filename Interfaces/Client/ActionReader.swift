@@ -15,8 +15,8 @@ struct ActionReader: Sendable {
     (
       "limit",
       [
-        "instrument", "side", "price", "quantity", "tif", "good_till_ms", "post_only", "slide",
-        "reduce_only", "display_quantity", "self_trade", "client_id",
+        "instrument", "side", "price", "volatility", "quantity", "tif", "good_till_ms", "post_only",
+        "slide", "reduce_only", "display_quantity", "self_trade", "client_id",
       ]
     ),
     (
@@ -80,8 +80,9 @@ struct ActionReader: Sendable {
     (
       "block",
       [
-        "instrument", "side", "price", "quantity", "reference", "counterparty",
-        "counterparty_key", "counterparty_nonce", "counterparty_expires_ms", "signature",
+        "instrument", "side", "price", "quantity", "hedge_instrument", "hedge_side",
+        "hedge_price", "hedge_quantity", "reference", "counterparty", "counterparty_key",
+        "counterparty_nonce", "counterparty_expires_ms", "signature",
       ]
     ),
   ]
@@ -184,26 +185,38 @@ struct ActionReader: Sendable {
 extension ActionReader {
   /// Terms the counterparty has signed; the client's own side is `side`.
   private func block(_ fields: Fields) throws(Reason) -> BlockTrade {
-    let terms = ActionRecord(
-      kindCode: ActionKind.block.rawValue, a: try fields.side().rawValue,
-      id: try instrument(fields).raw, x: try fields.unit("price", as: Price.self).raw,
-      y: try fields.unit("quantity", as: Quantity.self).raw, z: try fields.integer("reference"))
+    let leg = BlockLeg(
+      instrument: try instrument(fields), side: try fields.side(),
+      price: try fields.unit("price"), quantity: try fields.unit("quantity"))
     let header = BundleHeader(
       account: AccountID(try fields.integer("counterparty")),
       key: try fields.hex("counterparty_key"), nonce: try fields.integer("counterparty_nonce"),
       expiry: Timestamp(raw: try fields.integer("counterparty_expires_ms")), actionCount: 1,
-      recordCount: 1, actionsHash: terms.withBytes { SHA256.digest($0) })
+      recordCount: 1, actionsHash: .zero)
     let signature = try fields.bytes("signature", expected: "128 hexadecimal digits")
     guard signature.count == Signature.byteCount else {
       throw .value(
         "signature", expected: "128 hexadecimal digits", found: "\(signature.count * 2) digits")
     }
-    var out = ByteWriter(capacity: BlockTrade.byteCount)
-    out.write(record: terms)
-    header.write(to: &out)
-    out.write(signature)
-    out.pad(32)
-    return BlockTrade(out.bytes.rawSpan, at: 0)
+    return BlockTrade(
+      leg, hedge: try hedge(fields), reference: try fields.integer("reference"),
+      counterparty: header, signature: Signature(signature.rawSpan, at: 0))
+  }
+
+  /// Its four fields stand together.
+  private func hedge(_ fields: Fields) throws(Reason) -> BlockLeg? {
+    guard try fields.optionalString("hedge_instrument") != nil else {
+      for key in ["hedge_side", "hedge_price", "hedge_quantity"] {
+        if let found = try fields.optionalString(key) {
+          throw .value(key, expected: "hedge_instrument beside it", found: found)
+        }
+      }
+      return nil
+    }
+    return BlockLeg(
+      instrument: try instrument(fields, at: "hedge_instrument"),
+      side: try fields.side(at: "hedge_side"), price: try fields.unit("hedge_price"),
+      quantity: try fields.unit("hedge_quantity"))
   }
 }
 
@@ -267,8 +280,10 @@ extension ActionReader {
 // MARK: - Names
 
 extension ActionReader {
-  private func instrumentName(_ fields: Fields) throws(Reason) -> InstrumentName {
-    let text = try fields.string("instrument")
+  private func instrumentName(_ fields: Fields, at key: String = "instrument") throws(Reason)
+    -> InstrumentName
+  {
+    let text = try fields.string(key)
     do throws(InstrumentNameFailure) {
       return try InstrumentName(text)
     } catch {
@@ -276,10 +291,10 @@ extension ActionReader {
     }
   }
 
-  func instrument(_ fields: Fields) throws(Reason) -> InstrumentID {
-    let name = try instrumentName(fields)
+  func instrument(_ fields: Fields, at key: String = "instrument") throws(Reason) -> InstrumentID {
+    let name = try instrumentName(fields, at: key)
     guard let id = directory.id(of: name) else {
-      throw .value("instrument", expected: "a listed instrument", found: name.description)
+      throw .value(key, expected: "a listed instrument", found: name.description)
     }
     return id
   }

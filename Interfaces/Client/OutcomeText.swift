@@ -9,6 +9,7 @@ extension Outcome {
     let (filled, left) = (Quantity(raw: figure1), Quantity(raw: figure2))
     switch kind {
     case .place, .replace: return placed(filled: filled, left: left)
+    case .volatility: return priced(filled: filled, price: Price(raw: figure2))
     case .combination:
       let verb = figure1 < 0 ? "brought" : "cost"
       return
@@ -28,6 +29,7 @@ extension Outcome {
     case .cancel: return "order \(order) cancelled with \(left.decimal) left"
     case .cancelAll: return figure1 == 1 ? "1 order cancelled" : "\(figure1) orders cancelled"
     case .block: return "traded \(filled.decimal)"
+    case .hedgedBlock: return "traded \(filled.decimal), and its hedge"
     case .addKey: return "key valid from the next batch"
     case .revokeKey: return "key revoked from the next batch"
     case .withdraw: return "debited; clearing books it"
@@ -35,6 +37,17 @@ extension Outcome {
     case .list, .halt, .margin: return "approval sent to clearing"
     case .bid: return "stake set aside; clearing answers with its batch"
     case nil: return "done"
+    }
+  }
+
+  /// Of an order quoted in volatility: what is left follows from what it asked for.
+  private func priced(filled: Quantity, price: Price) -> String {
+    let text =
+      "order \(order) at \(price.decimal)" + (filled.raw > 0 ? " filled \(filled.decimal)" : "")
+    switch OutcomeCode(rawValue: code) {
+    case .selfTrade: return text + "; the rest met the account's own order"
+    case .batchFull: return text + "; the batch had no room for the rest"
+    default: return text
     }
   }
 
@@ -135,6 +148,11 @@ extension OutcomeCode {
     case .tooManySessions:
       return "expected fewer than \(figure2) open sessions, found \(figure1)"
     case .unknownSession: return "expected an open session of the account, found none"
+    case .notAnOption: return "expected an option, found a contract without volatility"
+    case .notAHedge:
+      return "expected a hedge in a future or perpetual of the same underlying, found another"
+    case .volatilityTooLow:
+      return "expected a volatility whose price is at least \(price2), found \(price1)"
     case .triggerReached:
       return "expected a trigger not yet reached, found \(price2) at or past \(price1)"
     case .noProtection: return "expected a protection in the underlying, found none"

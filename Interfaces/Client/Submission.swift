@@ -259,11 +259,11 @@ struct Fields {
     return bytes
   }
 
-  func side() throws(Reason) -> Side {
-    switch try string("side") {
+  func side(at key: String = "side") throws(Reason) -> Side {
+    switch try string(key) {
     case "buy": return .buy
     case "sell": return .sell
-    case let found: throw .value("side", expected: "buy or sell", found: found)
+    case let found: throw .value(key, expected: "buy or sell", found: found)
     }
   }
 }

@@ -96,11 +96,11 @@ extension Action {
     switch self {
     case .surface: ActionKind.surface.recordCount
     case .list: ActionKind.list.recordCount
-    case .block: ActionKind.block.recordCount
+    case .block(let trade): trade.kind.recordCount
     case .margin: ActionKind.margin.recordCount
     case .massQuote(let quote): 1 + quote.entries.count
     case .combination(let combination): 1 + combination.legs.count
-    case .openSession, .endSession, .disconnect: 1
+    case .openSession, .endSession, .disconnect, .volatility: 1
     case .order, .replace, .trigger, .timer, .protect, .resetProtection, .cancel, .cancelClient,
       .cancelOrders, .addKey, .revokeKey, .withdraw, .deposit,
       .release, .index, .impact, .halt, .bid:

@@ -97,7 +97,7 @@ extension SubmissionOutcome {
       }
     let message: String =
       if let code = OutcomeCode(rawValue: outcome.code) {
-        code == .done || record.kind == .massQuote && status != .rejected
+        code == .done || record.kind?.isDoneInPart == true && status != .rejected
           ? outcome.done(record.kind)
           : code.message(outcome.figure1, outcome.figure2, digits: record.amountDigits(assets))
       } else {
@@ -138,15 +138,19 @@ extension SubmissionOutcome {
   }
 }
 
+extension ActionKind {
+  /// Whether its outcome may have a code though something was done.
+  fileprivate var isDoneInPart: Bool { self == .massQuote || self == .volatility }
+}
+
 extension ActionRecord {
   /// Decimals of the amount the action names.
   fileprivate func amountDigits(_ assets: [Genesis.Asset]) -> Int {
     switch kind {
     case .withdraw, .deposit: id < assets.count ? Int(assets[Int(id)].scale) : 0
-    case .place, .replace, .trigger, .timer, .protect, .massQuote, .combination, .session,
-      .disconnect, .cancel,
-      .cancelAll, .addKey, .revokeKey, .release, .index, .surface, .block, .list, .halt, .bid,
-      .margin, nil:
+    case .place, .replace, .trigger, .volatility, .timer, .protect, .massQuote, .combination,
+      .session, .disconnect, .cancel, .cancelAll, .addKey, .revokeKey, .release, .index, .surface,
+      .block, .hedgedBlock, .list, .halt, .bid, .margin, nil:
       Money.fractionDigits
     }
   }

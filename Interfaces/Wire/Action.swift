@@ -6,6 +6,7 @@ public enum Action: Sendable, Equatable {
   case order(OrderTerms)
   case replace(OrderReplacement)
   case trigger(TriggerTerms)
+  case volatility(VolatilityOrder)
   /// Cancels every order of the account so many milliseconds of batch time from now, unless it is
   /// said again before; zero takes the timer away.
   case timer(milliseconds: Int64)
@@ -73,6 +74,8 @@ extension Action {
       out.write(record: replacement.record)
     case .trigger(let terms):
       out.write(record: terms.record)
+    case .volatility(let order):
+      out.write(record: order.record)
     case .timer(let milliseconds):
       out.write(record: ActionRecord(kindCode: ActionKind.timer.rawValue, x: milliseconds))
     case .protect(let protection):

@@ -49,6 +49,8 @@ extension Action {
       if let fault = record.replacementFault { throw .invalid(field: fault, offset: place) }
     case .trigger:
       if let fault = record.triggerFault { throw .invalid(field: fault, offset: place) }
+    case .volatility:
+      if let fault = record.volatilityFault { throw .invalid(field: fault, offset: place) }
     case .combination:
       let legs = Combination(record, bytes, at: place).legs
       if let fault = record.combinationFault(legs) { throw .invalid(field: fault, offset: place) }
@@ -103,6 +105,13 @@ extension Action {
       try unused(b: true, c: true, tail: true)
       try require(bytes.extracting((place + 224)..<(place + 256)).isZero, "block reserved")
       try require(bytes.extracting((place + 154)..<(place + 160)).isZero, "block reserved")
+    case .hedgedBlock:
+      try require(record.a <= 1 && record.x > 0 && record.y > 0, "block trade")
+      try unused(b: true, c: true, tail: true)
+      let hedge = ActionRecord(bytes, at: place + ActionRecord.byteCount)
+      try require(hedge.isHedge && hedge.id != record.id, "hedge of a block")
+      try require(bytes.extracting((place + 288)..<(place + 320)).isZero, "block reserved")
+      try require(bytes.extracting((place + 218)..<(place + 224)).isZero, "block reserved")
     case .list:
       try unused(a: true, b: true, c: true, id: true, x: true, y: true, z: true, tail: true)
       try require(Instrument(bytes, at: place + ActionRecord.byteCount).isProposal, "listing")

@@ -32,6 +32,10 @@ public import Primitives
   case session = 21
   /// Execution's own word that it is lost.
   case disconnect = 22
+  /// A limit order whose price is that of a volatility.
+  case volatility = 23
+  /// A block trade with a second leg in a future or perpetual of the same underlying.
+  case hedgedBlock = 24
 
   /// 64-byte records the action takes, a mass quote's entries and a combination's legs aside: see `ActionRecord.recordCount`.
   @inlinable public var recordCount: Int {
@@ -39,10 +43,11 @@ public import Primitives
     case .surface: 2
     case .list: 3
     case .block: 4
+    case .hedgedBlock: 5
     case .margin: 25
     case .place, .cancel, .cancelAll, .addKey, .revokeKey, .withdraw, .deposit, .release, .index,
       .halt, .replace, .timer, .protect, .massQuote, .bid, .trigger,
-      .combination, .session, .disconnect:
+      .combination, .session, .disconnect, .volatility:
       1
     }
   }
@@ -52,7 +57,7 @@ public import Primitives
     switch self {
     case .withdraw, .deposit, .release, .index, .surface, .list, .halt, .bid, .margin: true
     case .place, .cancel, .cancelAll, .addKey, .revokeKey, .block, .replace, .timer, .protect,
-      .massQuote, .trigger, .combination, .session, .disconnect:
+      .massQuote, .trigger, .combination, .session, .disconnect, .volatility, .hedgedBlock:
       false
     }
   }

@@ -1,4 +1,3 @@
-public import Commitments
 public import Primitives
 
 /// A publisher's forward and surface of one expiry: two records.
@@ -60,92 +59,5 @@ public struct SurfaceUpdate: Sendable, Equatable {
     else { return false }
     let steepness = Int128(p.b) * Int128(one + (p.rho < 0 ? -p.rho : p.rho))
     return steepness <= 2 * Int128(one) * Int128(one)
-  }
-}
-
-/// A trade two accounts agreed on elsewhere: the terms, and inside them the counterparty's own
-/// header and signature. Four records.
-public struct BlockTrade: Sendable, Equatable {
-  public static let tag: ObjectTag = "novate/block/1"
-  public static let byteCount = 256
-
-  public var instrument: InstrumentID
-  /// The side of the account whose bundle carries the trade.
-  public var side: Side
-  public var price: Price
-  public var quantity: Quantity
-  /// The two parties' own number for the trade.
-  public var reference: UInt64
-  /// The counterparty's bundle header; its `actionsHash` is the SHA-256 of the 64 bytes of terms.
-  public var counterparty: BundleHeader
-  public var signature: Signature
-
-  /// Reads the records at `offset`; the bundle they come from has been checked.
-  public init(_ bytes: RawSpan, at offset: Int) {
-    let head = ActionRecord(bytes, at: offset)
-    instrument = head.instrument
-    side = head.side
-    price = head.price
-    quantity = head.quantity
-    reference = head.z
-    counterparty = BundleHeader(bytes, at: offset + 64)
-    signature = Signature(bytes, at: offset + 160)
-  }
-
-  private init(
-    instrument: InstrumentID, side: Side, price: Price, quantity: Quantity, reference: UInt64,
-    counterparty: BundleHeader
-  ) {
-    self.instrument = instrument
-    self.side = side
-    self.price = price
-    self.quantity = quantity
-    self.reference = reference
-    self.counterparty = counterparty
-    signature = .zero
-  }
-
-  var terms: ActionRecord {
-    ActionRecord(
-      kindCode: ActionKind.block.rawValue, a: side.rawValue, id: instrument.raw, x: price.raw,
-      y: quantity.raw, z: reference)
-  }
-
-  func write(to out: inout ByteWriter) {
-    out.write(record: terms)
-    counterparty.write(to: &out)
-    out.write(signature)
-    out.pad(32)
-  }
-
-  /// Whether the counterparty signed exactly these terms for `network`.
-  public func isSigned(network: Digest) -> Bool {
-    guard terms.withBytes({ SHA256.digest($0) }) == counterparty.actionsHash,
-      counterparty.flags == 0, counterparty.actionCount == 1, counterparty.recordCount == 1
-    else { return false }
-    return Ed25519.isValid(signature, of: id(network: network), by: counterparty.key)
-  }
-
-  func id(network: Digest) -> Digest {
-    var out = ByteWriter(capacity: BundleHeader.byteCount)
-    counterparty.write(to: &out)
-    return ObjectID.of(tag: BlockTrade.tag, network: network, bytes: out.bytes.rawSpan)
-  }
-
-  /// The terms as the counterparty signs them.
-  public static func signed(
-    instrument: InstrumentID, side: Side, price: Price, quantity: Quantity, reference: UInt64,
-    counterparty: AccountID, nonce: UInt64, expiry: Timestamp, network: Digest,
-    by key: borrowing SigningKey
-  ) -> BlockTrade {
-    let header = BundleHeader(
-      account: counterparty, key: key.publicKey, nonce: nonce, expiry: expiry, actionCount: 1,
-      recordCount: 1, actionsHash: .zero)
-    var trade = BlockTrade(
-      instrument: instrument, side: side, price: price, quantity: quantity, reference: reference,
-      counterparty: header)
-    trade.counterparty.actionsHash = trade.terms.withBytes { SHA256.digest($0) }
-    trade.signature = key.sign(trade.id(network: network))
-    return trade
   }
 }

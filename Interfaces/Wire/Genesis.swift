@@ -112,7 +112,7 @@ public enum RuleSet {
     novate rule set 1
     protocol 1
     matching price-time, self-trade by mode, iceberg to the back, calls and auctions at one price
-    orders gtc gtt ioc fok, market, post-only, replace, price band, trigger on mark or index, combination of legs
+    orders gtc gtt ioc fok, market, post-only, replace, price band, trigger on mark or index, combination of legs, in volatility, block with hedge
     makers timer, mass quote, protection by fills quantity delta vega, sessions by consent
     margin novate-32 with charges, terms by governance, collateral as a leg, interest on debt
     netting proportional cost release

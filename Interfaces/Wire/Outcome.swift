@@ -79,6 +79,12 @@ public import Primitives
   /// Figures: sessions open, the most.
   case tooManySessions = 47
   case unknownSession = 48
+  /// An order quoted in volatility, in a contract that has none.
+  case notAnOption = 49
+  /// Figures: the price of the volatility, the tick it is below.
+  case volatilityTooLow = 50
+  /// The second leg of a block is no future or perpetual of the first's underlying.
+  case notAHedge = 51
 }
 
 /// Whether an action did what it asked for.

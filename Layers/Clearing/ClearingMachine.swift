@@ -277,7 +277,7 @@ public struct ClearingMachine: ~Copyable {
     case .list, .halt, .margin: genesis.governance.contains(account)
     case .bid: record.id < accounts.count
     case .place, .cancel, .cancelAll, .addKey, .revokeKey, .block, .replace, .timer, .protect,
-      .massQuote, .trigger, .combination, .session, .disconnect:
+      .massQuote, .trigger, .combination, .session, .disconnect, .volatility, .hedgedBlock:
       false
     }
   }

@@ -42,7 +42,7 @@ extension ClearingMachine {
     case .bid:
       hear(AuctionOffer(record), of: instruction.account)
     case .place, .cancel, .cancelAll, .addKey, .revokeKey, .block, .replace, .timer, .protect,
-      .massQuote, .trigger, .combination, .session, .disconnect, nil:
+      .massQuote, .trigger, .combination, .session, .disconnect, .volatility, .hedgedBlock, nil:
       preconditionFailure("events are checked before they are booked")
     }
   }

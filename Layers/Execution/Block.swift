@@ -5,7 +5,7 @@ import Wire
 
 extension ExecutionMachine {
   /// Books a trade two accounts agreed on: both signatures, both nonces, both margins; the book is
-  /// not touched.
+  /// not touched. With a hedge both legs trade or neither, and credit is asked for both together.
   ///
   /// - Parameter isSigned: whether the counterparty signed it, if the caller knows.
   mutating func trade(_ block: BlockTrade, _ account: AccountID, isSigned: Bool?) -> Outcome {
@@ -13,41 +13,71 @@ extension ExecutionMachine {
     guard other.account != account else { return .rejected(.selfTrade) }
     guard other.account.index < credits.count else { return .rejected(.unknownAccount) }
     guard let slot = keySlot(other.account, other.key) else { return .rejected(.unknownKey) }
-    guard isInScope(block.instrument, of: keys[slot]) else { return .rejected(.outOfScope) }
+    let legs = block.legs
+    guard legs.allSatisfy({ isInScope($0.instrument, of: keys[slot]) }) else {
+      return .rejected(.outOfScope)
+    }
     guard other.expiry >= time, other.expiry.raw - time.raw <= genesis.constants.bundleLifeMax
     else { return .rejected(.counterpartyExpired) }
     if keys[slot].refusal(ofNonce: other.nonce) != nil { return .rejected(.counterpartyNonce) }
-    let terms = ActionRecord(
-      kindCode: ActionKind.place.rawValue, a: block.side.rawValue, id: block.instrument.raw,
-      x: block.price.raw, y: block.quantity.raw)
-    if let refusal = termsRefusal(terms) { return refusal }
-    for side in [block.side, block.side.opposite] {
-      if let refusal = bandRefusal(block.instrument, side, block.price) { return refusal }
+    for leg in legs {
+      if let refusal = legRefusal(leg) { return refusal }
+    }
+    if let hedge = block.hedge, !isHedge(hedge.instrument, of: block.leg.instrument) {
+      return .rejected(.notAHedge)
     }
     guard isSigned ?? block.isSigned(network: network) else {
       return .rejected(.counterpartySignature)
     }
-    for (party, side) in [(account, block.side), (other.account, block.side.opposite)] {
-      let order = NewOrder(
-        account: party, instrument: block.instrument, side: side, price: block.price,
-        quantity: block.quantity)
-      if let refusal = admissionRefusal(order, replacing: nil) { return refusal }
+    for (party, isSender) in [(account, true), (other.account, false)] {
+      if let refusal = partyRefusal(party, legs, isSender: isSender) { return refusal }
     }
     keys[slot].use(nonce: other.nonce)
-    let booked = self.terms(block.instrument)
+    for leg in legs { book(leg, account, other.account) }
+    return Outcome(.filled, .done, block.leg.quantity.raw, 0)
+  }
+
+  /// An instrument's own rules, and its band for both sides.
+  private func legRefusal(_ leg: BlockLeg) -> Outcome? {
+    let terms = ActionRecord(
+      kindCode: ActionKind.place.rawValue, a: leg.side.rawValue, id: leg.instrument.raw,
+      x: leg.price.raw, y: leg.quantity.raw)
+    if let refusal = termsRefusal(terms) { return refusal }
+    for side in [leg.side, leg.side.opposite] {
+      if let refusal = bandRefusal(leg.instrument, side, leg.price) { return refusal }
+    }
+    return nil
+  }
+
+  private func isHedge(_ hedge: InstrumentID, of instrument: InstrumentID) -> Bool {
+    !instruments[hedge.index].isOption
+      && instruments[hedge.index].underlying == instruments[instrument.index].underlying
+  }
+
+  /// What one party may not do: of one leg as of an order, of two as of a combination.
+  private mutating func partyRefusal(
+    _ party: AccountID, _ legs: [BlockLeg], isSender: Bool
+  ) -> Outcome? {
+    let orders = legs.map {
+      NewOrder(
+        account: party, instrument: $0.instrument, side: isSender ? $0.side : $0.side.opposite,
+        price: $0.price, quantity: $0.quantity)
+    }
+    if orders.count == 1 { return admissionRefusal(orders[0], replacing: nil) }
+    return limitRefusal(orders, party) ?? wholeRefusal(orders, moreFills: 0, party)
+  }
+
+  private mutating func book(_ leg: BlockLeg, _ sender: AccountID, _ counterparty: AccountID) {
+    let terms = terms(leg.instrument)
     let trade = TradeID(status[0].nextTrade)
     status[0].nextTrade += 1
     events.append(
       Fill(
-        cause: .block, takerSide: block.side, instrument: booked.id, trade: trade,
-        maker: other.account, taker: account, price: block.price, quantity: block.quantity,
+        cause: .block, takerSide: leg.side, instrument: terms.id, trade: trade,
+        maker: counterparty, taker: sender, price: leg.price, quantity: leg.quantity,
         makerOrder: OrderID(0), takerOrder: OrderID(0)))
-    book(
-      other.account, booked, Quantity(raw: block.side.opposite.sign * block.quantity.raw),
-      block.price, feeRate: booked.makerFee)
-    book(
-      account, booked, Quantity(raw: block.side.sign * block.quantity.raw), block.price,
-      feeRate: booked.takerFee)
-    return Outcome(.filled, .done, block.quantity.raw, 0)
+    let quantity = Quantity(raw: leg.side.sign * leg.quantity.raw)
+    book(counterparty, terms, Quantity(raw: -quantity.raw), leg.price, feeRate: terms.makerFee)
+    book(sender, terms, quantity, leg.price, feeRate: terms.takerFee)
   }
 }

@@ -25,22 +25,21 @@ extension ExecutionMachine {
     if hasNoRoomForTrades { return .rejected(.batchFull) }
     if let refusal = limitRefusal(legs, account) { return refusal }
     var (fills, net) = (0, Int128(0))
-    var reaches: [Reach] = []
-    for leg in legs {
+    for place in legs.indices {
+      let leg = legs[place]
       let found = reach(of: leg)
       guard found.quantity >= leg.quantity.raw else {
         return .rejected(.notFillable, leg.quantity.raw, found.quantity)
       }
       fills += found.fills
       net += Int128(leg.side.sign) * found.cost
-      reaches.append(found)
+      legs[place].price = found.worst
     }
     guard hasRoom(forTrades: fills) else { return .rejected(.batchFull) }
     guard net <= Notional(combination.netLimit).raw else {
       return .rejected(.netPrice, moneyCeiling(net), combination.netLimit.raw)
     }
-    for place in legs.indices { legs[place].price = reaches[place].worst }
-    if let refusal = wholeRefusal(legs, reaches, account) { return refusal }
+    if let refusal = wholeRefusal(legs, moreFills: fills - legs.count, account) { return refusal }
     return fill(legs, account)
   }
 
@@ -59,7 +58,7 @@ extension ExecutionMachine {
   }
 
   /// What an account may do, whatever its credit.
-  private func limitRefusal(_ legs: [NewOrder], _ account: AccountID) -> Outcome? {
+  func limitRefusal(_ legs: [NewOrder], _ account: AccountID) -> Outcome? {
     if isFrozen(account) { return .rejected(.accountFrozen) }
     var holdingCount = Int64(credits[account.index].holdingCount)
     for leg in legs {
@@ -77,16 +76,17 @@ extension ExecutionMachine {
 
   /// The credit rule for legs that all fill: contracts join the sums as positions, and what they lose
   /// at once counts against equity, whatever the orders that rest do.
-  private mutating func wholeRefusal(
-    _ legs: [NewOrder], _ reaches: [Reach], _ account: AccountID
+  ///
+  /// - Parameter moreFills: than one a leg, each of which may lose its roundings.
+  mutating func wholeRefusal(
+    _ legs: [NewOrder], moreFills: Int, _ account: AccountID
   ) -> Outcome? {
     let before = risk.room(account)
     let still = stillRoom(account)
-    var entries: Int128 = 0
-    for (leg, reach) in zip(legs, reaches) {
+    var entries = -Int128(moreFills) * OrderExposure.dust
+    for leg in legs {
       let terms = terms(leg.instrument)
       entries += exposure(leg.side, quantity: leg.quantity, price: leg.price, terms).entry
-      entries -= Int128(reach.fills - 1) * OrderExposure.dust
       hold(leg, terms, true)
     }
     let after = risk.room(account) + entries

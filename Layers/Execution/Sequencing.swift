@@ -38,7 +38,7 @@ extension ExecutionMachine {
       let record = bundle.record(index)
       guard let kind = record.kind else { preconditionFailure("a bundle is checked on decoding") }
       var isCounterpartySigned: Bool?
-      if kind == .block {
+      if kind == .block || kind == .hedgedBlock {
         if blocks < counterparties.count { isCounterpartySigned = counterparties[blocks] }
         blocks += 1
       }
@@ -66,6 +66,9 @@ extension ExecutionMachine {
     case .place:
       guard isInScope(record.instrument, of: key) else { return .rejected(.outOfScope) }
       return placeOrder(record, account: account)
+    case .volatility:
+      guard isInScope(record.instrument, of: key) else { return .rejected(.outOfScope) }
+      return placeByVolatility(record, account: account)
     case .trigger:
       guard isInScope(record.instrument, of: key) else { return .rejected(.outOfScope) }
       return placeTrigger(record, account: account)
@@ -106,9 +109,11 @@ extension ExecutionMachine {
         return .rejected(.outOfScope)
       }
       return combine(combination, account: account)
-    case .block:
-      guard isInScope(record.instrument, of: key) else { return .rejected(.outOfScope) }
+    case .block, .hedgedBlock:
       let block = BlockTrade(bundle.bytes.rawSpan, at: bundle.offset(ofRecord: index))
+      guard block.legs.allSatisfy({ isInScope($0.instrument, of: key) }) else {
+        return .rejected(.outOfScope)
+      }
       return trade(block, account, isSigned: isCounterpartySigned)
     case .withdraw:
       guard key.isOwner else { return .rejected(.outOfScope) }
@@ -340,7 +345,9 @@ extension Bundle {
     var trades: [BlockTrade] = []
     var index = 0
     while index < recordCount, let kind = record(index).kind {
-      if kind == .block { trades.append(BlockTrade(bytes.rawSpan, at: offset(ofRecord: index))) }
+      if kind == .block || kind == .hedgedBlock {
+        trades.append(BlockTrade(bytes.rawSpan, at: offset(ofRecord: index)))
+      }
       index += record(index).recordCount
     }
     return trades

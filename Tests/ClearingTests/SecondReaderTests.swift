@@ -284,7 +284,8 @@ struct Medley: ~Copyable {
     let orders = execution.openOrders(
       of: client(generator.chance(60) ? number : generator.below(Medley.clients)))
     switch generator.below(100) {
-    case 0..<34: return place(instrument)
+    case 0..<31: return place(instrument)
+    case 31..<34: return volatility(instrument)
     case 34..<37: return combination()
     case 37..<45: return trigger(instrument)
     case 45..<55: return maker()
@@ -348,6 +349,20 @@ struct Medley: ~Copyable {
     }
     placed = terms
     return .order(terms)
+  }
+
+  private mutating func volatility(_ instrument: InstrumentID) -> Action {
+    guard case .order(var terms) = place(instrument) else { return .cancelAll(instrument: .all) }
+    if generator.chance(90) { terms.instrument = InstrumentID(UInt32(2 + generator.below(2))) }
+    terms.isMarket = false
+    if terms.selfTrade == .decrementBoth { terms.selfTrade = .cancelTaker }
+    return .volatility(
+      VolatilityOrder(
+        terms,
+        volatility: Ratio(
+          raw: generator.chance(80)
+            ? generator.within(500_000_000...700_000_000)
+            : generator.within(1...90_000_000_000))))
   }
 
   private mutating func combination() -> Action {
@@ -461,9 +476,18 @@ struct Medley: ~Copyable {
     let key = genesis.accounts[other.index]
     let nonce = nonces[key, default: 0] + (generator.chance(80) ? 1 : 0)
     nonces[key] = nonce
+    var hedge: BlockLeg?
+    if generator.chance(50) {
+      let other = InstrumentID(UInt32(generator.pick([0, 0, 1, 1, 2, 4])))
+      hedge = BlockLeg(
+        instrument: other == instrument ? InstrumentID(3) : other,
+        side: generator.chance(50) ? .buy : .sell, price: limit(other),
+        quantity: Quantity(raw: TestWorld.lot * generator.within(1...100)))
+    }
     var trade = BlockTrade.signed(
       instrument: instrument, side: generator.chance(50) ? .buy : .sell, price: limit(instrument),
-      quantity: Quantity(raw: TestWorld.lot * generator.within(1...100)), reference: 1,
+      quantity: Quantity(raw: TestWorld.lot * generator.within(1...100)), hedge: hedge,
+      reference: 1,
       counterparty: other, nonce: nonce, expiry: Timestamp(raw: time.raw + 5_000),
       network: genesis.networkID, by: TestWorld.ownerKey(other))
     if generator.chance(10) { trade.reference = 2 }
@@ -503,7 +527,7 @@ struct Medley: ~Copyable {
 
   @Test(
     "it finds every root, event and body of random days the same",
-    arguments: [601, 604, 606, 607] as [UInt64])
+    arguments: [601, 604, 606, 607, 609, 620, 621, 622, 623, 624, 625, 626] as [UInt64])
   func medley(seed: UInt64) throws {
     var medley = Medley(seed: seed)
     for number in 0..<120 { try medley.step(number) }
@@ -529,7 +553,9 @@ struct Medley: ~Copyable {
     #expect(code == 0, "seed \(seed): \(text)")
   }
 
-  @Test("it finds the funding of hours the same", arguments: [613, 614, 615] as [UInt64])
+  @Test(
+    "it finds the funding of hours the same",
+    arguments: [612, 613, 614, 615, 617, 620, 621, 622, 623, 624] as [UInt64])
   func funding(seed: UInt64) throws {
     var medley = Medley(seed: seed, pace: 40)
     for number in 0..<160 { try medley.step(number) }

@@ -130,6 +130,25 @@ import Wire
           quantity: Quantity(raw: one)), direction: .falls, price: Price(raw: one)))
     #expect(
       try message(trigger, outcome(0, one)) == "order 17 waits for its trigger with 1")
+    let volatility = Action.volatility(
+      VolatilityOrder(
+        OrderTerms(
+          instrument: InstrumentID(0), side: .buy, price: .zero, quantity: Quantity(raw: 3 * one)),
+        volatility: Ratio(raw: 1)))
+    #expect(try message(volatility, outcome(0, 7 * one)) == "order 17 at 7")
+    #expect(try message(volatility, outcome(2 * one, 7 * one)) == "order 17 at 7 filled 2")
+    #expect(
+      try message(volatility, Outcome(.accepted, .selfTrade, 0, 7 * one, order: OrderID(17)))
+        == "order 17 at 7; the rest met the account's own order")
+    #expect(
+      try message(volatility, Outcome(.filled, .batchFull, one, 7 * one, order: OrderID(17)))
+        == "order 17 at 7 filled 1; the batch had no room for the rest")
+    #expect(
+      try message(volatility, .rejected(.batchFull))
+        == "expected room in the batch, found none; send it again")
+    #expect(
+      try message(volatility, .rejected(.volatilityTooLow, one / 4, one))
+        == "expected a volatility whose price is at least 1, found 0.25")
     let combination = Action.combination(
       Combination(
         legs: [0, 1].map {

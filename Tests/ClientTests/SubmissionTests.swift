@@ -135,6 +135,13 @@ import Wire
           underlying: UnderlyingID(0), entries: [], pullsOthers: true, postOnly: .slide,
           selfTrade: .cancelTaker))),
     Row(
+      #""action":"limit","instrument":"BTC-27MAR26-60000-C","side":"sell","volatility":"0.6125","quantity":"2","post_only":true,"client_id":"5""#,
+      .volatility(
+        VolatilityOrder(
+          OrderTerms(
+            instrument: option, side: .sell, price: .zero, quantity: Quantity(raw: 200_000_000),
+            postOnly: .reject, clientID: 5), volatility: Ratio(raw: 612_500_000)))),
+    Row(
       #""action":"combination","net_limit":"-12.5","self_trade":"cancel_both","legs":[{"instrument":"BTC-27MAR26-60000-C","side":"sell","quantity":"3","price":"2"},{"instrument":"BTC-PERP","side":"buy","quantity":"1"}]"#,
       .combination(
         Combination(
@@ -259,6 +266,27 @@ import Wire
       """
     #expect(try Self.action(line) == .block(trade))
     #expect(trade.isSigned(network: genesis.networkID))
+    let hedged = BlockTrade.signed(
+      instrument: Self.option, side: .buy, price: Price(raw: 100 * Price.scale),
+      quantity: Quantity(raw: Quantity.scale),
+      hedge: BlockLeg(
+        instrument: Self.perpetual, side: .sell, price: Price(raw: 60 * Price.scale),
+        quantity: Quantity(raw: Quantity.scale / 2)), reference: 4, counterparty: AccountID(8),
+      nonce: 2, expiry: Timestamp(raw: 77), network: genesis.networkID, by: key)
+    let second = #""hedge_instrument":"BTC-PERP","hedge_side":"sell","hedge_price":"60","#
+    let text =
+      line.replacing("BTC-PERP", with: "BTC-27MAR26-60000-C")
+      .replacing("\(trade.signature)", with: "\(hedged.signature)")
+      .replacing(#""reference""#, with: second + #""hedge_quantity":"0.5","reference""#)
+    #expect(try Self.action(text) == .block(hedged))
+    #expect(hedged.isSigned(network: genesis.networkID))
+    for key in ["hedge_instrument", "hedge_side", "hedge_price", "hedge_quantity"] {
+      #expect(throws: (any Error).self, "\(key)") {
+        try Self.action(text.replacing("\"\(key)\":", with: "\"id_\(key)\":"))
+      }
+    }
+    let alone = line.replacing(#""reference""#, with: #""hedge_price":"1","reference""#)
+    #expect(throws: (any Error).self) { try Self.action(alone) }
   }
 
   @Test("a signed bundle is taken as it is, and a damaged one is not")

@@ -25,6 +25,7 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
     var clientID: UInt64 = 0
     /// The last order sent, to send it again.
     var placed: OrderTerms?
+    var quoted: VolatilityOrder?
     var eventsSeen = 0
     var tradesSeen = 0
     var triggeredSeen = 0
@@ -170,7 +171,8 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
       case 0..<8: return makerAction()
       case 8..<14: return trigger(instrument)
       case 14..<20: return generator.chance(25) ? session() : combination()
-      case 20..<70:
+      case 20..<24: return generator.chance(25) ? block() : volatility()
+      case 24..<70:
         let around = base(instrument.index)
         let side: Side = generator.chance(50) ? .buy : .sell
         let tick = TestWorld.tick
@@ -399,6 +401,8 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
     var auctions = 0
     var combined = 0
     var lost = 0
+    var volatilities = 0
+    var hedged = 0
     var round = seed
     // A run lasts for one life of the expiring contracts, then another begins.
     while done < fuzzCount / 8 {
@@ -427,11 +431,14 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
       auctions += run.twin.auctions
       combined += run.twin.combinations
       lost += run.twin.losses
+      volatilities += run.twin.volatilityOrders
+      hedged += run.twin.hedgedBlocks
     }
     print(
       """
       seed \(seed): \(done) operations, \(filled) fills, \(tripped) trips, \(triggered) triggered, \
-      \(auctions) auctions, \(combined) combinations, \(lost) sessions lost
+      \(auctions) auctions, \(combined) combinations, \(lost) sessions lost, \
+      \(volatilities) in volatility, \(hedged) hedged blocks
       """)
     // A fuzz in which nothing trades proves nothing.
     #expect(filled > done / 30, "seed \(seed): \(filled) fills in \(done) operations")
@@ -439,6 +446,10 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
     #expect(triggered > done / 500, "seed \(seed): \(triggered) triggered in \(done) operations")
     #expect(combined > done / 1_000, "seed \(seed): \(combined) combinations in \(done) operations")
     #expect(lost > done / 1_000, "seed \(seed): \(lost) sessions lost in \(done) operations")
+    #expect(
+      volatilities > done / 200, "seed \(seed): \(volatilities) in volatility of \(done) operations"
+    )
+    #expect(hedged > done / 2_000, "seed \(seed): \(hedged) hedged blocks in \(done) operations")
     #expect(auctions > done / 1_000, "seed \(seed): \(auctions) auctions in \(done) operations")
   }
 }
@@ -480,8 +491,9 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
         let before = run.clients.map { run.machine.risk.room($0) }
         let trades = run.twin.trades.count
         _ = try run.step(1)
-        guard let taker = run.twin.trades[trades...].first?.taker else { continue }
-        for (place, client) in run.clients.enumerated() where client.index != taker {
+        // The parties of a block agree on what it costs them.
+        guard let first = run.twin.trades[trades...].first, first.makerOrder != 0 else { continue }
+        for (place, client) in run.clients.enumerated() where client.index != first.taker {
           // A maker loses at most the roundings of its further fills; each order set one aside.
           let made = run.twin.trades[trades...].count { $0.maker == client.index }
           fills += made

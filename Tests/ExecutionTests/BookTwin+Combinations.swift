@@ -74,7 +74,7 @@ extension BookTwin {
 
   /// Room with every leg held as a position, and every loss it brings at its worst price.
   @inline(never)
-  private func credit(_ legs: [Order], _ fills: Int, _ account: Int) -> Outcome? {
+  func credit(_ legs: [Order], _ fills: Int, _ account: Int) -> Outcome? {
     var more: [Int: Int64] = [:]
     for leg in legs { more[leg.instrument] = leg.side.sign * leg.remaining }
     var lost = legs.reduce(Int128(0)) { $0 + entry($1) }

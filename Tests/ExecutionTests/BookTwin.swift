@@ -76,6 +76,10 @@ struct BookTwin: ~Copyable {
   var losses = 0
   /// Combinations that filled.
   var combinations = 0
+  /// Orders quoted in volatility that got a price.
+  var volatilityOrders = 0
+  /// Block trades with a hedge that traded.
+  var hedgedBlocks = 0
   /// How often a protection pulled quotes.
   var trips = 0
   var time: Int64
@@ -662,6 +666,9 @@ struct BookTwin: ~Copyable {
         MassQuote(record, bundle.bytes.rawSpan, at: 96 + 64 * index), account)
     case .place: place(record, account)
     case .trigger: trigger(record, account)
+    case .volatility: volatility(record, account)
+    case .block, .hedgedBlock:
+      block(BlockTrade(bundle.bytes.rawSpan, at: 96 + 64 * index), account)
     case .session: session(record, account)
     case .disconnect: lose(record, account, bundle.header.key)
     case .combination:

@@ -184,6 +184,36 @@ extension Desk {
     #expect(desk.best(.sell) == [100_100, 3] && desk.selfCheck() == nil)
   }
 
+  @Test("an account held to reducing combines what reduces alone, leg by leg")
+  func restricted() throws {
+    var desk = try Desk()
+    try desk.place(1, .sell, 100_000, 5)
+    try desk.place(0, .buy, 100_000, 5)
+    try desk.place(1, .buy, 99_000, 9)
+    try desk.place(2, .buy, 99_000, 9, instrument: 1)
+    desk.clearing.restrict(Desk.client(0), true)
+    try desk.turn()
+    #expect(
+      try desk.combine(0, [(0, .sell, 5, 0), (1, .sell, 1, 0)]) == .rejected(.notReducing, 0, lot))
+    #expect(
+      try desk.combine(0, [(0, .sell, 6, 0), (1, .sell, 1, 0)])
+        == .rejected(.notReducing, 5 * lot, 6 * lot))
+    #expect(desk.eventCount == 0 && desk.selfCheck() == nil)
+  }
+
+  @Test("a halted leg keeps all from filling")
+  func halted() throws {
+    var desk = try Desk()
+    try desk.place(1, .sell, 100_000, 5)
+    try desk.place(1, .buy, 99_000, 5, instrument: 1)
+    var terms = desk.genesis.instruments[1]
+    terms.statusCode = InstrumentStatus.halted.rawValue
+    try desk.turn { $0.instruments.append(terms) }
+    #expect(
+      try desk.combine(0, [(0, .buy, 1, 0), (1, .sell, 1, 0)]) == .rejected(.instrumentHalted))
+    #expect(desk.eventCount == 0 && desk.machine.openOrderCount == 2)
+  }
+
   @Test("an instrument's own rules are asked of every leg, and those that gather take none")
   func terms() throws {
     var desk = try Desk.withCalls()

@@ -262,13 +262,13 @@ import Wire
     let network = desk.genesis.networkID
     var cases: [(BlockTrade, OutcomeCode)] = []
     var changed = Self.block(network)
-    changed.price = Price(raw: changed.price.raw + TestWorld.tick)
+    changed.leg.price = Price(raw: changed.leg.price.raw + TestWorld.tick)
     cases.append((changed, .counterpartySignature))
     changed = Self.block(network)
-    changed.quantity = Quantity(raw: changed.quantity.raw + TestWorld.lot)
+    changed.leg.quantity = Quantity(raw: changed.leg.quantity.raw + TestWorld.lot)
     cases.append((changed, .counterpartySignature))
     changed = Self.block(network)
-    changed.side = .sell
+    changed.leg.side = .sell
     cases.append((changed, .counterpartySignature))
     changed = Self.block(network)
     changed.reference += 1

@@ -1,3 +1,4 @@
+import Commitments
 import Instruments
 import Primitives
 import TestSupport
@@ -75,6 +76,27 @@ extension Desk {
     #expect(try desk.send(1, [.endSession(number: session)])[0] == .rejected(.unknownSession))
     #expect(try desk.send(0, [.endSession(number: session)])[0].status == .accepted)
     #expect(desk.machine.door(desk.loss(session, of: 0)) == .unknownKey)
+  }
+
+  @Test("a consent stands though the key that gave it is revoked, and cancels for all keys alike")
+  func revoked() throws {
+    var desk = try Desk()
+    let key = TestWorld.key(500).publicKey
+    let far = Timestamp(raw: TestWorld.start.raw + 1_000_000)
+    try desk.send(0, [.addKey(key: key, markets: InstrumentID(1), expiry: far)])
+    try desk.turn()
+    var outcomes: [Outcome] = []
+    try desk.machine.apply(
+      TestWorld.bundle(
+        [.openSession(.instrument(.all)), Desk.order(.buy, 90_000, 1, instrument: 1)],
+        account: Desk.client(0), key: key, nonce: 1,
+        expiry: Timestamp(raw: desk.machine.time.raw + 500)), into: &outcomes)
+    let session = outcomes[0].order.raw
+    try desk.place(0, .buy, 90_000, 1)
+    try desk.send(0, [.revokeKey(key: key)])
+    try desk.turn()
+    #expect(try desk.lose(session, of: 0) == [Outcome(.accepted, .done, 2, 0)])
+    #expect(desk.machine.openOrderCount == 0 && desk.selfCheck() == nil)
   }
 
   @Test("an account has so many open; they survive a restart, and are in the root")

@@ -3,7 +3,7 @@
 import heapq
 import struct
 
-from pricing import MONEY, ONE, WORDS, Terms, signed, up
+from pricing import MONEY, ONE, WORDS, Terms, black, deviation, signed, up
 from records import BODY_MAX, Instrument, Market, Pool, Row, Slots, actions, bundle_header
 from signatures import acceptable, is_signed
 from verify import ALL, NONE, ZERO, merkle, need, object_id, sha
@@ -623,6 +623,8 @@ class Execution(Market):
             return whole and carry(account, r)
         if r.kind == 19:
             return scope and self.place_trigger(account, r)
+        if r.kind == 23:
+            return scope and self.place_by_volatility(account, r)
         if r.kind == 21:
             return self.session(account, r)
         if r.kind == 22:
@@ -634,8 +636,8 @@ class Execution(Market):
             return None
         if r.kind == 14:
             return scope and self.replace(account, r)
-        if r.kind == 11:
-            return scope and self.block(account, r)
+        if r.kind in (11, 24):
+            return self.block(account, k, r)
         if r.kind == 18:
             if (k.owner or k.markets == ALL) and self.bid(account, r):
                 self.events.append(struct.pack("<BBHIII48x", 2, r.kind, 0, account, place, r.place))
@@ -898,10 +900,11 @@ class Execution(Market):
         except Refused as why:
             return (2, *why.args, 0, 0, 0)[:4] + (0,)
 
-    def place_new(self, account, r, word):
-        self.check_terms(r.id, r.x, r.y)
+    def place_new(self, account, r, word, given=None):
+        asked = r.x if given is None else given
+        self.check_terms(r.id, asked, r.y)
         expiry, display = struct.unpack_from("<qq", r.tail)
-        price, (low, high) = r.x, self.band(r.id)
+        price, (low, high) = asked, self.band(r.id)
         if r.c & 8:
             price = max(price, low) if r.a else min(price or high, high)
         else:
@@ -1090,6 +1093,20 @@ class Execution(Market):
             if o.quote:
                 self.count_quote(o, instrument, size)
 
+    # Orders quoted in volatility: 8.16
+
+    def place_by_volatility(self, account, r):
+        if self.client_in_use(account, r.z) or r.id >= len(self.instruments):
+            return
+        i = self.instruments[r.id]
+        found = self.slices.get((i.underlying, i.expiry)) if i.kind == 1 else None
+        if not found:
+            return
+        exact = black(i.call, found[0], i.strike, deviation(r.x, max(0, i.expiry - found[2])))
+        price = max(1, -(-exact // i.tick)) * i.tick if r.a else exact // i.tick * i.tick
+        if price:
+            self.outcome(self.place_new, account, r, self.fingerprint(r), min(price, (1 << 63) - 1))
+
     # Combinations: 8.14
 
     def combine(self, account, r, legs):
@@ -1104,15 +1121,7 @@ class Execution(Market):
             orders.append(Row(instrument=instrument, side=side, price=price, left=quantity))
         if self.is_full:
             raise Refused(31)
-        if self.is_frozen(account):
-            raise Refused(39)
-        holdings, most = self.credits[account].holdings, self.constant["positions_per_account_max"]
-        for o in orders:
-            if o.instrument not in self.accounts[account].holdings:
-                if holdings >= most:
-                    raise Refused(15, holdings, most)
-                holdings += 1
-            self.check_size(account, o.instrument, o.side, o.left, False)
+        self.check_limits(account, orders)
         net, count = 0, 0
         for o in orders:
             there, fills, cost, worst = self.available(account, o.instrument, o.side, o.price, o.left, mode)
@@ -1135,6 +1144,17 @@ class Execution(Market):
             side, price, quantity = event[2], *struct.unpack_from("<qq", event, 24)
             paid += -price * quantity if side else price * quantity
         return 1, 0, -(-paid // MONEY), 0, number
+
+    def check_limits(self, account, orders):
+        if self.is_frozen(account):
+            raise Refused(39)
+        holdings, most = self.credits[account].holdings, self.constant["positions_per_account_max"]
+        for o in orders:
+            if o.instrument not in self.accounts[account].holdings:
+                if holdings >= most:
+                    raise Refused(15, holdings, most)
+                holdings += 1
+            self.check_size(account, o.instrument, o.side, o.left, False)
 
     def admit_whole(self, account, orders, fills):
         before, lost = self.room(account), -3 * MONEY * (fills - len(orders))
@@ -1414,27 +1434,46 @@ class Execution(Market):
 
     # 8.9
 
-    def block(self, account, r):
-        other, key, nonce, expiry, flags, count, digest, records = bundle_header(r.data[64:160])
+    def block(self, account, k, r):
+        legs = [struct.unpack_from("<xB2xIqq", r.data, at) for at in range(0, 128 if r.kind == 24 else 64, 64)]
+        terms, rest = r.data[:64 * len(legs)], r.data[64 * len(legs):]
+        if not all(self.in_scope(k, leg[1]) for leg in legs):
+            return
+        other, key, nonce, expiry, flags, count, digest, records = bundle_header(rest[:96])
         if other == account or other >= len(self.credits):
             return
-        k = self.good_key(other, key)
-        if not k or not self.in_scope(k, r.id):
+        theirs = self.good_key(other, key)
+        if not theirs or not all(self.in_scope(theirs, leg[1]) for leg in legs):
             return
-        if not self.time <= expiry <= self.time + self.constant["bundle_life_max_ms"] or not self.is_free(k, nonce):
+        if not self.time <= expiry <= self.time + self.constant["bundle_life_max_ms"] or not self.is_free(theirs, nonce):
             return
-        if not self.has_terms(r.id, r.x, r.y) or not all(self.is_in_band(r.id, side, r.x) for side in (0, 1)):
+        for _, instrument, price, quantity in legs:
+            if not self.has_terms(instrument, price, quantity) or not all(
+                    self.is_in_band(instrument, side, price) for side in (0, 1)):
+                return
+        if len(legs) == 2:
+            first, hedge = (self.instruments[leg[1]] for leg in legs)
+            if hedge.kind == 1 or hedge.underlying != first.underlying:
+                return
+        if sha(terms) != digest or flags or count != 1 or records != len(legs):
             return
-        if sha(r.data[:64]) != digest or flags or count != 1 or records != 1:
+        if not is_signed(key, object_id("novate/block/1", self.genesis.network, rest[:96]), rest[96:160]):
             return
-        identity = object_id("novate/block/1", self.genesis.network, r.data[64:160])
-        if not is_signed(key, identity, r.data[160:224]):
-            return
-        if not self.admits(account, r.id, r.a, r.x, r.y, 0) or not self.admits(other, r.id, 1 - r.a, r.x, r.y, 0):
-            return
-        self.use(k, nonce)
+        for party in (account, other):
+            if not self.admits_legs(party, [(i, side if party == account else 1 - side, price, quantity)
+                                            for side, i, price, quantity in legs]):
+                return
+        self.use(theirs, nonce)
         self.dirty["keys"].add(self.accounts[other].keys[key])
-        self.fill(r.id, 1, r.a, other, account, r.x, r.y, 0, 0)
-        quantity = r.y if r.a == 0 else -r.y
-        self.book(other, r.id, -quantity, r.x, False)
-        self.book(account, r.id, quantity, r.x, True)
+        for side, instrument, price, quantity in legs:
+            self.fill(instrument, 1, side, other, account, price, quantity, 0, 0)
+            size = -quantity if side else quantity
+            self.book(other, instrument, -size, price, False)
+            self.book(account, instrument, size, price, True)
+
+    def admits_legs(self, account, legs):
+        """One leg as an order, two as a combination whose every leg has one fill."""
+        if len(legs) == 1:
+            return self.admits(account, *legs[0], 0)
+        orders = [Row(instrument=i, side=side, price=price, left=quantity) for i, side, price, quantity in legs]
+        return allows(self.check_limits, account, orders) and allows(self.admit_whole, account, orders, len(orders))

@@ -316,8 +316,8 @@ class Genesis:
 
 # 5 to 7: what batches hold
 
-RECORDS = {10: 2, 11: 4, 12: 3, 26: 25}
-KINDS = {*range(1, 23), 26}
+RECORDS = {10: 2, 11: 4, 12: 3, 24: 5, 26: 25}
+KINDS = {*range(1, 25), 26}
 
 
 def action_records(kind, c):

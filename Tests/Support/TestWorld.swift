@@ -158,10 +158,15 @@ public struct BundleMaker: Sendable {
   public mutating func bundle(_ account: AccountID, _ actions: [Action], at time: Timestamp)
     -> Bundle
   {
+    TestWorld.bundle(
+      actions, account: account, key: genesis.accounts[account.index], nonce: nonce(of: account),
+      expiry: Timestamp(raw: time.raw + 60_000))
+  }
+
+  /// The account's next nonce, for what it signs itself.
+  public mutating func nonce(of account: AccountID) -> UInt64 {
     nonces[account.index] += 1
-    return TestWorld.bundle(
-      actions, account: account, key: genesis.accounts[account.index],
-      nonce: nonces[account.index], expiry: Timestamp(raw: time.raw + 60_000))
+    return nonces[account.index]
   }
 }
 

@@ -25,6 +25,7 @@ import Testing
         Sample.bundle([Sample.actions[0].action]).id(network: Sample.network).description
       ),
       ("id-block", Sample.block.id(network: Sample.network).description),
+      ("id-hedged-block", Sample.hedgedBlock.id(network: Sample.network).description),
       ("id-exec-header", Sample.executionHeader.id.description),
       ("id-clear-header", Sample.clearingHeader.id.description),
       ("id-ack-group", Sample.acknowledgement.group.id.description),
@@ -165,6 +166,17 @@ import Testing
     #expect(Sample.executionHeader.id == header)
     #expect(!Sample.bundle([Sample.actions[0].action]).isSigned(network: .zero))
     #expect(!Sample.block.isSigned(network: .zero))
+    #expect(Sample.hedgedBlock.isSigned(network: Sample.network))
+    var changed = Sample.hedgedBlock
+    changed.hedge = nil
+    #expect(!changed.isSigned(network: Sample.network))
+    changed.hedge = Sample.hedgedBlock.hedge
+    #expect(changed.isSigned(network: Sample.network))
+    changed.hedge?.price = Price(raw: 9_000_001)
+    #expect(!changed.isSigned(network: Sample.network))
+    changed = Sample.block
+    changed.hedge = Sample.hedgedBlock.hedge
+    #expect(!changed.isSigned(network: Sample.network))
   }
 
   // MARK: - Sizes and limits
@@ -198,6 +210,7 @@ import Testing
     #expect(Receipt.byteCount == 128 && ActionRecord.byteCount == 64)
     #expect(ActionKind.list.recordCount * 64 == 64 + MemoryLayout<Instrument>.size)
     #expect(ActionKind.block.recordCount * 64 == BlockTrade.byteCount)
+    #expect(ActionKind.hedgedBlock.recordCount * 64 == BlockTrade.byteCount + 64)
   }
 
   @Test("limits fit into each other")
@@ -293,6 +306,20 @@ import Testing
       $0.tail = .zero
     },
     Row("underlying of a protection", "protect") { $0.id = 65_536 },
+    Row("no volatility", "volatility") { $0.x = 0 },
+    Row("volatility below zero", "volatility") { $0.x = -1 },
+    Row("volatility past the kernel's", "volatility") { $0.x = 1_000_000_000_000_001 },
+    Row("volatility at the market", "volatility") {
+      ($0.b, $0.c) = (1, 8)
+      $0.tail = .zero
+    },
+    Row("volatility order that decrements both", "volatility") {
+      ($0.b, $0.tail) = (0, tail(0, 0, 0, 3))
+    },
+    Row("volatility order without a size", "volatility") { $0.y = 0 },
+    Row("price of a volatility order", "volatility") {
+      ($0.b, $0.tail) = (0, tail(0, 0, 1, 0))
+    },
     Row("session 2", "session") { $0.a = 2 }, Row("scope of a session", "session") { $0.b = 2 },
     Row("underlying of a session", "session") { $0.id = 65_536 },
     Row("number of a new session", "session") { $0.z = 1 },
@@ -410,6 +437,38 @@ import Testing
     // A surface cut to its first record.
     let surface = Array(Self.records(Sample.surface).prefix(64))
     #expect(throws: DecodingFailure.self) { try Self.bundle(surface, actions: 1) }
+  }
+
+  @Test("the legs behind a combination's or a hedged block's first record are of one form")
+  func legs() throws {
+    let combination = try #require(Sample.actions.first { $0.name == "combination" }).action
+    for (action, at) in [(combination, 64), (combination, 128), (.block(Sample.hedgedBlock), 64)] {
+      let records = Self.records(action)
+      let isBlock = at == 64 && records.count == 320
+      // Kind or instrument, side, zeros, price and quantity: the first byte that must be as it is, or
+      // the last of a number that must be above zero.
+      for place in isBlock ? [0, 1, 2, 3, 24, 32, 63] : [4, 5, 7, 15, 23, 24, 63] {
+        var changed = records
+        changed[at + place] |= 0x82
+        #expect(throws: DecodingFailure.self, "\(place)") { try Self.bundle(changed, actions: 1) }
+      }
+      var changed = records
+      for place in 8..<(isBlock ? 24 : 16) { changed[at + place] = 0 }
+      #expect(throws: DecodingFailure.self) { try Self.bundle(changed, actions: 1) }
+      // Both legs in one instrument.
+      changed = records
+      let other = isBlock ? 4 : at == 64 ? 128 : 64
+      for place in 0..<4 {
+        changed[at + (isBlock ? 4 : 0) + place] = records[other + place]
+      }
+      #expect(throws: DecodingFailure.self) { try Self.bundle(changed, actions: 1) }
+    }
+    // The zeros behind a block's header and signature.
+    for place in [218, 223, 288, 319] {
+      var changed = Self.records(.block(Sample.hedgedBlock))
+      changed[place] = 1
+      #expect(throws: DecodingFailure.self, "\(place)") { try Self.bundle(changed, actions: 1) }
+    }
   }
 
   @Test("a surface outside its domain is refused")

@@ -34,6 +34,16 @@ struct Sample: Sendable, CustomTestStringConvertible {
       expiry: far, network: network, by: TestWorld.ownerKey(AccountID(6)))
   }
 
+  static var hedgedBlock: BlockTrade {
+    BlockTrade.signed(
+      instrument: InstrumentID(3), side: .sell, price: Price(raw: 5_000_000),
+      quantity: Quantity(raw: 7_000_000),
+      hedge: BlockLeg(
+        instrument: InstrumentID(0), side: .buy, price: Price(raw: 9_000_000),
+        quantity: Quantity(raw: 3_000_000)), reference: 99, counterparty: AccountID(6), nonce: 5,
+      expiry: far, network: network, by: TestWorld.ownerKey(AccountID(6)))
+  }
+
   /// Every kind of action, by name.
   static var actions: [(name: String, action: Action)] {
     [
@@ -75,6 +85,16 @@ struct Sample: Sendable, CustomTestStringConvertible {
               quantity: Quantity(raw: 45_000_000), timeInForce: .ioc, isReduceOnly: true,
               isMarket: true, clientID: 80, expiry: far, selfTrade: .cancelTaker),
             source: .index, direction: .falls, price: Price(raw: 123_000_001)))
+      ),
+      (
+        "volatility",
+        .volatility(
+          VolatilityOrder(
+            OrderTerms(
+              instrument: InstrumentID(2), side: .sell, price: .zero,
+              quantity: Quantity(raw: 45_000_000), timeInForce: .gtt, postOnly: .slide,
+              isReduceOnly: true, clientID: 81, expiry: far, display: Quantity(raw: 5_000_000),
+              selfTrade: .cancelBoth), volatility: Ratio(raw: 612_500_000)))
       ),
       (
         "replace",
@@ -144,6 +164,7 @@ struct Sample: Sendable, CustomTestStringConvertible {
       ),
       ("surface", surface),
       ("block", .block(block)),
+      ("hedged-block", .block(hedgedBlock)),
       ("list", .list(TestWorld.instruments()[2])),
       ("halt", .halt(instrument: InstrumentID(1), halted: true)),
       ("margin", .margin(TestWorld.collateral())),
