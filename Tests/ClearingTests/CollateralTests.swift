@@ -182,7 +182,8 @@ import Wire
     var terms = TestWorld.collateral(accountMax: Int64.max)
     terms.collaterals[15] = terms.collaterals[1]
     var table = CollateralTable(decimals: [6, 8] + [UInt8](repeating: 0, count: 14))
-    let market = UnderlyingMarket(index: Price(raw: price), time: .zero, doubt: .one)
+    let market = UnderlyingMarket(
+      index: Price(raw: price), time: .zero, doubt: Ratio(raw: Ratio.scale))
     table.update(terms, [market])
     let most: Int128 = 1_000_000_000_000_000_000_000_000_000
     for asset in [1, 15] as [UInt16] {
