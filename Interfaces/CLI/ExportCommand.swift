@@ -14,6 +14,9 @@ struct ExportCommand: ParsableCommand {
       Without --to the file ends at settlement's newest checkpoint. With --from, the batches before \
       are replayed here, so that the file holds the state to begin from. 'novate verify FILE \
       --genesis HASH' judges it offline.
+
+      With --risk, what margin goes by now instead, as JSON Lines, one an underlying: terms, index, \
+      surfaces, and a risk array of every instrument, from which anyone computes margin.
       """)
 
   @Option(help: ArgumentHelp("The file to write.", valueName: "file"))
@@ -27,6 +30,15 @@ struct ExportCommand: ParsableCommand {
 
   @Option(help: "A proof of this account instead, as 'novate prove account'.")
   var account: UInt32?
+
+  @Flag(help: "Risk arrays and surfaces instead, from clearing.")
+  var risk = false
+
+  @Option(
+    help: ArgumentHelp(
+      "Clearing's address, for --risk; default: \(LayerAddress.clearing).", valueName: "address"),
+    transform: LayerAddress.parse)
+  var clearing: Address?
 
   @Option(
     help: ArgumentHelp(
@@ -43,10 +55,14 @@ struct ExportCommand: ParsableCommand {
     if account != nil, from != 0 || to != nil {
       throw ValidationError("--account: expected no --from and no --to beside it")
     }
+    if risk, from != 0 || to != nil || account != nil {
+      throw ValidationError("--risk: expected no --from, --to or --account beside it")
+    }
   }
 
   func run() throws {
     let (genesis, _) = try network.load()
+    if risk { return try writeRisk(genesis) }
     let address = try settlement ?? LayerAddress.parse(LayerAddress.settlement)
     if let account {
       return try ProveCommand.write(.account, UInt64(account), to: out, from: address, genesis)
@@ -55,6 +71,26 @@ struct ExportCommand: ParsableCommand {
     let last = try lastBatch(client)
     let byteCount = try SettledRange(client, first: from, last: last).write(to: out)
     Screen.say("\(out): batches \(from) to \(last), \(byteCount) bytes, network \(client.network)")
+  }
+
+  /// One line an underlying, all of one batch: clearing is asked again when one came between.
+  private func writeRisk(_ genesis: Genesis) throws {
+    let client = try LayerClient(
+      to: try clearing ?? LayerAddress.parse(LayerAddress.clearing), .clearing, genesis: genesis)
+    for _ in 0..<10 {
+      let lines = try genesis.underlyings.indices.map {
+        try client.risk(UnderlyingID(UInt16($0)))
+      }
+      let batches = try lines.map { try $0.integer(at: "batch") as UInt64 }
+      guard let batch = batches.first, batches.allSatisfy({ $0 == batch }) else { continue }
+      let bytes = Array(lines.map { $0.text() + "\n" }.joined().utf8)
+      try Files.replace(out, bytes)
+      return Screen.say(
+        "\(out): risk arrays of \(lines.count) underlyings after batch \(batch), "
+          + "\(bytes.count) bytes")
+    }
+    throw CommandFailure(
+      "\(client.address): expected an answer of one batch, found new ones each time")
   }
 
   private func lastBatch(_ client: LayerClient) throws -> UInt64 {

@@ -61,6 +61,12 @@ public final class LayerClient {
     try json(QueryMessage(.account, subject: UInt64(account.raw)))
   }
 
+  /// Of clearing: what margin goes by in an underlying, with a risk array an instrument.
+  /// - Throws: `ClientFailure`.
+  public func risk(_ underlying: UnderlyingID) throws(ClientFailure) -> JSONValue {
+    try json(QueryMessage(.risk, subject: UInt64(underlying.raw)))
+  }
+
   /// Of execution: an account's open orders.
   /// - Throws: `ClientFailure`.
   public func orders(_ account: AccountID) throws(ClientFailure) -> JSONValue {

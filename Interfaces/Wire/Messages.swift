@@ -256,6 +256,8 @@ public struct QueryMessage: Sendable, Equatable {
     case nonce = 5
     /// Of execution; subject = account: its open orders.
     case orders = 6
+    /// Of clearing; subject = underlying: what margin goes by there, as JSON.
+    case risk = 7
   }
 
   public var kind: Kind

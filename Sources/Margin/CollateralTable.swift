@@ -43,7 +43,7 @@ public struct CollateralTable: ~Copyable {
   }
 
   /// One linear contract an asset, by its number.
-  private var legs = RiskTable()
+  private(set) var legs = RiskTable()
   private var rules: [Rule]
   /// Contracts of 1e-8 in one unit of the asset.
   private let multiples: [Int64]

@@ -1,6 +1,7 @@
 import Instruments
 import Margin
 import Primitives
+import Risk
 import TestSupport
 import Testing
 import Wire

@@ -14,6 +14,8 @@ private struct ExportedFiles {
   let network: TestNetwork
   /// Kind of file, and its path.
   var files: [(name: String, path: String)] = []
+  /// Risk arrays, as clearing wrote them.
+  var risk = ""
 
   init(_ name: String) throws {
     network = try TestNetwork(name)
@@ -33,6 +35,12 @@ private struct ExportedFiles {
     try export("account", ["prove", "account", "\(taker)"] + from)
     try export("absence", ["prove", "account", "4000"] + from)
     try export("trade", ["prove", "trade", "1"] + from)
+    risk = "\(network.folder)/risk.jsonl"
+    try #require(
+      try Command.run(
+        TestNetwork.programs + "/novate",
+        ["export", "--risk", "--clearing", network.address("clearing"), "--out", risk]
+          + ["--genesis", network.folder + "/genesis.json"]) == 0)
     try network.stopAll()
   }
 
@@ -67,6 +75,15 @@ struct OfflineFileTests {
       #expect(
         try exported.verify(path, ["--trade", "1"]) == (answersTrade ? 0 : 3),
         "\(name) asked for trade 1")
+    }
+    let lines = String(
+      decoding: try Files.read(exported.risk, byteCountMax: 1 << 22), as: UTF8.self
+    ).split(separator: "\n")
+    #expect(lines.count == exported.network.genesis.underlyings.count)
+    for line in lines {
+      let file = try JSONValue.parse(String(line))
+      let name = try #require(file["instruments"]?.asArray().first).string(at: "instrument")
+      #expect(try file.string(at: "schema") == "novate.risk/1" && !name.isEmpty)
     }
     // A number of another network is refused, a missing file is an error of its own.
     #expect(
