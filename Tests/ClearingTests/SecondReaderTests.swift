@@ -530,7 +530,7 @@ struct Medley: ~Copyable {
     arguments: [601, 604, 606, 607, 609, 620, 621, 622, 623, 624, 625, 626] as [UInt64])
   func medley(seed: UInt64) throws {
     var medley = Medley(seed: seed)
-    for number in 0..<120 { try medley.step(number) }
+    for number in 0..<150 { try medley.step(number) }
     for kind in ActionKind.allCases {
       #expect(medley.accepted[Int(kind.rawValue)] > 0, "seed \(seed): no \(kind) was accepted")
     }
