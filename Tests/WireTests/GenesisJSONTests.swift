@@ -52,7 +52,7 @@ import Wire
 
   static let golden = URL(filePath: #filePath).deletingLastPathComponent()
     .deletingLastPathComponent().appending(path: "Fixtures/Wire/genesis.json")
-  static let goldenHash = "cfb529db4ab0f0cceba4860c388368115ac34b1c22fd0ad5dfab18932de1be95"
+  static let goldenHash = "e85554356f8aec1d5d5230cdd38994122f93c47431a66facffe470db25c507fb"
 
   static func goldenBytes() throws -> [UInt8] { Array(try Data(contentsOf: golden)) }
 
