@@ -183,7 +183,7 @@ let package = Package(
       "ClearingTests",
       [
         "Primitives", "Instruments", "Pricing", "Margin", "Risk", "Commitments", "Wire",
-        "Calculators", "Clearing", "Execution", "TestSupport",
+        "Calculators", "Clearing", "Execution", "Settlement", "TestSupport",
       ]),
     tests(
       "SettlementTests",

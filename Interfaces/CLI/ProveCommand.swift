@@ -21,7 +21,8 @@ struct ProveCommand: ParsableCommand {
     commandName: "prove",
     abstract: "Get a small file that proves an account or a trade.",
     discussion: """
-      The file holds the headers, the checkpoint and the paths between; 'novate verify FILE \
+      The file holds the headers, the checkpoint and the paths between; of a close that clearing \
+      directed also the account and market the decision went by. 'novate verify FILE \
       --genesis HASH' judges it offline.
       """)
 

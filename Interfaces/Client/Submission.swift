@@ -171,7 +171,7 @@ public struct SubmissionReader: Sequence, IteratorProtocol, Sendable {
   {
     guard let columns else {
       do throws(JSONFailure) {
-        return try JSONValue.parse(Array(text), depthMax: 3)
+        return try JSONValue.parse(Array(text), depthMax: 4)
       } catch {
         throw .json(error)
       }

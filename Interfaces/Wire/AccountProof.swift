@@ -86,6 +86,35 @@ public struct AccountProof: Sendable, Equatable {
     return true
   }
 
+  /// A position as the disclosed list has it: 44 bytes.
+  public struct PositionEntry: Sendable, Equatable {
+    public var instrument: InstrumentID
+    public var quantity: Quantity
+    public var cost: Money
+    public var fundingIndexLow: UInt64
+    public var fundingIndexHigh: Int64
+    public var fundingBooked: Money
+  }
+
+  /// What the disclosed list of positions says.
+  public func positionEntries() throws(DecodingFailure) -> [PositionEntry] {
+    guard !positions.isEmpty else { return [] }
+    let bytes = positions
+    var reader = ByteReader(bytes.rawSpan)
+    _ = try reader.read(Bytes32.self)
+    var entries: [PositionEntry] = []
+    for _ in 0..<(try reader.read(UInt32.self)) {
+      entries.append(
+        PositionEntry(
+          instrument: InstrumentID(try reader.read(UInt32.self)),
+          quantity: Quantity(raw: try reader.read()), cost: Money(raw: try reader.read()),
+          fundingIndexLow: try reader.read(), fundingIndexHigh: try reader.read(),
+          fundingBooked: Money(raw: try reader.read())))
+    }
+    try reader.finish()
+    return entries
+  }
+
   public var encoded: [UInt8] {
     var out = ByteWriter()
     out.write(account)

@@ -26,6 +26,8 @@ public enum SectionType: UInt16, Sendable, CaseIterable {
   case logProof = 9
   /// Two signed objects that contradict each other.
   case evidence = 10
+  /// Why a trade was a close that clearing directed.
+  case decisionProof = 11
 }
 
 /// Why bytes are no bundle file. All are *proved false* (exit 1) but `.version`, which this build

@@ -77,22 +77,28 @@ public struct AccountFlags: OptionSet, Sendable, Hashable {
 @frozen public struct IndexEntry: CanonicalRecord, Hashable {
   public var underlying: UnderlyingID
   private var reserved0: UInt16 = 0
-  private var reserved1: UInt32 = 0
+  private var doubtUnits: UInt32
   public var price: Price
   /// The quorum's time: at least a quorum of publishers stands behind a price this new.
   public var time: Timestamp
   public static let empty = IndexEntry(underlying: UnderlyingID(0), price: .zero, time: .zero)
-  public init(underlying: UnderlyingID, price: Price, time: Timestamp) {
+  /// - Parameter doubt: at most one.
+  public init(underlying: UnderlyingID, price: Price, time: Timestamp, doubt: Ratio = .zero) {
     self.underlying = underlying
     self.price = price
     self.time = time
+    doubtUnits = UInt32(clamping: doubt.raw)
   }
-  public var isCanonical: Bool { reserved0 == 0 && reserved1 == 0 }
+  public var isCanonical: Bool { reserved0 == 0 && doubtUnits <= UInt32(Ratio.scale) }
+
+  /// One less the quorum's confidence in the price.
+  public var doubt: Ratio { Ratio(raw: Int64(doubtUnits)) }
 
   /// Whether the entry can stand at `slot` of a market record: that underlying's, with a price or
   /// none yet, at a time there is.
   public func isSound(at slot: Int) -> Bool {
     underlying.index == slot && price.raw >= 0 && (0...Timestamp.latest.raw).contains(time.raw)
+      && isCanonical
   }
 }
 

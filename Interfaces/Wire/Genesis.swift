@@ -116,7 +116,7 @@ public enum RuleSet {
     makers timer, mass quote, protection by fills quantity delta vega, sessions by consent
     margin novate-32 with charges, terms by governance
     netting proportional cost release
-    liquidation auction of a portfolio where constants ask for it, else close by book
+    liquidation auction of a portfolio where constants ask for it, else close by book with a receipt of its figures
     oracle quorum median
     settlement-price index at first fresh batch after expiry
     pricing-tables 9dc8b70a91aee4d13993b98002c60407e11b538b225ecd40c7554917d35753f0

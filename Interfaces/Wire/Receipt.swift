@@ -27,6 +27,8 @@ public import Primitives
   case auctionEnd = 15
   /// A position was closed against a bankrupt one, at its bankruptcy price.
   case deleveraging = 16
+  /// Execution was told to close part of an account: what the decision went by.
+  case close = 17
 }
 
 /// Why clearing did not carry an instruction out.

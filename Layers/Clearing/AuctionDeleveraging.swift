@@ -108,7 +108,7 @@ extension ClearingMachine {
         Deleveraging.Candidate(
           account: other, equity: Notional(raw: standing.equity),
           lossPerLot: Notional(raw: loss),
-          base: Notional(raw: standing.requirement - sheet.scan(underlying)),
+          base: Notional(raw: max(0, standing.core - sheet.scan(underlying))),
           sums: sums, lots: Int64(size) / instrument.lot.raw, unit: unit, legs: []))
     }
     return others

@@ -110,7 +110,7 @@ extension ClearingMachine {
       let units = notional.divided(by: Notional.perMoney, rounding: .down)
       return Money(raw: Int64(max(-1 << 61, min(units, 1 << 61))))
     }
-    let net = standing.equity - maintenance(of: standing.requirement)
+    let net = standing.equity - maintenance(of: standing.core)
     return PortfolioAuction.Figures(
       marked: money(standing.equity), net: money(net), reserved: reserved)
   }

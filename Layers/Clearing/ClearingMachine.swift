@@ -66,6 +66,8 @@ public struct ClearingMachine: ~Copyable {
   var auctionSlots: [AccountID: Int] = [:]
   /// The margin of the account being weighed.
   var sheet: MarginSheet
+  /// Which accounts no change of prices since they were weighed can have brought into need.
+  var skipping = Skipping()
   /// Of the margin terms in force.
   var factors = MarginFactors()
   /// Changes of the market in this batch that the marks know.
@@ -410,6 +412,11 @@ struct Touched {
     guard marks[account.index] != round else { return }
     marks[account.index] = round
     accounts.append(account)
+  }
+
+  @inline(__always)
+  func isTouched(_ account: AccountID) -> Bool {
+    account.index < marks.count && marks[account.index] == round
   }
 
   var marketChanges: Int {

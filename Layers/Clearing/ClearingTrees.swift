@@ -20,7 +20,6 @@ struct ClearingTrees: ~Copyable {
   var locks = PoolTree(recordsPerPage: 1)
   var payouts = PoolTree(recordsPerPage: 1)
   var margins = PoolTree(recordsPerPage: 1)
-  /// SHA-256 of the constants and the rule set.
   var constants: Digest = .zero
 
   mutating func oracleRoot() -> Digest {
@@ -89,12 +88,7 @@ extension ClearingMachine {
   /// Hashes everything, as after loading.
   mutating func rebuildTrees() {
     trees = ClearingTrees()
-    trees.constants = genesis.constants.withBytes { bytes in
-      var stream = SHA256Stream()
-      stream.update(bytes)
-      stream.update(genesis.ruleSet)
-      return stream.finish()
-    }
+    trees.constants = genesis.constantsDigest
     trees.funds.rebuild(funds)
     trees.instruments.rebuild(instruments)
     trees.submissions.rebuild(submissions)
@@ -169,5 +163,17 @@ extension ClearingMachine {
     out.write(count)
     out.write(entries.bytes)
     return out.bytes
+  }
+}
+
+extension Genesis {
+  /// SHA-256 of the constants and the rule set: the first leaf under the parameters root.
+  var constantsDigest: Digest {
+    constants.withBytes { bytes in
+      var stream = SHA256Stream()
+      stream.update(bytes)
+      stream.update(ruleSet)
+      return stream.finish()
+    }
   }
 }

@@ -84,7 +84,11 @@ extension ClearingMachine {
       }
       markets.append([
         "underlying": .string(genesis.underlyings[place]),
-        "spot": .string(indices[place].price.decimal), "expiries": .array(expiries),
+        "spot": .string(indices[place].price.decimal),
+        "confidence": [
+          "spot": .string(Ratio(raw: Ratio.scale - indices[place].doubt.raw).decimal)
+        ],
+        "expiries": .array(expiries),
       ])
     }
     return markets

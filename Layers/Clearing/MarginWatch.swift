@@ -31,8 +31,11 @@ extension ClearingMachine {
     let first = Int(status[0].watchFrom)
     status[0].watchFrom = 0
     if touched.marketMoved || first != 0 {
-      for index in first..<accounts.count { try watch(AccountID(UInt32(index))) }
-      for index in 0..<first { try watch(AccountID(UInt32(index))) }
+      noteDrift()
+      for index in first..<accounts.count where !canSkip(index) {
+        try watch(AccountID(UInt32(index)))
+      }
+      for index in 0..<first where !canSkip(index) { try watch(AccountID(UInt32(index))) }
       return
     }
     for account in touched.accounts.sorted() { try watch(account) }
@@ -42,6 +45,7 @@ extension ClearingMachine {
 
   private mutating func watch(_ account: AccountID) throws(ArithmeticFailure) {
     let record = accounts[account.index]
+    skipping.forget(account)
     guard !record.isFrozen else { return }
     guard record.firstPosition != 0 else {
       try coverDebt(account)
@@ -52,10 +56,11 @@ extension ClearingMachine {
     guard isPriceable(account) else { return }
     let standing = weigh(account)
     if standing.equity >= standing.requirement {
+      skipping.note(account, slack: standing.equity - standing.requirement)
       if record.isRestricted { restrict(account, false, standing) }
       return
     }
-    let maintenance = maintenance(of: standing.requirement)
+    let maintenance = maintenance(of: standing.core)
     guard standing.equity < maintenance else { return }
     guard directives.count + 2 <= Limits.directivesPerBatchMax else {
       if status[0].watchFrom == 0 { status[0].watchFrom = account.raw }
@@ -75,6 +80,31 @@ extension ClearingMachine {
     accounts[account.index].closing = status[0].batch
     touched.touch(account)
     directives.append(directive)
+    receipts.write(record: receipt(of: directive, standing))
+  }
+
+  /// What a close went by, so that it can be judged alone from the account and its market.
+  func receipt(of close: Directive, _ standing: Standing) -> Receipt {
+    var receipt = Receipt(.close)
+    receipt.instrument = close.instrument
+    receipt.buyer = close.account
+    receipt.price = close.price
+    receipt.quantity =
+      close.sideCode == Side.buy.rawValue ? close.quantity : Quantity(raw: 0 - close.quantity.raw)
+    receipt.id = .max
+    if let binding = standing.binding {
+      receipt.id = UInt64(binding.underlying.raw) << 8 | UInt64(binding.scenario)
+      let loss = sheet.sum(binding.underlying.index, binding.scenario)
+      receipt.buyerRealised = standing.held(loss, .down)
+    }
+    receipt.paid = standing.held(standing.requirement, .up)
+    receipt.received = standing.held(standing.equity, .down)
+    receipt.buyerFee = standing.held(maintenance(of: standing.core), .up)
+    receipt.buyerPosition =
+      positionSlot(close.account, close.instrument).map { positions[$0].quantity } ?? .zero
+    receipt.sellerPosition = Quantity(raw: Int64(status[0].margin))
+    receipt.buyerCash = accounts[close.account.index].cash
+    return receipt
   }
 
   /// Whether execution had adopted what clearing did in a batch; all ones stand for nothing.
@@ -101,13 +131,8 @@ extension ClearingMachine {
     receipt.buyerCash = accounts[account.index].cash
     receipt.quantity = Quantity(raw: Int64(status[0].margin))
     if let standing {
-      // Held far beyond all money there is, so that nothing leaves its field.
-      func held(_ notional: Int128, _ rounding: Rounding) -> Money {
-        let units = notional.divided(by: Notional.perMoney, rounding: rounding)
-        return Money(raw: Int64(max(-1 << 61, min(units, 1 << 61))))
-      }
-      receipt.received = held(standing.equity, .down)
-      receipt.paid = held(standing.requirement, .up)
+      receipt.received = standing.held(standing.equity, .down)
+      receipt.paid = standing.held(standing.requirement, .up)
     }
     receipts.write(record: receipt)
   }
@@ -132,8 +157,16 @@ extension ClearingMachine {
     var equity: Int128
     /// Initial margin.
     var requirement: Int128
+    /// Of it, what maintenance is a share of.
+    var core: Int128
     /// The underlying with the heaviest worst scenario, and that scenario.
     var binding: (underlying: UnderlyingID, scenario: Int)?
+
+    /// A figure as money, held far beyond all money there is, so that it fits a receipt's field.
+    func held(_ notional: Int128, _ rounding: Rounding) -> Money {
+      let units = notional.divided(by: Notional.perMoney, rounding: rounding)
+      return Money(raw: Int64(max(-1 << 61, min(units, 1 << 61))))
+    }
   }
 
   /// Equity and initial margin of an account from its positions, on `sheet`.
@@ -150,13 +183,14 @@ extension ClearingMachine {
       next = positions[slot].next
     }
     let found = sheet.requirement(lambda: factors.lambda)
-    return Standing(equity: equity, requirement: found.initial, binding: found.binding)
+    return Standing(
+      equity: equity, requirement: found.initial, core: found.core, binding: found.binding)
   }
 
-  /// ceil(initial × maintenance factor), in notional units.
+  /// ceil(core × maintenance factor), in notional units: what is charged on entry closes nobody.
   @inline(__always)
-  func maintenance(of requirement: Int128) -> Int128 {
-    MarginSheet.share(requirement, factors.maintenance)
+  func maintenance(of core: Int128) -> Int128 {
+    MarginSheet.share(core, factors.maintenance)
   }
 
   /// The figures people see. Cost: a few microseconds and two allocations.
@@ -169,13 +203,13 @@ extension ClearingMachine {
       equity -= accruedFunding(position)
       sheet.add(id, position.quantity, instruments[id.index].underlying.index, table)
     }
-    let initial = sheet.requirement(lambda: factors.lambda).initial
+    let found = sheet.requirement(lambda: factors.lambda)
     func money(_ notional: Int128, _ rounding: Rounding) -> Money {
       Money(raw: Int64(clamping: notional.divided(by: Notional.perMoney, rounding: rounding)))
     }
     return MarginFigures(
-      equity: money(equity, .down), initial: money(initial, .up),
-      maintenance: money(maintenance(of: initial), .up))
+      equity: money(equity, .down), initial: money(found.initial, .up),
+      maintenance: money(maintenance(of: found.core), .up))
   }
 
   /// Whether every position has a mark, and at least one a fresh one: a stale corner shields no
@@ -207,7 +241,7 @@ extension ClearingMachine {
   /// It trades no further from the mark than the close band, and never gives away more than the
   /// account's equity, or an eighth of its initial margin where equity is less than that: what is
   /// left of an account cannot be carried off by whoever waits on the other side.
-  private mutating func close(_ account: AccountID, _ standing: Standing) -> Directive? {
+  mutating func close(_ account: AccountID, _ standing: Standing) -> Directive? {
     var choice: (id: InstrumentID, quantity: Quantity, requirement: Int128)?
     var next = accounts[account.index].firstPosition
     while next != 0 {
@@ -292,19 +326,25 @@ extension ClearingMachine {
     let terms = margins[Int(status[0].margin)]
     table.use(terms)
     factors = MarginFactors(lambda: terms.lambda, maintenance: terms.maintenanceFactor)
+    skipping.forgetAll()
   }
 
   /// Recomputes marks and unit vectors from the market record.
-  mutating func reprice() {
+  mutating func reprice() { reprice(0..<instruments.count) }
+
+  /// The same of the instruments in these slots.
+  mutating func reprice(_ listed: some Sequence<Int>) {
     var markets: [UnderlyingMarket] = []
     for slot in 0..<indices.count {
-      markets.append(UnderlyingMarket(index: indices[slot].price, time: indices[slot].time))
+      markets.append(
+        UnderlyingMarket(
+          index: indices[slot].price, time: indices[slot].time, doubt: indices[slot].doubt))
     }
     for slot in 0..<slices.count {
       let entry = slices[slot]
       markets[entry.underlying.index].slices.append(entry.expirySlice)
     }
-    for slot in 0..<instruments.count {
+    for slot in listed {
       let instrument = instruments[slot]
       table.update(instrument, market: markets[instrument.underlying.index])
     }

@@ -98,13 +98,15 @@ extension ClearingMachine {
     let found = OraclePrice(
       of: words, rule, at: time, last: isBound ? indices[underlying.index].price : nil)
     guard found.verdict >= .tooUncertain else { return }
-    let entry = IndexEntry(underlying: underlying, price: found.price, time: found.time)
     let slot = underlying.index
-    guard entry.time >= indices[slot].time else { return }
+    guard found.time >= indices[slot].time else { return }
+    var doubt = Ratio.zero
     if constants.confidenceBand > 0 {
-      let doubt = Ratio(raw: Ratio.scale - found.confidence.raw)
+      doubt = Ratio(raw: Ratio.scale - found.confidence.raw)
       if minutes[slot].doubt != doubt { minutes[slot].doubt = doubt }
     }
+    let entry = IndexEntry(
+      underlying: underlying, price: found.price, time: found.time, doubt: doubt)
     guard entry != indices[slot] else { return }
     indices[slot] = entry
     touched.indices.append(slot)

@@ -103,18 +103,8 @@ extension ClearingMachine {
 
   private func minuteFault() -> String? {
     guard minutes.count == indices.count else { return "minutes do not fit the underlyings" }
-    let latest = Timestamp.latest.raw / 60_000
-    for slot in 0..<minutes.count {
-      let record = minutes[slot]
-      guard (0...latest).contains(record.gathering), (0...latest).contains(record.sampled),
-        (0...Ratio.scale).contains(record.doubt.raw)
-      else { return "minutes of underlying \(slot)" }
-      for place in 0..<MinuteRecord.sampleCount where record.samples[place].raw < 0 {
-        return "sample \(place) of underlying \(slot)"
-      }
-      for publisher in 0..<Limits.publishersMax where record.prices[publisher].raw < 0 {
-        return "word \(publisher) of underlying \(slot)"
-      }
+    for slot in 0..<minutes.count where !minutes[slot].isSound {
+      return "minutes of underlying \(slot)"
     }
     return nil
   }
@@ -164,11 +154,8 @@ extension ClearingMachine {
     for index in 0..<instruments.count where instruments[index].kind == .perpetual {
       guard slot < perpetuals.count else { return "a perpetual without a record" }
       let record = perpetuals[slot]
-      guard record.instrument.index == index, record.reserved == 0, record.impact.raw >= 0,
-        record.present >> UInt64(PerpetualRecord.sampleCount) == 0,
-        (0...Timestamp.latest.raw / 60_000).contains(record.minute),
-        record.rate.raw.magnitude <= genesis.constants.fundingRateMax.magnitude,
-        (0..<CumulativeIndex.fundingPeriod).contains(record.remainder)
+      guard record.instrument.index == index,
+        record.isSound(rateMax: genesis.constants.fundingRateMax)
       else { return "perpetual \(slot)" }
       slot += 1
     }
@@ -234,5 +221,28 @@ extension ClearingMachine {
       next = Int(record.next)
     }
     return count
+  }
+}
+
+extension MinuteRecord {
+  /// Times there are, a doubt up to all of it, and no price below zero.
+  var isSound: Bool {
+    let latest = Timestamp.latest.raw / 60_000
+    guard (0...latest).contains(gathering), (0...latest).contains(sampled),
+      (0...Ratio.scale).contains(doubt.raw)
+    else { return false }
+    for place in 0..<MinuteRecord.sampleCount where samples[place].raw < 0 { return false }
+    for publisher in 0..<Limits.publishersMax where prices[publisher].raw < 0 { return false }
+    return true
+  }
+}
+
+extension PerpetualRecord {
+  /// Figures that a growth may follow.
+  func isSound(rateMax: Int64) -> Bool {
+    reserved == 0 && impact.raw >= 0 && present >> UInt64(PerpetualRecord.sampleCount) == 0
+      && (0...Timestamp.latest.raw / 60_000).contains(minute)
+      && rate.raw.magnitude <= rateMax.magnitude
+      && (0..<CumulativeIndex.fundingPeriod).contains(remainder)
   }
 }

@@ -199,7 +199,8 @@ extension ExecutionMachine {
     var markets: [UnderlyingMarket] = []
     for slot in 0..<indices.count {
       let entry = indices[slot]
-      markets.append(UnderlyingMarket(index: entry.price, time: entry.time))
+      markets.append(
+        UnderlyingMarket(index: entry.price, time: entry.time, doubt: entry.doubt))
     }
     for slot in 0..<slices.count {
       let entry = slices[slot]

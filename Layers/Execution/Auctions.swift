@@ -57,10 +57,10 @@ extension ExecutionMachine {
     let taker = Taker(
       account: order.account, instrument: order.instrument, side: order.side, price: order.price,
       order: id, cause: .auction, selfTrade: order.selfTrade)
-    var next = books.first(of: order.account)
-    while let slot = next, result.left.raw > 0, !result.isStopped {
+    var meetings = books.slots(of: order.account)[...]
+    while let slot = meetings.first, result.left.raw > 0, !result.isStopped {
       let own = orders[slot]
-      next = books.next(ofAccountAfter: slot)
+      meetings.removeFirst()
       guard own.instrument == order.instrument, own.isBuy != (order.side == .buy),
         order.side == .buy ? own.price <= order.price : own.price >= order.price
       else { continue }
@@ -70,7 +70,7 @@ extension ExecutionMachine {
       }
       meetOwn(slot, own, taker, terms, &result)
       // Decremented by what it showed, it shows its next slice.
-      if orders[slot].id == own.id { next = slot }
+      if orders[slot].id == own.id { meetings = [slot] + meetings }
     }
     return result
   }

@@ -1,13 +1,16 @@
 package import Primitives
 import Wire
 
-/// The neighbours of a resting order, in its level and in its account's list: 16 bytes. Where a
-/// level begins or ends, `previous` or `next` is the complement of the level's number.
+/// Where a resting order stands: 16 bytes.
 struct OrderLinks: BitwiseCopyable {
+  /// Its neighbours in its level; where that begins or ends the complement of the level's number.
   var previous: Int32 = -1
   var next: Int32 = -1
-  var accountPrevious: Int32 = -1
-  var accountNext: Int32 = -1
+  /// Its word among its account's orders.
+  var place: Int32 = -1
+  /// The hash of its client id: a cancel finds the index's line without waiting for the order's
+  /// record to come from far.
+  var clientHash: UInt32 = 0
 }
 
 /// Who takes, and on what terms.
@@ -42,24 +45,17 @@ enum MatchStep {
 /// It knows nothing of credit: the machine asks before an order comes here, and books what a match
 /// has done after it. `Docs/Book.md` has the layout and its arithmetic.
 package struct OrderBooks: ~Copyable {
+  private let inPlace = InPlace()
   var orders = Pool<OrderRecord>(capacity: 64)
   private(set) var links = FlatArray<OrderLinks>()
   private(set) var levels: PriceLevels
-  private var accounts = FlatArray<AccountOrders>()
-  /// The hash of each slot's client id: a cancel finds the index's line without waiting for the
-  /// order's record to come from far.
-  private var clientHashes = FlatArray<UInt32>()
+  private var accounts = AccountOrders()
   private var clients = SlotTable()
   private var free = SlotBitmap()
   /// Where the process hides its indexes from whoever chooses ids and prices. It reaches no outcome
   /// and no root.
   private let key: UInt64
   private let secondKey: UInt64
-
-  private struct AccountOrders: BitwiseCopyable {
-    var head: Int32 = -1
-    var tail: Int32 = -1
-  }
 
   package init(indexKey: UInt64) {
     key = SlotTable.mixed(indexKey)
@@ -68,9 +64,9 @@ package struct OrderBooks: ~Copyable {
   }
 
   package mutating func addInstrument() { levels.addInstrument() }
-  package mutating func addAccount() { accounts.append(AccountOrders()) }
+  package mutating func addAccount() { accounts.addAccount() }
 
-  var accountCount: Int { accounts.count }
+  var accountCount: Int { accounts.accountCount }
 
   /// Orders resting now.
   package private(set) var count = 0
@@ -179,10 +175,7 @@ package struct OrderBooks: ~Copyable {
 
   @inline(__always)
   private mutating func link(_ slot: Int, _ record: OrderRecord) {
-    while links.count <= slot {
-      links.append(OrderLinks())
-      clientHashes.append(0)
-    }
+    while links.count <= slot { links.append(OrderLinks()) }
     linkInLevel(slot, record)
     linkInAccount(slot, record)
   }
@@ -222,56 +215,36 @@ package struct OrderBooks: ~Copyable {
   /// Gives a resting order another client id.
   mutating func rename(_ slot: Int, _ clientID: UInt64) {
     let old = orders[slot]
-    if old.clientID != 0 { clients.remove(clientHashes[slot], slot: slot) }
+    if old.clientID != 0 { clients.remove(links[slot].clientHash, slot: slot) }
     orders[slot].clientID = clientID
     guard clientID != 0 else { return }
     if clients.isFull { growClients() }
     let hash = hash(old.account, clientID)
-    clientHashes[slot] = hash
+    links[slot].clientHash = hash
     clients.insert(hash, slot: slot)
   }
 
-  /// Enters an order, its account's youngest, into the account's list and the indexes.
+  /// Enters an order among its account's and into the index.
   @inline(__always)
   private mutating func linkInAccount(_ slot: Int, _ record: OrderRecord) {
-    let accountTail = accounts[record.account.index].tail
-    links[slot].accountPrevious = accountTail
-    links[slot].accountNext = -1
-    if accountTail >= 0 {
-      links[Int(accountTail)].accountNext = Int32(truncatingIfNeeded: slot)
-    } else {
-      accounts[record.account.index].head = Int32(truncatingIfNeeded: slot)
-    }
-    accounts[record.account.index].tail = Int32(truncatingIfNeeded: slot)
+    links[slot].place = accounts.insert(record.account, slot)
     count &+= 1
     if record.clientID != 0 {
       if clients.isFull { growClients() }
       let hash = hash(record.account, record.clientID)
-      clientHashes[slot] = hash
+      links[slot].clientHash = hash
       clients.insert(hash, slot: slot)
     }
   }
 
-  /// Takes an order out of its level, its account's list, the indexes and its slot.
+  /// Takes an order out of its level, its account's orders, the index and its slot.
   private mutating func unlink(
     _ slot: Int, _ id: OrderID, _ account: AccountID, hasClientID: Bool
   ) {
     unlinkFromLevel(slot)
-    let link = links[slot]
-    if link.accountPrevious >= 0 {
-      links[Int(link.accountPrevious)].accountNext = link.accountNext
-    } else {
-      accounts[account.index].head = link.accountNext
-    }
-    if link.accountNext >= 0 {
-      links[Int(link.accountNext)].accountPrevious = link.accountPrevious
-    } else {
-      accounts[account.index].tail = link.accountPrevious
-    }
+    accounts.remove(account, links[slot].place)
     count &-= 1
-    if hasClientID {
-      clients.remove(clientHashes[slot], slot: slot)
-    }
+    if hasClientID { clients.remove(links[slot].clientHash, slot: slot) }
     orders[slot] = .empty
     free.free(slot)
   }
@@ -285,7 +258,7 @@ package struct OrderBooks: ~Copyable {
 
   @inline(never) private mutating func growClients() {
     let slots = clients.slots
-    clients.grow(slots, hashes: slots.map { clientHashes[$0] })
+    clients.grow(slots, hashes: slots.map { links[$0].clientHash })
   }
 
   /// Where an order rests.
@@ -310,15 +283,9 @@ package struct OrderBooks: ~Copyable {
 
   // MARK: - Walking
 
-  /// An account's oldest resting order, and the one after another.
-  func first(of account: AccountID) -> Int? {
-    let slot = accounts[account.index].head
-    return slot < 0 ? nil : Int(slot)
-  }
-
-  func next(ofAccountAfter slot: Int) -> Int? {
-    let next = links[slot].accountNext
-    return next < 0 ? nil : Int(next)
+  /// Where an account's orders rest, the oldest first.
+  func slots(of account: AccountID) -> [Int] {
+    accounts.slots(of: account).sorted { orders[$0].id < orders[$1].id }
   }
 
   /// Every level of a side from the best, as its price and its oldest order's slot, until `body`
@@ -350,16 +317,14 @@ package struct OrderBooks: ~Copyable {
     levels = PriceLevels(key: key)
     for _ in 0..<instruments { levels.addInstrument() }
     links = FlatArray(repeating: OrderLinks(), count: orders.count)
-    clientHashes = FlatArray(repeating: 0, count: orders.count)
-    accounts = FlatArray(repeating: AccountOrders(), count: accountCount)
+    accounts = AccountOrders(accounts: accountCount)
     free = SlotBitmap(count: orders.count) { orders[$0].id.raw != 0 }
-    // Lists are in the order of ids, levels in that of priority, so both come back as they were.
-    var open = (0..<orders.count).filter { orders[$0].id.raw != 0 }
-      .sorted { orders[$0].id < orders[$1].id }
+    // Levels are in the order of priority, so they come back as they were.
+    let open = (0..<orders.count).filter { orders[$0].id.raw != 0 }
+      .sorted { priority(orders[$0]) < priority(orders[$1]) }
     count = 0
     clients = SlotTable(capacity: open.count)
     for slot in open { linkInAccount(slot, orders[slot]) }
-    open.sort { priority(orders[$0]) < priority(orders[$1]) }
     for slot in open { linkInLevel(slot, orders[slot]) }
   }
 
@@ -367,7 +332,7 @@ package struct OrderBooks: ~Copyable {
   /// the old bytes kept until the batch is sealed; in bytes.
   package var memory: (book: Int, clients: Int, undo: Int) {
     (
-      orders.memory.records + links.byteCount + clientHashes.byteCount + levels.byteCount
+      orders.memory.records + links.byteCount + levels.byteCount
         + accounts.byteCount
         + free.byteCount, clients.byteCount, orders.memory.undo
     )
@@ -386,16 +351,14 @@ package struct OrderBooks: ~Copyable {
       }
     }
     guard seen == count else { return "levels hold \(seen) orders, the index \(count)" }
-    for account in 0..<accounts.count {
+    for account in 0..<accountCount {
       var last: UInt64 = 0
-      var slot = first(of: AccountID(UInt32(account)))
-      while let here = slot {
-        guard orders[here].account.index == account, orders[here].id.raw > last else {
-          return "list of account \(account)"
+      for slot in slots(of: AccountID(UInt32(account))) {
+        guard orders[slot].account.index == account, orders[slot].id.raw > last else {
+          return "orders of account \(account)"
         }
-        last = orders[here].id.raw
+        last = orders[slot].id.raw
         seen -= 1
-        slot = next(ofAccountAfter: here)
       }
     }
     return seen == 0 ? nil : "accounts' lists lack \(seen) orders"

@@ -53,10 +53,8 @@ extension ExecutionMachine {
   /// Behind them those that wait.
   public func restingOrders(of account: AccountID) -> [RestingOrder] {
     var found: [RestingOrder] = []
-    var slot = books.first(of: account)
-    while let here = slot {
-      if let order = books.orders[here].resting { found.append(order) }
-      slot = books.next(ofAccountAfter: here)
+    for slot in books.slots(of: account) {
+      if let order = books.orders[slot].resting { found.append(order) }
     }
     for id in waiting.orders(of: account) {
       if let slot = waiting.slot(of: id), let order = triggers[slot].shown { found.append(order) }

@@ -147,9 +147,7 @@ extension ExecutionMachine {
 
   /// Cancels an account's quotes in an underlying, oldest first.
   mutating func pullQuotes(of account: AccountID, _ underlying: UnderlyingID) {
-    var next = books.first(of: account)
-    while let slot = next {
-      next = books.next(ofAccountAfter: slot)
+    for slot in books.slots(of: account) {
       let order = orders[slot]
       if order.isQuote, instruments[order.instrument.index].underlying == underlying {
         removeOrder(slot)

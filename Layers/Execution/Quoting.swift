@@ -17,9 +17,7 @@ extension ExecutionMachine {
       if until.raw != 0 { protections[slot].frozenUntil = .zero }
     }
     var isKept = [Bool](repeating: false, count: 2 * quote.entries.count)
-    var next = books.first(of: account)
-    while let slot = next {
-      next = books.next(ofAccountAfter: slot)
+    for slot in books.slots(of: account) {
       let order = orders[slot]
       if order.isQuote, instruments[order.instrument.index].underlying == quote.underlying {
         keepOrRemove(slot, order, quote, &isKept)

@@ -39,9 +39,7 @@ extension ExecutionMachine {
     -> Outcome
   {
     var count: Int64 = 0
-    var next = books.first(of: account)
-    while let slot = next {
-      next = books.next(ofAccountAfter: slot)
+    for slot in books.slots(of: account) {
       let order = orders[slot]
       if isMeant(order.instrument, scope), side == nil || (side == .buy) == order.isBuy {
         removeOrder(slot)

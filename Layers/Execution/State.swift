@@ -240,14 +240,12 @@ extension ExecutionMachine {
   /// An account's resting orders, oldest first.
   public func openOrders(of account: AccountID) -> [OpenOrder] {
     var found: [OpenOrder] = []
-    var slot = books.first(of: account)
-    while let here = slot {
-      let record = orders[here]
+    for slot in books.slots(of: account) {
+      let record = orders[slot]
       found.append(
         OpenOrder(
           id: record.id, clientID: record.clientID, instrument: record.instrument,
           side: record.isBuy ? .buy : .sell, price: record.price, quantity: left(record)))
-      slot = books.next(ofAccountAfter: here)
     }
     return found
   }

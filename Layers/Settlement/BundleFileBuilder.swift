@@ -45,14 +45,16 @@ public enum BundleFileBuilder {
   }
 
   /// One trade under the headers of its batch.
+  /// - Parameter decision: of a close that clearing directed.
   public static func trade(
-    genesis: Genesis, proof: TradeProof, batch: SignedBatch, clearance: SignedClearance,
-    log: LogProof?, checkpoint: SignedNote?
+    genesis: Genesis, proof: TradeProof, decision: DecisionProof? = nil, batch: SignedBatch,
+    clearance: SignedClearance, log: LogProof?, checkpoint: SignedNote?
   ) -> [UInt8] {
     var sections: [(type: SectionType, bytes: [UInt8])] = [
       (.genesis, genesis.encoded), (.batches, list([head(batch)])),
       (.clearances, list([head(clearance)])), (.tradeProof, proof.encoded),
     ]
+    if let decision { sections.append((.decisionProof, decision.encoded)) }
     append(log, checkpoint, to: &sections)
     return BundleFile.encoded(
       BundleFile.Manifest(
@@ -102,6 +104,33 @@ public enum BundleFileBuilder {
   ) {
     if let checkpoint { sections.append((.checkpoints, notes([checkpoint]))) }
     if let log { sections.append((.logProof, log.encoded)) }
+  }
+}
+
+extension DecisionProof {
+  /// The proof of a decision from its batch's receipts, each 128 bytes.
+  public init(
+    executionBefore: ExecutionHeader, clearings: [ClearingHeader], receipts: [UInt8], place: Int,
+    witness: MarginWitness
+  ) {
+    let packed = receipts
+    self.init(
+      executionBefore: executionBefore, clearings: clearings,
+      receipt: Receipt(packed.rawSpan, at: place * Receipt.byteCount),
+      receiptIndex: UInt64(place),
+      receiptPath: MerkleLog.branch(
+        ofLeafHashes: ClearingMachine.receiptLeaves(packed), index: place),
+      witness: witness)
+  }
+
+  /// The place among packed receipts of the decision that a directed close carries out.
+  public static func place(in receipts: [UInt8], behind fill: Fill) -> Int? {
+    let packed = receipts
+    return (0..<packed.count / Receipt.byteCount).first {
+      let receipt = Receipt(packed.rawSpan, at: $0 * Receipt.byteCount)
+      return receipt.kind == .close && receipt.buyer == fill.taker
+        && receipt.instrument == fill.instrument
+    }
   }
 }
 

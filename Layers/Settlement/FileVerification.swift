@@ -156,7 +156,8 @@ public struct FileVerifier: Sendable {
       ]
     case .trade:
       allowed = [
-        .manifest, .genesis, .batches, .clearances, .checkpoints, .tradeProof, .logProof,
+        .manifest, .genesis, .batches, .clearances, .checkpoints, .tradeProof, .decisionProof,
+        .logProof,
       ]
     case .evidence: allowed = [.manifest, .genesis, .evidence]
     }

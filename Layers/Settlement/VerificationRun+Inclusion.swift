@@ -1,3 +1,4 @@
+import Clearing
 import Commitments
 import Instruments
 import Primitives
@@ -96,7 +97,56 @@ extension VerificationRun {
         meaning: "The layers signed a batch in which this trade is not as the file says.")
     }
     verdict.answer = ["batch \(file.manifest.first)"] + Answers.lines(of: proof.fill, genesis)
-    return "trade \(trade) in \(verdict.answer[0])"
+    let found = "trade \(trade) in \(verdict.answer[0])"
+    guard proof.fill.causeCode == FillCause.close.rawValue else {
+      if let place = file.offset(of: .decisionProof) {
+        throw .failed("a decision behind a trade that nobody directed", at: place)
+      }
+      return found
+    }
+    return found + ", a close \(try decision(behind: proof.fill, genesis))"
+  }
+
+  /// Takes the decision behind a directed close again.
+  private mutating func decision(behind fill: Fill, _ genesis: Genesis) throws(Fault) -> String {
+    guard let section = file[.decisionProof], let place = file.offset(of: .decisionProof) else {
+      throw .undecided("the decision behind a directed close: section decisionProof is missing")
+    }
+    let proof: DecisionProof
+    do {
+      proof = try DecisionProof(decoding: section.rawSpan)
+    } catch {
+      throw .failed("the decision proof: \(error)", at: place)
+    }
+    if let fault = proof.fault(behind: fill, batches[0].header) {
+      throw .failed(
+        "the decision proof: \(fault)", file.manifest.first, at: place,
+        meaning: "What is shown is not what led to this trade.")
+    }
+    guard let decided = proof.decided else { throw .undecided("no Clearance decided") }
+    let taken: Receipt
+    do {
+      taken = try ClearingMachine.close(proof.witness, genesis)
+    } catch {
+      switch error {
+      case .missing(let part): throw .undecided("the decision proof lacks \(part)", decided.batch)
+      case .unsound(let part):
+        throw .failed("the decision proof: \(part)", decided.batch, at: place)
+      case .notDue(let reason):
+        throw .failed(
+          "a close that was not due: \(reason)", decided.batch, at: place,
+          meaning: "Clearing signed a decision that its own rules do not give.")
+      }
+    }
+    guard taken == proof.receipt else {
+      throw .failed(
+        "the decision taken again differs", decided.batch, at: place,
+        expected: Answers.close(taken, genesis), found: Answers.close(proof.receipt, genesis),
+        meaning: "Clearing signed a decision that its own rules do not give.")
+    }
+    verdict.answer.append("directed by the Clearance of batch \(decided.batch)")
+    verdict.answer += Answers.lines(of: taken, genesis)
+    return "whose decision of batch \(decided.batch) was taken again"
   }
 }
 
@@ -110,6 +160,28 @@ enum Answers {
       "seller \(fill.seller)", "price \(fill.price.decimal)",
       "quantity \(fill.quantity.decimal)",
     ]
+  }
+
+  /// What a decision to close went by.
+  static func lines(of close: Receipt, _ genesis: Genesis) -> [String] {
+    var lines = [
+      "equity \(close.received.decimal) below maintenance \(close.buyerFee.decimal), "
+        + "initial margin \(close.paid.decimal), margin terms \(close.sellerPosition.raw)"
+    ]
+    if close.id != .max {
+      let (underlying, scenario) = (Int(close.id >> 8), close.id & 0xFF)
+      let name =
+        underlying < genesis.underlyings.count ? genesis.underlyings[underlying] : "\(underlying)"
+      lines.append("scenario \(scenario) of \(name): \(close.buyerRealised.decimal)")
+    }
+    return lines + [Answers.close(close, genesis)]
+  }
+
+  static func close(_ receipt: Receipt, _ genesis: Genesis) -> String {
+    let side = receipt.quantity.raw > 0 ? "buy" : "sell"
+    let size = Quantity(raw: Int64(clamping: receipt.quantity.raw.magnitude))
+    return "\(side) \(size.decimal) of \(name(receipt.instrument, genesis, [])) at "
+      + "\(receipt.price.decimal) or better"
   }
 
   /// An instrument's name; the number of one listed later, where only a replay knows its terms.
@@ -138,19 +210,10 @@ enum Answers {
         }
         try reader.finish()
       }
-      if !proof.positions.isEmpty {
-        let bytes = proof.positions
-        var reader = ByteReader(bytes.rawSpan)
-        _ = try reader.read(Bytes32.self)
-        for _ in 0..<(try reader.read(UInt32.self)) {
-          let instrument = name(InstrumentID(try reader.read(UInt32.self)), genesis, listed)
-          let quantity = Quantity(raw: try reader.read())
-          let cost = Money(raw: try reader.read())
-          _ = try reader.span(24)
-          lines.append(
-            "position in \(instrument): \(quantity.decimal), cost \(cost.decimal)")
-        }
-        try reader.finish()
+      for position in try proof.positionEntries() {
+        let instrument = name(position.instrument, genesis, listed)
+        lines.append(
+          "position in \(instrument): \(position.quantity.decimal), cost \(position.cost.decimal)")
       }
     } catch {
       return nil

@@ -171,9 +171,35 @@ final class ProofDesk: @unchecked Sendable {
       guard let proof = TradeProof(of: trade, in: try BatchBody(batch.body), receipts: receipts)
       else { return nil }
       return BundleFileBuilder.trade(
-        genesis: genesis, proof: proof, batch: batch, clearance: clearance, log: question.log,
-        checkpoint: checkpoint)
+        genesis: genesis, proof: proof, decision: try decision(behind: proof.fill, batch.header),
+        batch: batch, clearance: clearance, log: question.log, checkpoint: checkpoint)
     }
+  }
+
+  /// What directed a close; nil for any other fill, and where the folder is older than the keeping
+  /// of decisions.
+  private func decision(behind fill: Fill, _ header: ExecutionHeader) throws -> DecisionProof? {
+    guard fill.causeCode == FillCause.close.rawValue, header.batch.raw > 0,
+      header.creditBatch != ExecutionHeader.noCredit,
+      let bytes = try stored(.events, header.batch.raw - 1)
+    else { return nil }
+    let before = try SignedBatch(encoded: bytes.rawSpan).header
+    let first = before.creditBatch == ExecutionHeader.noCredit ? 0 : before.creditBatch.raw + 1
+    var clearings: [ClearingHeader] = []
+    for number in (first...max(first, header.creditBatch.raw)).reversed() {
+      guard let clearance = try stored(.clearance, number),
+        let receipts = try stored(.receipts, number)
+      else { return nil }
+      clearings.append(try SignedClearance(encoded: clearance.rawSpan).header)
+      guard let place = DecisionProof.place(in: receipts, behind: fill) else { continue }
+      guard let kept = try keeper.store.value(.decisions, number),
+        let witness = try DecisionRecords(decoding: kept.rawSpan).witness(of: fill.taker)
+      else { return nil }
+      return DecisionProof(
+        executionBefore: before, clearings: clearings, receipts: receipts, place: place,
+        witness: witness)
+    }
+    return nil
   }
 
   /// A stored value; the newest batches may still be on their way.

@@ -110,13 +110,14 @@ struct SettlementBook: ~Copyable {
     extra.write(clearingID)
     replay.clearing.log.encode(into: &extra)
     extra.write(replay.bundleCount)
+    var values: [(kind: RecordKind, bytes: [UInt8])] = [
+      (.events, checked.encoded), (.clearance, encoded), (.receipts, replay.receipts),
+      (.delta, delta), (.checkpoint, text), (.logNodes, node.bytes),
+    ]
+    if let decisions = replay.decisions() { values.append((.decisions, decisions.encoded)) }
     let isCheckpoint = (number.raw + 1) % StateKeeper.checkpointInterval == 0
     let durable = DurableBatch(
-      batch: number,
-      values: [
-        (.events, checked.encoded), (.clearance, encoded), (.receipts, replay.receipts),
-        (.delta, delta), (.checkpoint, text), (.logNodes, node.bytes),
-      ],
+      batch: number, values: values,
       head: Head(
         seq: number.raw, term: UInt64(clearance.header.term),
         roots: [checked.batch.header.postRoot, clearance.header.postRoot],

@@ -247,9 +247,12 @@ extension MarginParameters {
     guard
       method != .novate32
         || minimum.hedgedDelta.raw <= 2 * Int128(minimum.netDelta.raw)
+          && confidence.factor.raw <= 1_000 * Ratio.scale
           && minimums.allSatisfy({ (0...10 * Ratio.scale).contains($0.raw) })
     else {
-      throw .unsupported("novate-32 takes minimums up to 10, hedged_delta at most twice net_delta")
+      throw .unsupported(
+        "novate-32 takes minimums up to 10, hedged_delta of twice net_delta, a confidence factor of 1000"
+      )
     }
     guard concentration.slopes.count <= 3 else {
       throw .unsupported("concentration takes at most three slopes")

@@ -47,6 +47,8 @@ public struct MarginSheet: ~Copyable {
   /// What a full sheet asks, in notional units.
   public struct Requirement: Sendable {
     public var initial: Int128 = 0
+    /// Of it, what maintenance is a share of: without the charges on entry.
+    public var core: Int128 = 0
     /// Σ over underlyings of the worst scenario, without charges.
     public var scan: Int128 = 0
     /// The underlying with the heaviest worst scenario, and that scenario.
@@ -70,6 +72,7 @@ public struct MarginSheet: ~Copyable {
       short += shorts
       basis += tilts[underlying].total
       held += charge.held
+      found.initial += charge.doubt
       owes = owes || charge.owes
       found.scan += scan
       // The lowest number on a tie.
@@ -84,7 +87,8 @@ public struct MarginSheet: ~Copyable {
       core = MarginSheet.mixed(joint: max(jointScan, delta, short), apart: apart, lambda: lambda)
     }
     core += basis
-    found.initial = owes ? core : min(core, held)
+    found.core = owes ? core : min(core, held)
+    found.initial += found.core
     return found
   }
 

@@ -33,7 +33,11 @@ struct Novate32 {
 
     if book.perpetual.raw != 0 {
       let valuation = Valuation.linear(market.perpetualPrice, grid, .zero)
-      try add(valuation, charges(.contract, valuation, market), book.perpetual)
+      var charges = charges(.contract, valuation, market)
+      charges.doubt(
+        parameters.confidence, confidence: min(market.spotConfidence, market.perpetualConfidence),
+        spot: market.spot)
+      try add(valuation, charges, book.perpetual)
       try crowd(&risk, book.perpetual, market.perpetualVolume, market)
     }
     let front = market.expiries.map(\.time).filter { $0 > 0 }.min()
@@ -52,6 +56,8 @@ struct Novate32 {
           parameters.basis, delta: valuation.delta, forward: expiry.forwardVariable,
           time: expiry.time, expiry: Int64(leg.expiry))
       }
+      charges.doubt(
+        parameters.confidence, confidence: confidence(expiry, book, market), spot: market.spot)
       try add(valuation, charges, leg.quantity)
       risk.optionMark = try risk.optionMark + Worth(valuation.mark, leg.quantity)
     }
@@ -73,6 +79,7 @@ struct Novate32 {
       risk.deltaMinimum = try Worth(Notional(raw: totals.deltaMinimum))
       risk.cap = totals.owes ? nil : try Worth(Notional(raw: totals.held))
       risk.basis = -(try Worth(Notional(raw: sheet.tilt(0))))
+      risk.confidence = try risk.confidence - Worth(Notional(raw: totals.doubt))
     } else {
       risk.cap = .zero
     }
@@ -111,7 +118,6 @@ struct Novate32 {
       first = end
     }
     risk.least = max(risk.deltaMinimum, risk.shortMinimum)
-    try doubt(&risk, book, market)
   }
 
   /// The convex charge on one instrument of one owner.
@@ -136,21 +142,14 @@ struct Novate32 {
     try doubt(&risk, value, min(market.spotConfidence, collateral.confidence))
   }
 
-  /// max(0, c* − c)·k of the notionals that Derive's method looks at.
-  private func doubt(_ risk: inout BookRisk, _ book: MarginBook, _ market: MarginMarket)
-    throws(MarginFailure)
+  /// Of an option's words, as Derive's method takes them together.
+  private func confidence(_ expiry: MarginExpiry, _ book: MarginBook, _ market: MarginMarket)
+    -> Ratio
   {
-    try doubt(
-      &risk, Worth(market.spot, book.perpetual).magnitude,
-      min(market.spotConfidence, market.perpetualConfidence))
-    for leg in book.options {
-      let expiry = market.expiries[leg.expiry]
-      var confidence = min(
-        market.spotConfidence, expiry.forwardConfidence, expiry.rateConfidence,
-        expiry.volatilityConfidence)
-      if book.perpetual.raw != 0 { confidence = min(confidence, market.perpetualConfidence) }
-      try doubt(&risk, Worth(market.spot, leg.quantity).magnitude, confidence)
-    }
+    let own = min(
+      market.spotConfidence, expiry.forwardConfidence, expiry.rateConfidence,
+      expiry.volatilityConfidence)
+    return book.perpetual.raw == 0 ? own : min(own, market.perpetualConfidence)
   }
 
   private func doubt(_ risk: inout BookRisk, _ notional: Worth, _ confidence: Ratio)

@@ -17,6 +17,8 @@ public import Primitives
   private var times: [Timestamp] = []
   private var spans: [Ratio] = []
   private var unitCharges: [UnitCharges] = []
+  /// Since they were last forgotten: see `drift`.
+  private var drifts: [Int128] = []
   private var parameters: MarginParameters
   private var grid: UnitGrid
 
@@ -88,8 +90,26 @@ public import Primitives
           time: max(0, instrument.expiry.raw - (slice?.time ?? market.time).raw),
           expiry: instrument.expiry.raw)
       }
+      charges.doubt(
+        parameters.confidence, confidence: Ratio(raw: Ratio.scale - market.doubt.raw),
+        spot: market.index)
     }
     update(instrument.id, valuation, charges)
+  }
+
+  /// At least what equity less initial margin of one contract's holder may have changed by since
+  /// `forgetDrift`, in price units: mark in equity and relief, the widest scenario, each charge.
+  @inline(__always) public func drift(_ instrument: InstrumentID) -> Int128 {
+    drifts[instrument.index]
+  }
+
+  public mutating func forgetDrift() {
+    for place in drifts.indices { drifts[place] = 0 }
+  }
+
+  private mutating func drift(_ place: Int, from mark: Price, _ charges: UnitCharges) {
+    let moved = Int128((Int128(marks[place].raw) - Int128(mark.raw)).magnitude)
+    drifts[place] += 2 * moved + unitCharges[place].drift(from: charges)
   }
 
   /// Sets one contract's mark, units and charges; nil takes them away.
@@ -98,6 +118,8 @@ public import Primitives
   ) {
     reserve(instrument.index)
     let place = instrument.index
+    let old = (mark: marks[place], charges: unitCharges[place])
+    defer { drift(place, from: old.mark, old.charges) }
     unitCharges[place] = charges
     guard let valuation else {
       marks[place] = .zero
@@ -105,6 +127,7 @@ public import Primitives
       times[place] = .zero
       spans[place] = .zero
       unsafe (units + place * ScenarioSet.count).update(repeating: 0, count: ScenarioSet.count)
+      drifts[place] += Int128(Int64.max)
       shorten(place)
       return
     }
@@ -112,9 +135,13 @@ public import Primitives
     priced[place] = true
     times[place] = valuation.time
     spans[place] = valuation.volatilitySpan
+    var widest: Int128 = 0
     valuation.writeUnits { scenario, change in
+      let before = unsafe units[place * ScenarioSet.count + scenario]
+      widest = max(widest, Int128((Int128(change.raw) - Int128(before)).magnitude))
       unsafe units[place * ScenarioSet.count + scenario] = change.raw
     }
+    drifts[place] += widest
     shorten(place)
   }
 
@@ -125,6 +152,7 @@ public import Primitives
       times.append(.zero)
       spans.append(.zero)
       unitCharges.append(.none)
+      drifts.append(0)
       exponents.append(0)
     }
     guard marks.count > capacity else { return }

@@ -20,6 +20,8 @@ struct UnitCharges: Sendable {
   private(set) var basis: Int64 = 0
   /// Tells expiries apart.
   private(set) var expiry: Int64 = 0
+  /// Of a doubtful price, on initial margin alone.
+  private(set) var doubt: Int64 = 0
 
   static let none = UnitCharges()
   private init() {}
@@ -57,7 +59,28 @@ struct UnitCharges: Sendable {
     self.expiry = expiry
   }
 
-  var all: [Int64] { [lead, trail, short, basis] }
+  /// Adds the charge for a price of less than the wanted confidence.
+  mutating func doubt(_ charge: ConfidenceCharge, confidence: Ratio, spot: Price) {
+    let gap = charge.threshold.raw - confidence.raw
+    guard gap > 0, charge.factor.raw > 0 else { return }
+    let missing = (Int128(spot.raw) * Int128(gap))
+      .divided(by: Int128(Ratio.scale), rounding: .up)
+    // Below 2^63 · 2^63.
+    doubt = Int64(
+      clamping: (missing * Int128(charge.factor.raw))
+        .divided(by: Int128(Ratio.scale), rounding: .up))
+  }
+
+  var all: [Int64] { [lead, trail, short, basis, doubt] }
+
+  /// At least what may change of a contract's charges together.
+  func drift(from old: UnitCharges) -> Int128 {
+    guard kind == old.kind, falls == old.falls, expiry == old.expiry || old.basis == 0 || basis == 0
+    else { return Int128(Int64.max) }
+    func gap(_ a: Int64, _ b: Int64) -> Int128 { Int128((Int128(a) - Int128(b)).magnitude) }
+    return max(gap(lead, old.lead), gap(trail, old.trail)) + gap(short, old.short)
+      + gap(basis, old.basis) + gap(doubt, old.doubt)
+  }
 
   // MARK: - A quantity's charges, in notional units
 
@@ -78,7 +101,7 @@ struct UnitCharges: Sendable {
   /// What is charged for itself alone, without netting.
   @inline(__always)
   func gross(_ quantity: Int64) -> Int128 {
-    Int128(quantity.magnitude) &* Int128(basis.magnitude)
+    Int128(quantity.magnitude) &* (Int128(basis.magnitude) &+ Int128(doubt))
   }
 }
 
@@ -92,10 +115,12 @@ struct ChargeTotals: Sendable {
   /// Value of options and collateral held.
   private(set) var held: Int128 = 0
   private(set) var owes = false
+  private(set) var doubt: Int128 = 0
 
   @inline(__always)
   mutating func add(_ charges: UnitCharges, _ quantity: Quantity, mark: Price) {
     let delta = charges.delta(quantity.raw)
+    doubt &+= Int128(quantity.raw.magnitude) &* Int128(charges.doubt)
     all.rising &+= delta.rising
     all.falling &+= delta.falling
     if charges.kind == .contract || quantity.isNegative {

@@ -24,11 +24,14 @@ public struct UnderlyingMarket: Sendable {
   public var index: Price
   /// The quorum's time.
   public var time: Timestamp
+  /// One less the quorum's confidence in the index.
+  public var doubt: Ratio
   public var slices: [ExpirySlice] = []
 
-  public init(index: Price, time: Timestamp) {
+  public init(index: Price, time: Timestamp, doubt: Ratio = .zero) {
     self.index = index
     self.time = time
+    self.doubt = doubt
   }
 
   public func slice(_ expiry: Timestamp) -> ExpirySlice? {

@@ -41,10 +41,12 @@
   }
 
   /// The record at `index`, read as the named type.
-  @inlinable public func record<Record: FlatRecord>(_ index: Int, as: Record.Type) -> Record {
+  @inlinable @inline(__always) public func record<Record: FlatRecord>(_ index: Int, as: Record.Type)
+    -> Record
+  {
     precondition(MemoryLayout<Record>.size == EventBuffer.recordByteCount)
     precondition(index >= 0 && index < held)
-    return unsafe base.loadUnaligned(
+    return unsafe base.load(
       fromByteOffset: index &* EventBuffer.recordByteCount, as: Record.self)
   }
 

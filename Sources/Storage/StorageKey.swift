@@ -31,6 +31,8 @@ public enum RecordKind: UInt8, Sendable, CaseIterable {
   case logNodes = 10
   case events = 11
   case evidence = 12
+  /// What settlement keeps of accounts that were told to close: proofs can only be made then.
+  case decisions = 13
 }
 
 /// The single records of the meta table.

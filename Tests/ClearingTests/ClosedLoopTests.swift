@@ -44,6 +44,8 @@ struct Loop: ~Copyable {
     var cleared: ClearingHeader
     var receipts: [UInt8]
     var result: ClearingResult
+    /// What its closes went by.
+    var decisions: DecisionRecords?
   }
 
   init(seed: UInt64, crashes: Bool, auctions: Bool = false) {
@@ -111,10 +113,13 @@ struct Loop: ~Copyable {
       if receipt.kind == .bid, receipt.code == 0 { sales += 1 }
     }
     pending.append((result.header, result.body))
+    let closed = result.body.directives
+      .filter { $0.kindCode == DirectiveKind.close.rawValue }.map(\.account)
     record.append(
       Batch(
         time: time, adopted: adopted, bundles: bundles, header: header, body: bytes,
-        cleared: result.header, receipts: result.receipts, result: result))
+        cleared: result.header, receipts: result.receipts, result: result,
+        decisions: closed.isEmpty ? nil : clearing.decisionRecords(of: closed)))
     time = Timestamp(raw: time.raw + 200 + Int64(generator.below(2_000)))
     return nil
   }

@@ -179,7 +179,7 @@ import Wire
       .deposit(asset: .quote, amount: Amount(raw: 1), owner: .zero, reference: 999),
       .release(withdrawal: 0, reference: .zero),
       .halt(instrument: InstrumentID(0), halted: true),
-      .list(TestWorld.instruments()[0]),
+      .list(TestWorld.instruments()[0]), .margin(.novate32),
     ]
     for action in actions {
       let (bundles, events) = (house.bundles, house.events)

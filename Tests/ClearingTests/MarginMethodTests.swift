@@ -183,6 +183,60 @@ extension House {
     #expect(receipt.received.raw == 50_000_000_001 && receipt.paid.raw == 80_000_000_000)
   }
 
+  @Test(
+    "leaving out accounts that cannot matter changes no byte of a crash",
+    arguments: [(811, false), (812, true), (813, false), (814, true)] as [(UInt64, Bool)])
+  func skipping(seed: UInt64, auctions: Bool) throws {
+    var loop = Loop(seed: seed, crashes: true, auctions: auctions)
+    var plain = ClearingMachine(genesis: loop.genesis)
+    plain.skipping.isOn = false
+    for number in 0..<160 {
+      let fault = try loop.step(number)
+      #expect(fault == nil)
+      let batch = try #require(loop.record.last)
+      let result = try plain.apply(batch.header, try BatchBody(batch.body))
+      plain.seal()
+      #expect(
+        result.header == batch.result.header && result.receipts == batch.result.receipts,
+        "seed \(seed), batch \(number)")
+    }
+    let (left, weighed) = (loop.clearing.skipping.left, loop.clearing.skipping.weighed)
+    let none = plain.skipping.left
+    #expect(none == 0 && left > 100, "seed \(seed): \(left) left, \(weighed) weighed")
+    let restrictions = loop.restrictions
+    #expect(restrictions > 0, "seed \(seed): nobody came below maintenance")
+  }
+
+  @Test("doubt about an index raises initial margin, for execution too, and closes nobody")
+  func doubt() throws {
+    var constants = Constants()
+    constants.confidenceBand = 10_000_000
+    var house = try Self.house(constants)
+    house.fill(buyer: 0, seller: 1, 0, price: 1_000 * Self.scale, quantity: 10 * Quantity.scale)
+    try house.clear()
+    let sure = try house.figures(0)
+    // Two words half a percent apart: half sure.
+    house.sequence += 1
+    for (publisher, price) in zip(TestWorld.publishers, [1_000, 1_005] as [Int64]) {
+      house.instruct(
+        publisher,
+        [
+          .index(
+            underlying: UnderlyingID(0), price: Price(raw: price * Self.scale), time: house.time,
+            sequence: house.sequence)
+        ])
+    }
+    let result = try house.clear()
+    #expect(result.body.indices.map(\.doubt.raw) == [500_000_000])
+    let figures = try house.figures(0)
+    // (0.9 − 0.5) · 0.25 of 10 000.
+    #expect(figures.initial.raw == sure.initial.raw + 1_000_000_000)
+    #expect(figures.maintenance == sure.maintenance)
+    let line = try house.line(0)
+    let said = try Self.answer(line)
+    #expect(said.0 == figures.initial.raw && said.1 == figures.maintenance.raw)
+  }
+
   @Test("an account within the declared minimums is not closed, one beyond them is")
   func minimums() throws {
     var house = try Self.house()

@@ -81,9 +81,10 @@ import Wire
     }
     try house.clear(after: 0)
     #expect(house.machine.minutes[0].doubt.raw == 196_078_432)
-    // 100 000 − 122 − 22 (and what doubt is rounded up by) − 179.52 for the short.
-    #expect(try Self.ask(&house, 1, 99_676_480_000) == ReceiptCode.marginShort.rawValue)
-    #expect(try Self.ask(&house, 1, 99_676_479_999) == 0)
+    // 100 000 − 122 − 22 (and what doubt is rounded up by) − 179.52 for the short, and a quarter of
+    // 1 122 times what confidence lacks to 0.9.
+    #expect(try Self.ask(&house, 1, 99_649_529_999) == ReceiptCode.marginShort.rawValue)
+    #expect(try Self.ask(&house, 1, 99_649_529_998) == 0)
   }
 
   @Test("no money leaves on an old mark, nor from an account that may only reduce")

@@ -208,6 +208,9 @@ import Wire
       #""action":"halt","instrument":"BTC-PERP","halted":false"#,
       .halt(instrument: perpetual, halted: false)),
     Row(
+      #""action":"margin","terms":\#(MarginTerms.novate32.jsonValue.text())"#,
+      .margin(.novate32)),
+    Row(
       #""action":"list","instrument":"ETH-27MAR26","tick":"0.5","lot":"0.01","order_quantity_max":"100","price_max":"50000","maker_fee":"0","taker_fee":"0.0005""#,
       .list(
         Instrument(

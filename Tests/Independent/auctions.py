@@ -35,7 +35,7 @@ class Auctions:
             sums["all"] = sums.get("all", 0) + size
         return sums
 
-    def start_auction(self, account, equity, requirement, is_cancelled):
+    def start_auction(self, account, equity, core, is_cancelled):
         if self.starts >= self.constant["auction_starts_max"]:
             return
         own, under = self.notionals(account), {}
@@ -49,7 +49,7 @@ class Auctions:
         self.starts += 1
         if not is_cancelled:
             self.directives.append((1, 0, account, ALL, 0, 0))
-        marked, net = self.figures(equity, requirement)
+        marked, net = self.figures(equity, core)
         fee = 0
         if marked > 0:
             fee = up(marked * self.part_max(marked, net, 0, ONE) * self.constant["auction_fee"], ONE * ONE)
@@ -67,8 +67,8 @@ class Auctions:
         self.receipt(11, 0, auction.phase, account, 0, auction.number,
                      (0, self.margin_number, fee, marked, net, auction.notional, 0, 0, 0, 0, cash))
 
-    def figures(self, equity, requirement):
-        maintenance = up(requirement * self.terms.maintenance, ONE)
+    def figures(self, equity, core):
+        maintenance = up(core * self.terms.maintenance, ONE)
         return tuple(max(-1 << 61, min(value // MONEY, 1 << 61)) for value in (equity, equity - maintenance))
 
     def buffered(self, marked, net):
@@ -134,10 +134,10 @@ class Auctions:
             return self.end_auction(slot)
         if any(self.values[i] is None or not self.is_mark_fresh(i) or self.instruments[i].status == 4 for i in positions):
             return None
-        equity, _, requirement = self.weigh(a.account)
+        equity, _, requirement, core = self.weigh(a.account)
         if a.phase == OVERDUE:
             return self.end_auction(slot) if equity >= requirement else None
-        marked, net = self.figures(equity, requirement)
+        marked, net = self.figures(equity, core)
         if self.buffered(marked, net) >= 0:
             return self.end_auction(slot)
         if a.phase == DELEVERAGING:
@@ -152,8 +152,8 @@ class Auctions:
         a = self.auctions[slot]
         if not self.accounts[a.account].positions:
             return self.end_auction(slot)
-        equity, _, requirement = self.weigh(a.account)
-        marked, net = self.figures(equity, requirement)
+        equity, _, requirement, core = self.weigh(a.account)
+        marked, net = self.figures(equity, core)
         if self.buffered(marked, net) >= 0:
             return self.end_auction(slot)
         c = self.constant
@@ -278,7 +278,7 @@ class Auctions:
             return 25
         if a.positions and (any(self.values[i] is None for i in a.positions) or not any(map(self.is_mark_fresh, a.positions))):
             return 17
-        equity, _, requirement = self.weigh(b.bidder)
+        equity, _, requirement, _ = self.weigh(b.bidder)
         own = [(i, q) for i, (q, _) in a.positions.items()]
         return 17 if equity < requirement or equity + gain < self.requirement_of(moves, own) else 0
 
@@ -336,8 +336,8 @@ class Auctions:
         account = self.accounts[a.account]
         for i in sorted(account.positions):
             self.fund_position(a.account, i)
-        equity, _, requirement = self.weigh(a.account)
-        paid = min(-self.figures(equity, requirement)[0], self.funds[0].insurance)
+        equity, _, requirement, core = self.weigh(a.account)
+        paid = min(-self.figures(equity, core)[0], self.funds[0].insurance)
         if paid > 0:
             self.funds[0].insurance -= paid
             cash = self.move(a.account, 0, paid)
@@ -359,13 +359,13 @@ class Auctions:
             if (number == a.account or other.flags & 2 or not self.has_adopted(other.closing) or own == 0 or (own > 0) == (q > 0)
                     or any(self.values[n] is None for n in other.positions) or not any(map(self.is_mark_fresh, other.positions))):
                 continue
-            equity, sums, requirement = self.weigh(number)
+            equity, sums, _, core = self.weigh(number)
             if equity <= 0:
                 continue
             total = sums[terms.underlying]
             lots = min(abs(own), 16 * terms.size_max) // terms.lot
             step = [u * (terms.lot if q > 0 else -terms.lot) for u in self.units(i)]
-            sides.append(Path(number, lots, equity, loss, requirement + min(0, *total), total, step))
+            sides.append(Path(number, lots, equity, loss, max(0, core + min(0, *total)), total, step))
         wanted, factor = abs(q) // terms.lot, self.terms.maintenance
         easy = [p.part(0, p.easy()) for p in sides]
         hard = [p.part(e.lots, p.lots) for p, e in zip(sides, easy)]

@@ -9,6 +9,11 @@ from signatures import acceptable
 from verify import ALL, NONE, ZERO, leaf, merkle, need, sha, tag
 
 
+def far(*figures):
+    """Held to what a receipt's field takes."""
+    return (max(-1 << 61, min(x, 1 << 61)) for x in figures)
+
+
 class Clearing(Auctions, Market):
     def __init__(self, genesis):
         super().__init__(genesis)
@@ -322,8 +327,9 @@ class Clearing(Auctions, Market):
             if self.constant["confidence_band"]:
                 gaps = sorted(abs(s.price - price) for s in fresh)[:quorum]
                 m.doubt = min(ONE, up(gaps[quorum // 2] * ONE * ONE, price * self.constant["confidence_band"]))
-            if old != (price, time):
-                self.indices[underlying] = (price, time)
+            doubt = m.doubt if self.constant["confidence_band"] else 0
+            if old != (price, time, doubt):
+                self.indices[underlying] = (price, time, doubt)
                 self.hit.indices.add(underlying)
             return
         pins = [[variance(s.svi, k << 55) for k in range(-4, 5)] for s in fresh]
@@ -366,7 +372,7 @@ class Clearing(Auctions, Market):
         m.sampled, m.gathering, m.words = m.gathering, 0, {}
 
     def settlement_price(self, i):
-        (price, time), m, last = self.indices[i.underlying], self.minutes[i.underlying], i.expiry // 60_000
+        (price, time, _), m, last = self.indices[i.underlying], self.minutes[i.underlying], i.expiry // 60_000
         if i.samples:
             if self.time <= i.expiry + 10_000:
                 return None
@@ -502,7 +508,7 @@ class Clearing(Auctions, Market):
     # 9.10
 
     def is_fresh(self, underlying):
-        price, time = self.indices[underlying]
+        price, time, _ = self.indices[underlying]
         return price > 0 and self.time - time <= self.constant["drift_max_ms"]
 
     def expire(self):
@@ -568,8 +574,7 @@ class Clearing(Auctions, Market):
         if not flags:
             a.closing = NONE
         self.hit.accounts.add(number)
-        far = 1 << 61
-        asked, owned = (max(-far, min(x, far)) for x in (up(requirement, MONEY), equity // MONEY))
+        asked, owned = far(up(requirement, MONEY), equity // MONEY)
         self.receipt(9, 0, buyer=number, id=flags, numbers=(0, self.margin_number, asked, owned) + (0,) * 6 + (a.cash,))
 
     def watch(self, number):
@@ -586,12 +591,12 @@ class Clearing(Auctions, Market):
             return
         if any(self.values[i] is None for i in a.positions) or not any(map(self.is_mark_fresh, a.positions)):
             return
-        equity, sums, requirement = self.weigh(number)
+        equity, sums, requirement, core = self.weigh(number)
         if equity >= requirement:
             if a.flags:
                 self.flag(number, 0, equity, requirement)
             return
-        if equity >= up(requirement * self.terms.maintenance, ONE):
+        if equity >= self.maintenance(core):
             return
         if len(self.directives) + 2 > 16_384:
             self.watch_from = self.watch_from or number
@@ -600,25 +605,39 @@ class Clearing(Auctions, Market):
         if is_new:
             self.flag(number, 1, equity, requirement)
             self.directives.append((1, 0, number, ALL, 0, 0))
-        lacking = up(requirement * self.terms.maintenance, ONE) - equity
-        if self.is_held_back(number, lacking):
+        if self.is_held_back(number, self.maintenance(core) - equity):
             return
         if self.constant["auction_fast_ms"] and self.auction_of(number) is None:
-            return self.start_auction(number, equity, requirement, is_new)
+            return self.start_auction(number, equity, core, is_new)
         if self.has_adopted(a.closing):
             close = self.what_to_close(number, sums, equity, requirement)
             if close:
                 a.closing = self.batch
                 self.hit.accounts.add(number)
                 self.directives.append(close)
+                self.close_receipt(close, sums, equity, requirement, core)
+
+    def maintenance(self, core):
+        return up(core * self.terms.maintenance, ONE)
+
+    def close_receipt(self, close, sums, equity, requirement, core):
+        _, side, number, instrument, size, price = close
+        binding, loss = NONE, 0
+        worst, underlying = min((min(0, *total), u) for u, total in sums.items())
+        if worst < 0:
+            binding, loss = underlying << 8 | sums[underlying].index(worst), worst
+        a = self.accounts[number]
+        asked, owned, kept, lost = far(up(requirement, MONEY), equity // MONEY, up(self.maintenance(core), MONEY), loss // MONEY)
+        self.receipt(17, 0, instrument, number, id=binding, numbers=(
+            price, -size if side else size, asked, owned, kept, 0, a.positions[instrument][0], self.margin_number, lost, 0, a.cash))
 
     def weigh(self, number):
         a = self.accounts[number]
         equity = a.cash * MONEY
         for i, (q, c) in a.positions.items():
             equity += self.mark(i) * q - c * MONEY - self.funding_due(number, i) * MONEY
-        requirement, sums = self.requirement((i, a.positions[i][0]) for i in sorted(a.positions))
-        return equity, sums, requirement
+        requirement, sums, core = self.requirement((i, a.positions[i][0]) for i in sorted(a.positions))
+        return equity, sums, requirement, core
 
     # 9.15
 

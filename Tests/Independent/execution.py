@@ -225,8 +225,8 @@ class Execution(Market):
                     if resumes and instrument.has_calls:
                         self.set_call(instrument.id, 0, 1)
                 self.dirty["instruments"].add(instrument.id)
-            for underlying, price, when in body["indices"]:
-                self.indices[underlying] = (price, when)
+            for underlying, doubt, price, when in body["indices"]:
+                self.indices[underlying] = (price, when, doubt)
                 self.oracle_time = max(self.oracle_time, when)
                 self.dirty["indices"].add(underlying)
             for key, value in body["slices"]:
@@ -325,7 +325,7 @@ class Execution(Market):
         return found
 
     def add_position(self, sums, instrument, quantity, sign=1):
-        gross = abs(quantity * self.basis(instrument))
+        gross = self.gross(instrument, quantity)
         for s, unit in enumerate(self.units(instrument)):
             sums[s] += sign * (quantity * unit - gross)
         beside = 0, *self.delta_columns(instrument, quantity), self.short_charge(instrument, quantity)
@@ -335,7 +335,7 @@ class Execution(Market):
     def add_order(self, sums, o, left, sign):
         q, e = self.entry(o, left)
         sums[32] += sign * e
-        e -= abs(q * self.basis(o.instrument))
+        e -= self.gross(o.instrument, q)
         for s, unit in enumerate(self.units(o.instrument)):
             sums[s] += sign * min(0, q * unit + e)
         sums[33] += sign * e

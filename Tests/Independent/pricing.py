@@ -229,7 +229,7 @@ class Terms:
 
     def __init__(self, data):
         (self.up, self.down, self.least_up, self.short_power, self.long_power, self.floor, self.basis_add, self.basis_mult,
-         _, _, _, _, self.maintenance, _, self.share, self.net, self.hedged, self.short, self.skew,
+         self.threshold, self.factor, _, _, self.maintenance, _, self.share, self.net, self.hedged, self.short, self.skew,
          self.term) = struct.unpack_from("<20q", data, 8)
         self.scenarios = []
         for place in range(data[1]):
@@ -248,12 +248,14 @@ class Terms:
         t = self.tenor(time)
         return {0: ONE, 1: ONE + up(self.up * t, ONE), -1: max(0, ONE - up(self.down * t, ONE))}
 
-    def charges(self, delta, spot, forward=0, time=0):
-        """10.6: lead, trail, of a short option, basis."""
+    def charges(self, delta, spot, doubt, forward=0, time=0):
+        """10.6: lead, trail, of a short option, basis, of a doubtful price."""
         exposure = up(abs(delta) * spot, 10 ** 12)
         factor = self.basis_add * 1000 + up(self.basis_mult * 1000 * time, YEAR)
         basis = nearest(up(forward * factor, 10 ** 12) * delta, 10 ** 12)
-        return up(exposure * self.net, ONE), up(exposure * (self.hedged - self.net), ONE), up(spot * self.short, ONE), basis
+        gap = max(0, self.threshold - (ONE - doubt))
+        return (up(exposure * self.net, ONE), up(exposure * (self.hedged - self.net), ONE), up(spot * self.short, ONE), basis,
+                up(up(spot * gap, ONE) * self.factor, ONE))
 
 
 def multiplier(terms, sigma, scan, v):
@@ -279,10 +281,10 @@ def delta_of(call, F, K, wide):
     return size if call else -size
 
 
-def valuation(instrument, index, slices, terms, front=None, index_time=0):
+def valuation(instrument, index, slices, terms, front=None, index_time=0, doubt=0):
     """Mark, the 32 unit changes, how far the two volatilities lie apart, charges; None where nothing is priced."""
     if instrument.status == 4:
-        return instrument.payoff(instrument.settled), [0] * 32, 0, (0, 0, 0, 0), 0
+        return instrument.payoff(instrument.settled), [0] * 32, 0, (0, 0, 0, 0, 0), 0
     if index <= 0 or instrument.status == 3:
         return None
     SCENARIOS = terms.scenarios
@@ -293,7 +295,7 @@ def valuation(instrument, index, slices, terms, front=None, index_time=0):
         if instrument.kind == 2 and instrument.expiry != front:
             tilted = mark, max(0, instrument.expiry - (found[2] if found else index_time))
         return (mark, [(mark * move // ONE) * cover // ONE for move, _, cover in SCENARIOS], 0,
-                terms.charges(10 ** 12, index, *tilted), 10 ** 12)
+                terms.charges(10 ** 12, index, doubt, *tilted), 10 ** 12)
     if not found:
         return None
     F, K, call = found[0], instrument.strike, instrument.call
@@ -308,4 +310,4 @@ def valuation(instrument, index, slices, terms, front=None, index_time=0):
         units.append((black(call, forward, K, wide[v]) - mark) * cover // ONE)
     delta = delta_of(call, F, K, deviation(sigma, time))
     tilted = (F, time) if instrument.expiry != front else (0, 0)
-    return mark, units, sigma * (scan[1] - scan[-1]) // ONE, terms.charges(delta, index, *tilted), delta
+    return mark, units, sigma * (scan[1] - scan[-1]) // ONE, terms.charges(delta, index, doubt, *tilted), delta

@@ -181,7 +181,7 @@ class Market:
     def __init__(self, genesis):
         self.genesis = genesis
         self.instruments = [Instrument(data) for data in genesis.instruments]
-        self.indices = [(0, 0) for _ in genesis.underlyings]
+        self.indices = [(0, 0, 0) for _ in genesis.underlyings]
         self.slices = {}
         self.values, self.cache = [], {}
         self.terms = Terms(genesis.margin)
@@ -190,13 +190,18 @@ class Market:
     def reprice(self):
         self.values = []
         for instrument in self.instruments:
-            index, time = self.indices[instrument.underlying]
-            front = min((e for u, e in self.slices if u == instrument.underlying and e > time), default=None)
-            key = (instrument.id, index, time, instrument.status, instrument.settled, front, id(self.terms),
+            index, time, doubt = self.indices[instrument.underlying]
+            front = self.front(instrument.underlying, time)
+            key = (instrument.id, index, time, doubt, instrument.status, instrument.settled, front, id(self.terms),
                    self.slices.get((instrument.underlying, instrument.expiry)))
             if self.cache.get(instrument.id, (None,))[0] != key:
-                self.cache[instrument.id] = (key, valuation(instrument, index, self.slices, self.terms, front, time))
+                self.cache[instrument.id] = (key, valuation(instrument, index, self.slices, self.terms, front, time,
+                                                                  doubt))
             self.values.append(self.cache[instrument.id][1])
+
+    def front(self, underlying, time):
+        """The nearest expiry after a time."""
+        return min((e for u, e in self.slices if u == underlying and e > time), default=None)
 
     def mark(self, instrument):
         return self.values[instrument][0] if self.values[instrument] else 0
@@ -218,7 +223,7 @@ class Market:
         """10.6: what q contracts add to the charge where longs lead, and where shorts do."""
         if not self.values[instrument]:
             return 0, 0
-        lead, trail, _, _ = self.values[instrument][3]
+        lead, trail, *_ = self.values[instrument][3]
         own, other = abs(q) * lead, abs(q) * trail
         return (own, other) if (q > 0) != (self.values[instrument][4] < 0) else (other, own)
 
@@ -229,15 +234,23 @@ class Market:
     def basis(self, instrument):
         return self.values[instrument][3][3] if self.values[instrument] else 0
 
+    def gross(self, instrument, q):
+        """8.5: g(q)."""
+        return abs(q) * (abs(self.basis(instrument)) + self.doubt_charge(instrument))
+
+    def doubt_charge(self, instrument):
+        return self.values[instrument][3][4] if self.values[instrument] else 0
+
     def requirement(self, positions):
-        """9.11: initial margin of positions, and the scenario sums of each underlying."""
-        sums, delta, owed, short, held, tilts, owes = {}, {}, {}, {}, {}, {}, False
+        """9.11: initial margin of positions, the scenario sums of each underlying, and what maintenance is a share of."""
+        sums, delta, owed, short, held, tilts, owes, doubt = {}, {}, {}, {}, {}, {}, False, 0
         for i, q in positions:
             terms = self.instruments[i]
             u = terms.underlying
             total = sums.setdefault(u, [0] * 32)
             for s, unit in enumerate(self.units(i)):
                 total[s] += q * unit
+            doubt += abs(q) * self.doubt_charge(i)
             columns = self.delta_columns(i, q)
             delta[u] = tuple(map(sum, zip(delta.get(u, (0, 0)), columns)))
             owed.setdefault(u, (0, 0))
@@ -259,7 +272,8 @@ class Market:
             joint = max(joint, sum(least.values()), sum(short.values()))
             apart = up(joint * share, ONE) + up(apart * (ONE - share), ONE)
         core = apart + sum(map(abs, tilts.values()))
-        return core if owes else min(core, sum(held.values())), sums
+        core = core if owes else min(core, sum(held.values()))
+        return core + doubt, sums, core
 
     def greeks(self, instrument):
         """What a contract moves by: contracts of the underlying, and price for a point of volatility."""
@@ -269,8 +283,8 @@ class Market:
         return (u[13] - u[10]) * 12500000000 // index if index else 0, (u[25] - u[24]) * 10 ** 7 // span if span else 0
 
     def index_bytes(self, underlying):
-        price, time = self.indices[underlying]
-        return struct.pack("<HHIqq", underlying, 0, 0, price, time)
+        price, time, doubt = self.indices[underlying]
+        return struct.pack("<HHIqq", underlying, 0, doubt, price, time)
 
     @staticmethod
     def slice_bytes(key, value):

@@ -524,7 +524,15 @@ def proof(kind, part, genesis, batch, subject):
     if kind == 2:
         print(account_proof(part[7], subject, head[152:184]))
     else:
-        print(trade_proof(part[8], subject, objects(part[4])[0][:352], head[:408], genesis.network))
+        header = objects(part[4])[0][:352]
+        print(trade_proof(part[8], subject, header, head[:408], genesis.network))
+        fill = part[8][:64]
+        need((fill[1] == 2) == (11 in part), "a decision behind a directed close, and no other trade")
+        if fill[1] == 2:
+            # Needs the rules, which need this file, also where it is the program.
+            sys.modules.setdefault("verify", sys.modules[__name__])
+            from decisions import decision
+            print(decision(part[11], fill, header, genesis))
     reader = Reader(part[9])
     index, size = reader.unpack("QQ")
     path = reader.list(64, 32)

@@ -1,0 +1,94 @@
+import Instruments
+import Margin
+import Primitives
+import Risk
+
+/// Which accounts need not be weighed when prices move: what was left of equity over initial margin
+/// when an account was last weighed, less all that any of its positions may have lost since. While
+/// that is above zero nothing of the watch would come of weighing it. Derived, never hashed: it
+/// decides what is computed, never a result.
+struct Skipping {
+  /// By account; zero or less for one to be weighed.
+  private var slacks: [Int128] = []
+  /// Of each instrument, in price units: what a contract may have lost since accounts were looked at.
+  fileprivate var drifts: [Int128] = []
+  /// Cumulative funding when accounts were last looked at, by slot of the perpetual.
+  fileprivate var funding: [Int128] = []
+  /// False makes every account be weighed: for a test that compares.
+  var isOn = true
+  /// Accounts weighed, and left out, since the machine was made.
+  var weighed = 0
+  var left = 0
+
+  mutating func forgetAll() {
+    slacks.removeAll(keepingCapacity: true)
+    funding.removeAll(keepingCapacity: true)
+  }
+
+  @inline(__always)
+  mutating func forget(_ account: AccountID) {
+    if account.index < slacks.count { slacks[account.index] = 0 }
+  }
+
+  @inline(__always)
+  mutating func note(_ account: AccountID, slack: Int128) {
+    while slacks.count <= account.index { slacks.append(0) }
+    slacks[account.index] = slack
+  }
+
+  @inline(__always)
+  fileprivate func slack(_ account: Int) -> Int128 { account < slacks.count ? slacks[account] : 0 }
+}
+
+extension ClearingMachine {
+  /// What a contract of each instrument may have lost since accounts were last looked at: the drift
+  /// of its mark, scenarios and charges, and the growth of its funding.
+  mutating func noteDrift() {
+    skipping.drifts.removeAll(keepingCapacity: true)
+    for slot in 0..<instruments.count { skipping.drifts.append(table.drift(instruments[slot].id)) }
+    table.forgetDrift()
+    for slot in 0..<perpetuals.count {
+      let now = perpetuals[slot].index.value
+      // It grew from nothing: too much for those it finds weighed, never too little.
+      let before = slot < skipping.funding.count ? skipping.funding[slot] : 0
+      if slot < skipping.funding.count {
+        skipping.funding[slot] = now
+      } else {
+        skipping.funding.append(now)
+      }
+      // 1e-18 to price units of 1e-8.
+      let grown = Int128((now - before).magnitude).divided(by: 10_000_000_000, rounding: .up)
+      skipping.drifts[perpetuals[slot].instrument.index] += grown
+    }
+  }
+
+  /// Whether an account surely meets initial margin still, so that the watch has nothing to do; takes
+  /// what it may have lost from its slack. Restricted accounts and those touched are always weighed.
+  @inline(__always)
+  mutating func canSkip(_ index: Int) -> Bool {
+    let record = accounts[index]
+    var slack = skipping.slack(index)
+    guard skipping.isOn, slack > 0, record.firstPosition != 0, record.flags == 0,
+      !touched.isTouched(AccountID(UInt32(index)))
+    else {
+      skipping.weighed += 1
+      return false
+    }
+    var next = record.firstPosition
+    while next != 0 {
+      let position = positions[Int(next) - 1]
+      next = position.next
+      let drift = skipping.drifts[position.instrument.index]
+      // Beyond this no account has so much slack, and the product would leave its word.
+      guard drift < 1 << 56 else { slack = 0; break }
+      // Funding is rounded up to money once for every look.
+      slack -= Int128(position.quantity.raw.magnitude) &* drift &+ Notional.perMoney
+    }
+    // The mix between underlyings is rounded up twice.
+    slack -= 4
+    skipping.note(AccountID(UInt32(index)), slack: max(0, slack))
+    skipping.left += slack > 0 ? 1 : 0
+    skipping.weighed += slack > 0 ? 0 : 1
+    return slack > 0
+  }
+}

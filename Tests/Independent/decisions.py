@@ -1,0 +1,121 @@
+"""Section 14 of Docs/Protocol.md: a directed close, decided again from one account and its market."""
+
+import struct
+
+from clearing import Clearing
+from pricing import Terms, valuation
+from records import Instrument, Market, Row
+from verify import ZERO, Failure, Reader, indexed_path_root, leaf, log_path_root, merkle, need, object_id, pool, sha
+
+SIZES = {1: 128, 2: 24, 3: 528, 4: 768, 5: 552, 6: 64, 7: 64}
+
+
+def decision(data, fill, header, genesis):
+    """What the close went by, in words; fails unless the rules give the receipt that was signed."""
+    reader = Reader(data)
+    before = reader.take(352)
+    heads = reader.list(4_096, 408)
+    receipt, place = reader.take(128), reader.number("Q")
+    path = reader.list(64, 32)
+    need(object_id("novate/exec-header/1", genesis.network, before) == header[56:88], "the header before")
+    known, (credit,) = struct.unpack_from("<Q", before, 152)[0], struct.unpack_from("<Q", header, 152)
+    expected = header[160:192]
+    for number, head in zip(range(credit, -1, -1), heads):
+        need(object_id("novate/clear-header/1", genesis.network, head) == expected
+             and struct.unpack_from("<Q", head, 40)[0] == number, "Clearances adopted")
+        expected = head[88:120]
+    batch = credit - len(heads) + 1
+    need(heads and credit != 2 ** 64 - 1 and (known == 2 ** 64 - 1 or batch > known), "adopted before")
+    count, = struct.unpack_from("<I", heads[-1], 344)
+    need(log_path_root(leaf(receipt), place, count, path) == heads[-1][184:216], "the receipt's path")
+
+    price, quantity = struct.unpack_from("<qq", receipt, 24)
+    taker, traded, size = struct.unpack_from("<Iqq", fill, 20)
+    need(receipt[0] == 17 and receipt[4:8] == fill[4:8] and receipt[8:12] == fill[20:24], "another decision")
+    need(fill[2] == int(quantity < 0) and size <= abs(quantity)
+         and (traded <= price if quantity > 0 else traded >= price), "more than was directed")
+    house = shown(reader, taker, heads[-1][152:184], batch, genesis)
+    reader.end()
+    need(house.decide(taker) == receipt, "another decision than the rules give")
+    asked, owned, kept = struct.unpack_from("<qqq", receipt, 40)
+    return f"account {taker} owned {owned / 1e6} in batch {batch}, maintenance {kept / 1e6} of {asked / 1e6}"
+
+
+def shown(reader, account, root, batch, genesis):
+    """A clearing house that knows one account, from records that lead to the state root."""
+    number, fields = reader.number("I"), reader.list(8, 32)
+    need(number == account and len(fields) == 8, "the account")
+    positions, balances = (reader.take(reader.number("I")) for _ in range(2))
+    need(fields[2] == sha(positions) and fields[1] == (sha(balances) if balances else ZERO)
+         and fields[4][:4] == struct.pack("<I", account), "the account's lists")
+    tree = indexed_path_root(merkle(8, fields), account, reader)
+    roots = [reader.take(32) for _ in range(16)]
+    oracle, parameters, liquidation = ([reader.take(32) for _ in range(n)] for n in (4, 3, 3))
+    need(roots[0] == tree and merkle(16, roots) == root, "the account under the state root")
+    need([merkle(4, oracle), merkle(4, parameters), merkle(4, liquidation)] == [roots[2], roots[3], roots[6]]
+         and parameters[0] == sha(genesis.constants, genesis.rules), "roots of pools")
+    above = {1: roots[1], 2: oracle[0], 3: oracle[3], 4: parameters[2], 5: roots[4], 6: liquidation[0], 7: roots[15]}
+    records = {kind: {} for kind in SIZES}
+    for _ in range(reader.number("I")):
+        kind, _, slot = reader.unpack("HHI")
+        records[kind][slot] = reader.take(SIZES[kind])
+        need(indexed_path_root(sha(records[kind][slot]), slot, reader) == above[kind], "a record's path")
+    slices = reader.list(1 << 20, 72)
+    need(pool(slices) == oracle[1], "the slices")
+    return One(genesis, account, fields, positions, records, slices, batch)
+
+
+class One(Clearing):
+    """Section 9.11 for one account."""
+
+    def __init__(self, genesis, number, fields, positions, records, slices, batch):
+        Market.__init__(self, genesis)
+        self.begin()
+        self.minutes = [Row(doubt=0, doubtful=0) for _ in genesis.underlyings]
+        status = records[7][0]
+        self.batch, self.time = struct.unpack_from("<Qq", status)
+        self.margin_number, = struct.unpack_from("<Q", status, 48)
+        need(self.batch == batch + 1, "the status")
+        self.batch = batch
+        self.terms = Terms(records[4][self.margin_number])
+        cash, = struct.unpack_from("<q", fields[0])
+        flags, closing = struct.unpack_from("<QQ", fields[3])
+        need(flags == 1 and closing == batch, "an account that was told to close")
+        held, funding = {}, {}
+        for at in range(36, len(positions), 44):
+            i, q, c, paid, booked = struct.unpack_from("<Iqq16sq", positions, at)
+            held[i], funding[i] = (q, c), (int.from_bytes(paid, "little", signed=True), booked)
+        self.accounts = {number: Row(cash=cash, flags=flags, closing=closing, positions=held, funding=funding)}
+        self.instruments = {i: Instrument(records[1][i]) for i in held}
+        for i in self.instruments.values():
+            doubt, *index = struct.unpack_from("<Iqq", records[2][i.underlying], 4)
+            self.indices[i.underlying] = *index, doubt
+            self.minutes[i.underlying].doubt, self.minutes[i.underlying].doubtful = struct.unpack_from(
+                "<qQ", records[3][i.underlying], 16)
+        self.slices = {}
+        for data in slices:
+            u, expiry, forward, *svi, time = struct.unpack("<H6xqq5qq", data)
+            self.slices[u, expiry] = forward, tuple(svi), time
+        grown = {struct.unpack_from("<I", p)[0]: int.from_bytes(p[528:544], "little", signed=True) for p in records[5].values()}
+        self.perpetuals = {i: Row(index=grown[i]) for i, terms in self.instruments.items() if terms.kind == 3}
+        if self.constant["auction_fast_ms"]:
+            need(any(struct.unpack_from("<II", a) == (number, 3) for a in records[6].values()), "an overdue auction")
+        self.reprice()
+
+    def reprice(self):
+        self.values = {}
+        for i, terms in self.instruments.items():
+            index, time, doubt = self.indices[terms.underlying]
+            self.values[i] = valuation(terms, index, self.slices, self.terms, self.front(terms.underlying, time), time, doubt)
+
+    def decide(self, number):
+        a = self.accounts[number]
+        if any(self.values[i] is None for i in a.positions) or not any(map(self.is_mark_fresh, a.positions)):
+            raise Failure("marks")
+        equity, sums, requirement, core = self.weigh(number)
+        kept = self.maintenance(core)
+        need(equity < kept and not self.is_held_back(number, kept - equity), "a close that was not due")
+        close = self.what_to_close(number, sums, equity, requirement)
+        need(close, "nothing to close")
+        self.close_receipt(close, sums, equity, requirement, core)
+        return self.receipts[-1]
