@@ -11,7 +11,7 @@ private let lot = TestWorld.lot
 private let tick = TestWorld.tick
 
 /// Calls bought from client 1, hedged by a sale of the perpetual; prices and quantities in hundredths.
-private func block(
+private func hedgedBlock(
   _ network: Digest, price: Int64 = 4_000, quantity: Int64 = 100, hedge: UInt32 = 0,
   _ hedgeSide: Side = .sell, hedgePrice: Int64 = 100_000, hedgeQuantity: Int64 = 50,
   nonce: UInt64 = 70
@@ -30,7 +30,7 @@ private func block(
   @Test("both legs trade at their prices, under one nonce, and clear")
   func trades() throws {
     var desk = try Desk(cash: 100_000_000_000)
-    let outcome = try desk.send(0, [.block(block(desk.genesis.networkID))])[0]
+    let outcome = try desk.send(0, [.block(hedgedBlock(desk.genesis.networkID))])[0]
     #expect(outcome == Outcome(.filled, .done, 100 * lot, 0))
     let fills = (0..<desk.eventCount).map { desk.machine.events.record($0, as: Fill.self) }
     #expect(fills.map(\.instrument.raw) == [2, 0] && fills.map(\.trade.raw) == [1, 2])
@@ -40,7 +40,7 @@ private func block(
     #expect(fills.allSatisfy { $0.taker == Desk.client(0) && $0.maker == Desk.client(1) })
     #expect(desk.refusal(account: Desk.client(1), nonce: 70) == .nonceUsed)
     #expect(
-      try desk.send(0, [.block(block(desk.genesis.networkID))])[0]
+      try desk.send(0, [.block(hedgedBlock(desk.genesis.networkID))])[0]
         == .rejected(.counterpartyNonce))
     #expect(desk.selfCheck() == nil)
     try desk.turn()
@@ -59,10 +59,10 @@ private func block(
       by: TestWorld.ownerKey(Desk.client(1)))
     let short = OutcomeCode.insufficientMargin.rawValue
     #expect(try desk.send(0, [.block(alone)])[0].code == short)
-    let wrong = block(network, quantity: 150, .buy, hedgeQuantity: 90, nonce: 71)
+    let wrong = hedgedBlock(network, quantity: 150, .buy, hedgeQuantity: 90, nonce: 71)
     #expect(try desk.send(0, [.block(wrong)])[0].code == short)
     #expect(desk.eventCount == 0 && desk.machine.nothingHeld)
-    let hedged = block(network, quantity: 150, hedgeQuantity: 90, nonce: 71)
+    let hedged = hedgedBlock(network, quantity: 150, hedgeQuantity: 90, nonce: 71)
     #expect(try desk.send(0, [.block(hedged)])[0].status == .filled)
     #expect(desk.room(Desk.client(0)).raw >= 0 && desk.room(Desk.client(1)).raw >= 0)
     #expect(desk.selfCheck() == nil)
@@ -73,21 +73,21 @@ private func block(
     var desk = try Desk(cash: 100_000_000_000)
     let network = desk.genesis.networkID
     var cases: [(BlockTrade, OutcomeCode)] = [
-      (block(network, hedge: 3, hedgePrice: 1_000), .notAHedge),
-      (block(network, hedge: 4, hedgePrice: 10_000), .notAHedge),
-      (block(network, hedge: 9), .unknownInstrument),
-      (block(network, hedgePrice: 10_000_100), .priceTooHigh),
+      (hedgedBlock(network, hedge: 3, hedgePrice: 1_000), .notAHedge),
+      (hedgedBlock(network, hedge: 4, hedgePrice: 10_000), .notAHedge),
+      (hedgedBlock(network, hedge: 9), .unknownInstrument),
+      (hedgedBlock(network, hedgePrice: 10_000_100), .priceTooHigh),
     ]
-    var changed = block(network)
+    var changed = hedgedBlock(network)
     changed.hedge?.quantity = Quantity(raw: 51 * lot)
     cases.append((changed, .counterpartySignature))
-    changed = block(network)
+    changed = hedgedBlock(network)
     changed.hedge = nil
     cases.append((changed, .counterpartySignature))
-    changed = block(network)
+    changed = hedgedBlock(network)
     changed.hedge?.side = .buy
     cases.append((changed, .counterpartySignature))
-    changed = block(network)
+    changed = hedgedBlock(network)
     changed.hedge?.quantity = Quantity(raw: lot + 1)
     cases.append((changed, .quantityOffLot))
     for (trade, code) in cases {
@@ -96,7 +96,7 @@ private func block(
     }
     #expect(desk.eventCount == 0)
     #expect(desk.refusal(account: Desk.client(1), nonce: 70) == nil)
-    #expect(try desk.send(0, [.block(block(network))])[0].status == .filled)
+    #expect(try desk.send(0, [.block(hedgedBlock(network))])[0].status == .filled)
   }
 
   @Test("a halted hedge keeps the option from trading")
@@ -106,8 +106,8 @@ private func block(
     terms.statusCode = InstrumentStatus.halted.rawValue
     try desk.turn { $0.instruments.append(terms) }
     let network = desk.genesis.networkID
-    #expect(try desk.send(0, [.block(block(network))])[0] == .rejected(.instrumentHalted))
-    #expect(try desk.send(0, [.block(block(network, hedge: 1))])[0].status == .filled)
+    #expect(try desk.send(0, [.block(hedgedBlock(network))])[0] == .rejected(.instrumentHalted))
+    #expect(try desk.send(0, [.block(hedgedBlock(network, hedge: 1))])[0].status == .filled)
   }
 
   @Test("a key of one leg's market alone trades neither")
@@ -119,7 +119,7 @@ private func block(
         0, [.addKey(key: TestWorld.key(number).publicKey, markets: markets, expiry: far)])
     }
     try desk.turn()
-    let trade = block(desk.genesis.networkID)
+    let trade = hedgedBlock(desk.genesis.networkID)
     for (number, code) in [(501, OutcomeCode.outOfScope), (502, .done)] {
       var outcomes: [Outcome] = []
       try desk.machine.apply(
