@@ -115,6 +115,28 @@ public struct AccountProof: Sendable, Equatable {
     return entries
   }
 
+  /// A balance as the disclosed list has it: 10 bytes.
+  public struct BalanceEntry: Sendable, Equatable {
+    public var asset: AssetID
+    public var amount: Amount
+  }
+
+  /// What the disclosed list of balances says.
+  public func balanceEntries() throws(DecodingFailure) -> [BalanceEntry] {
+    guard !balances.isEmpty else { return [] }
+    let bytes = balances
+    var reader = ByteReader(bytes.rawSpan)
+    _ = try reader.read(Bytes32.self)
+    var entries: [BalanceEntry] = []
+    for _ in 0..<(try reader.read(UInt32.self)) {
+      entries.append(
+        BalanceEntry(
+          asset: AssetID(try reader.read(UInt16.self)), amount: Amount(raw: try reader.read())))
+    }
+    try reader.finish()
+    return entries
+  }
+
   public var encoded: [UInt8] {
     var out = ByteWriter()
     out.write(account)

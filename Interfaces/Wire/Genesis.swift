@@ -114,7 +114,7 @@ public enum RuleSet {
     matching price-time, self-trade by mode, iceberg to the back, calls and auctions at one price
     orders gtc gtt ioc fok, market, post-only, replace, price band, trigger on mark or index, combination of legs, in volatility, block with hedge
     makers timer, mass quote, protection by fills quantity delta vega, sessions by consent
-    margin novate-32 with charges, terms by governance
+    margin novate-32 with charges, terms by governance, collateral as a leg, interest on debt
     netting proportional cost release
     liquidation auction of a portfolio where constants ask for it, else close by book with a receipt of its figures
     oracle quorum median
@@ -272,7 +272,16 @@ extension Genesis {
       return "witness quorum"
     }
     if let fault = instrumentFault { return fault }
-    return constants.fault ?? margin.fault
+    return constants.fault ?? margin.fault ?? collateralFault
+  }
+
+  /// Collateral is of assets and underlyings there are, and only auctions sell it.
+  private var collateralFault: StaticString? {
+    guard margin.fits(assets: assets.count, underlyings: underlyings.count) else {
+      return "an asset or underlying of collateral"
+    }
+    return margin.takesCollateral && constants.auctionFast == 0
+      ? "collateral without auctions" : nil
   }
 }
 

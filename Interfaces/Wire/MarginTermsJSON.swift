@@ -54,7 +54,35 @@ extension MarginTerms {
     return .object(
       [(key: "method", value: .string("novate-32")), (key: "scenarios", value: .array(scenarios))]
         + MarginTerms.groups.map { (key: $0, value: .object(members($0))) } + members("")
-        + [(key: "concentration", value: .array(slopes))])
+        + [
+          (key: "concentration", value: .array(slopes)),
+          (key: "collateral", value: .array(collateralValues)),
+        ])
+  }
+
+  /// The method alone, as `novate margin` takes it: there a market says what collateral counts, and
+  /// nothing runs over time.
+  public var methodValue: JSONValue {
+    guard case .object(let members) = jsonValue else { return .null }
+    return .object(members.filter { $0.key != "collateral" && $0.key != "interest" })
+  }
+
+  private var collateralValues: [JSONValue] {
+    var values: [JSONValue] = []
+    for place in 0..<MarginTerms.collateralCount {
+      let terms = collaterals[place]
+      guard let underlying = terms.underlying else { continue }
+      func share(_ raw: UInt32) -> JSONValue { .string(Ratio(raw: Int64(raw)).decimal) }
+      func whole(_ value: Int64) -> JSONValue { .string(String(value)) }
+      values.append([
+        "asset": whole(Int64(place)), "underlying": whole(Int64(underlying.raw)),
+        "haircut": share(terms.haircut), "initial_haircut_add": share(terms.initialHaircut),
+        "account_max": whole(terms.accountMax.raw), "cap_start": whole(terms.capStart.raw),
+        "cap_end": whole(terms.capEnd.raw), "listed_ms": whole(terms.listed.raw),
+        "ageing_s": whole(Int64(terms.ageing)),
+      ])
+    }
+    return values
   }
 
   /// - Throws: `.json` for a key that is missing, unknown or mistyped, `.fault` for terms that no
@@ -63,7 +91,8 @@ extension MarginTerms {
     self = .empty
     let alone = MarginTerms.fields.filter { $0.group.isEmpty }.map(\.name)
     try MarginTerms.reading(value, "") { (value) throws(JSONFailure) in
-      let keys = ["method", "scenarios", "concentration"] + MarginTerms.groups + alone
+      let keys =
+        ["method", "scenarios", "concentration", "collateral"] + MarginTerms.groups + alone
       _ = try value.object(allowing: Set(keys))
       guard try value.string(at: "method") == "novate-32" else {
         throw .mistyped("method", expected: "novate-32", found: "another method")
@@ -76,6 +105,9 @@ extension MarginTerms {
     }
     try MarginTerms.reading(value, "concentration") { (value) throws(JSONFailure) in
       try readSlopes(value)
+    }
+    try MarginTerms.reading(value, "collateral") { (value) throws(JSONFailure) in
+      try readCollaterals(value)
     }
     if let fault { throw .fault(fault.description) }
   }
@@ -137,5 +169,50 @@ extension MarginTerms {
       slopes[place] = SlopeTerms(
         from: try MarginTerms.ratio(item, "from"), rate: try MarginTerms.ratio(item, "rate"))
     }
+  }
+
+  /// Assets rise, so that terms have one text.
+  private mutating func readCollaterals(_ value: JSONValue) throws(JSONFailure) {
+    var last: Int64 = 0
+    for item in try value.array(at: "collateral") {
+      _ = try item.object(allowing: [
+        "asset", "underlying", "haircut", "initial_haircut_add", "account_max", "cap_start",
+        "cap_end", "listed_ms", "ageing_s",
+      ])
+      let asset = try MarginTerms.whole(item, "asset", 1...15)
+      guard asset > last else {
+        throw .mistyped("asset", expected: "a number above \(last)", found: "\(asset)")
+      }
+      last = asset
+      func share(_ key: String) throws(JSONFailure) -> Ratio {
+        let share = try MarginTerms.ratio(item, key)
+        guard (0...Ratio.scale).contains(share.raw) else {
+          throw .mistyped(key, expected: "0 to 1", found: share.decimal)
+        }
+        return share
+      }
+      func amount(_ key: String) throws(JSONFailure) -> Amount {
+        Amount(raw: try MarginTerms.whole(item, key, 0...Int64.max))
+      }
+      collaterals[Int(asset)] = CollateralTerms(
+        underlying: UnderlyingID(UInt16(try MarginTerms.whole(item, "underlying", 0...65_534))),
+        haircut: try share("haircut"), initialHaircut: try share("initial_haircut_add"),
+        accountMax: try amount("account_max"), capStart: try amount("cap_start"),
+        capEnd: try amount("cap_end"),
+        listed: Timestamp(raw: try MarginTerms.whole(item, "listed_ms", 0...Int64.max)),
+        ageingSeconds: UInt32(
+          try MarginTerms.whole(item, "ageing_s", 0...Int64(UInt32.max))))
+    }
+  }
+
+  /// A whole number in the one way it is written.
+  private static func whole(
+    _ value: JSONValue, _ key: String, _ range: ClosedRange<Int64>
+  ) throws(JSONFailure) -> Int64 {
+    let text = try value.string(at: key)
+    guard let number = Int64(text), String(number) == text, range.contains(number) else {
+      throw .mistyped(key, expected: "a whole number of its range", found: text)
+    }
+    return number
   }
 }

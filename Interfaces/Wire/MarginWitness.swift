@@ -10,6 +10,7 @@ public enum WitnessPool: UInt16, Sendable, CaseIterable {
   case perpetuals = 5
   case auctions = 6
   case status = 7
+  case funds = 8
 
   /// Bytes of a record.
   public var recordByteCount: Int {
@@ -17,10 +18,11 @@ public enum WitnessPool: UInt16, Sendable, CaseIterable {
     case .instruments: 128
     case .indices: 24
     case .minutes: 528
-    case .margins: 768
+    case .margins: 1_536
     case .perpetuals: 552
     case .auctions: 64
     case .status: 64
+    case .funds: 104
     }
   }
 }
@@ -140,6 +142,7 @@ public struct MarginWitness: Sendable, Equatable {
     case .perpetuals: account.roots[4]
     case .auctions: roots.liquidation[0]
     case .status: account.roots[15]
+    case .funds: account.roots[5]
     }
   }
 

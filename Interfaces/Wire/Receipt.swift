@@ -27,8 +27,12 @@ public import Primitives
   case auctionEnd = 15
   /// A position was closed against a bankrupt one, at its bankruptcy price.
   case deleveraging = 16
+  /// What a debt of cash cost since it was last booked.
+  case interest = 17
+  /// Collateral went from an account under auction to a bidder, at its price.
+  case collateral = 18
   /// Execution was told to close part of an account: what the decision went by.
-  case close = 17
+  case close = 19
 }
 
 /// Why clearing did not carry an instruction out.

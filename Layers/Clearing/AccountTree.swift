@@ -13,12 +13,16 @@ struct AccountTree: ~Copyable {
   private var tree = IndexedTree()
   private var fixed: [Digest] = []
 
-  /// The eight leaves of an account: cash, balances, positions, flags; id, owner, opened, zero.
+  /// The eight leaves of an account: cash with its debt's interest, balances, positions, flags; id,
+  /// owner, opened, zero.
   static func fields(
     _ account: AccountID, _ record: AccountRecord, balances: Digest, positions: Digest
   ) -> [Digest] {
     [
-      chunk(UInt64(bitPattern: record.cash.raw)), balances, positions,
+      chunk(
+        UInt64(bitPattern: record.cash.raw), record.debtIndexLow,
+        UInt64(bitPattern: record.debtIndexHigh), UInt64(bitPattern: record.debtBooked.raw)),
+      balances, positions,
       chunk(
         UInt64(record.flags), record.closing, UInt64(bitPattern: record.volume.raw),
         UInt64(bitPattern: record.volumeDay)), chunk(UInt64(account.raw)), record.owner,

@@ -10,6 +10,8 @@ import Wire
 private struct AuctionOffering {
   /// Positions before the sale, by instrument.
   var positions: [(instrument: InstrumentID, quantity: Quantity)]
+  /// Collateral that counts before the sale, by asset.
+  var collaterals: [Leaving]
   /// Value of the whole, without what earlier bidders paid.
   var value: Money
   /// What the whole costs a bidder; negative: what the insurance fund pays with it.
@@ -38,6 +40,19 @@ private struct AuctionOffering {
         AuctionMove(instrument: position.instrument, quantity: Quantity(raw: signed)))
     }
     return moves
+  }
+
+  /// Of the collateral, what goes with the part from `from` to `to`, rounded up to the unit.
+  func parts(from: Int64, to: Int64) -> [Leaving] {
+    var parts: [Leaving] = []
+    for collateral in collaterals {
+      func until(_ part: Int64) -> Int64 {
+        Int64(MarginSheet.share(Int128(collateral.amount.raw), Ratio(raw: part)))
+      }
+      let moved = until(to) - until(from)
+      if moved > 0 { parts.append(Leaving(asset: collateral.asset, amount: Amount(raw: moved))) }
+    }
+    return parts
   }
 
   /// Value and price of a part, each rounded against the bidder.
@@ -88,13 +103,14 @@ extension ClearingMachine {
         continue
       }
       let moves = offering.moves(from: sold, to: sold + part, lots: lots)
+      let parts = offering.parts(from: sold, to: sold + part)
       let (value, price) = try offering.terms(part)
-      if let code = try fault(bid, moves, value: value, price: price) {
+      if let code = try fault(bid, moves, parts, value: value, price: price) {
         refuse(bid.offer, of: bid.bidder, code)
         continue
       }
       sold += part
-      try hand(over: moves, part, of: slot, to: bid, offering)
+      try hand(over: moves, parts, part, of: slot, to: bid, offering)
     }
   }
 
@@ -116,7 +132,8 @@ extension ClearingMachine {
     let elapsed = time.raw - auction.phaseStarted.raw
     let terms = auctionTerms
     var offering = AuctionOffering(
-      positions: [], value: try figures.marked.subtracting(figures.reserved), price: .zero,
+      positions: [], collaterals: countedCollateral(of: auction.account),
+      value: try figures.marked.subtracting(figures.reserved), price: .zero,
       debt: Money(raw: max(0, 0 - figures.marked.raw)), available: .one)
     forEachPosition(auction.account) { _, position in
       offering.positions.append((position.instrument, position.quantity))
@@ -151,28 +168,30 @@ extension ClearingMachine {
     if offering.price > bid.offer.worst { return .priceBeyondWorst }
     let (value, price) = try offering.terms(wanted)
     let moves = offering.moves(from: 0, to: wanted, lots: lots)
-    return try fault(bid, moves, value: value, price: price)
+    return try fault(
+      bid, moves, offering.parts(from: 0, to: wanted), value: value, price: price)
   }
 
   /// Why a bidder cannot carry what it would take: its stake covers what the part costs beyond its
   /// value and what the part alone requires, whatever its open orders do; and its own initial
   /// margin holds, with the part and without it.
   private mutating func fault(
-    _ bid: PendingBid, _ moves: [AuctionMove], value: Money, price: Money
+    _ bid: PendingBid, _ moves: [AuctionMove], _ parts: [Leaving], value: Money, price: Money
   ) throws(ArithmeticFailure) -> ReceiptCode? {
     let bidder = bid.bidder
-    // A unit for each position: what its transfer may lose in rounding.
-    let rounding = Notional(Money(raw: Int64(moves.count))).raw
+    // A unit for each position and collateral: what its transfer may lose in rounding.
+    let rounding = Notional(Money(raw: Int64(moves.count + parts.count))).raw
     let gain = try Notional(value.subtracting(price)).raw - rounding
-    let carried = requirement(of: nil, with: moves)
+    let carried = requirement(of: nil, with: moves, parts)
     if Notional(bid.offer.stake).raw + gain < carried { return .stakeTooSmall }
     if !hasRoom(bidder, for: moves) { return .positionLimit }
-    guard accounts[bidder.index].firstPosition == 0 || isPriceable(bidder) else {
+    guard !isExposed(bidder) || isPriceable(bidder) else {
       return .marginShort
     }
     let standing = weigh(bidder)
     if standing.equity < standing.requirement { return .marginShort }
-    return standing.equity + gain < requirement(of: bidder, with: moves) ? .marginShort : nil
+    let after = requirement(of: bidder, with: moves, parts)
+    return standing.equity + gain < after ? .marginShort : nil
   }
 
   /// Whether positions stay within their limits, execution's orders of meanwhile included: no more
@@ -194,8 +213,11 @@ extension ClearingMachine {
     return count <= genesis.constants.positionsPerAccountMax
   }
 
-  /// Initial margin of an account's positions, if any, and moves.
-  private mutating func requirement(of account: AccountID?, with moves: [AuctionMove]) -> Int128 {
+  /// Initial margin of an account's positions and collateral, if any, with what comes; and what of
+  /// the collateral that is paid for does not count beside that which was there.
+  private mutating func requirement(
+    of account: AccountID?, with moves: [AuctionMove], _ parts: [Leaving]
+  ) -> Int128 {
     sheet.clear()
     var rest = moves
     var next = account.map { accounts[$0.index].firstPosition } ?? 0
@@ -214,19 +236,54 @@ extension ClearingMachine {
       let underlying = instruments[move.instrument.index].underlying.index
       sheet.add(move.instrument, move.quantity, underlying, table)
     }
-    return sheet.requirement(lambda: factors.lambda).initial
+    let charged = charge(for: parts, beside: account)
+    return sheet.requirement(lambda: factors.lambda).initial + charged
+  }
+
+  /// Puts an account's collateral, if any, with what comes on the sheet; haircuts and doubt, and what
+  /// is paid for and does not count.
+  private mutating func charge(for parts: [Leaving], beside account: AccountID?) -> Int128 {
+    var charged: Int128 = 0
+    var rest = parts
+    var next = account.map { accounts[$0.index].firstBalance } ?? 0
+    while next != 0 {
+      let record = balances[Int(next) - 1]
+      next = record.next
+      guard collaterals.counts(record.asset) else { continue }
+      var added: Int64 = 0
+      if let place = rest.firstIndex(where: { $0.asset == record.asset }) {
+        added = rest.remove(at: place).amount.raw
+      }
+      charged += charge(record.asset, from: record.amount.raw, adding: added)
+    }
+    for part in rest { charged += charge(part.asset, from: 0, adding: part.amount.raw) }
+    return charged
+  }
+
+  private mutating func charge(_ asset: AssetID, from before: Int64, adding added: Int64) -> Int128
+  {
+    // Two amounts below 2^62.
+    let after = Amount(raw: before + added)
+    collaterals.add(asset, after, to: &sheet)
+    let worth = collaterals.worth(asset, after)
+    let paid = (collaterals.price(asset) * collaterals.quantity(asset, Amount(raw: added))).raw
+    let grown = worth.value - collaterals.worth(asset, Amount(raw: before)).value
+    return worth.maintenance + worth.initial + paid - grown
   }
 
   // MARK: - Handing over
 
-  /// Positions go at their marks, which changes nobody's equity; then cash makes the value that
+  /// Positions go at their marks and collateral at its price, which changes nobody's equity; then cash makes the value that
   /// changed hands the part's, and pays its price: to the account, or out of the insurance fund.
   private mutating func hand(
-    over moves: [AuctionMove], _ part: Int64, of slot: Int, to bid: PendingBid,
-    _ offering: AuctionOffering
+    over moves: [AuctionMove], _ parts: [Leaving], _ part: Int64, of slot: Int,
+    to bid: PendingBid, _ offering: AuctionOffering
   ) throws(ArithmeticFailure) {
     let (account, bidder) = (auctions[slot].account, bid.bidder)
     for move in moves { try transfer(move, from: account, to: bidder, auctions[slot].number) }
+    for collateral in parts {
+      try hand(over: collateral, from: account, to: bidder, auctions[slot].number)
+    }
     let (value, price) = try offering.terms(part)
     var receipt = Receipt(.bid)
     receipt.buyerCash = try credit(bidder, .quote, value.subtracting(price).raw)
@@ -307,6 +364,10 @@ extension ClearingMachine {
       let underlying = instruments[position.instrument.index].underlying.index
       room = min(room, constants.auctionPayoutDailyMax - paidToday(underlying))
     }
+    for part in countedCollateral(of: auction.account) {
+      guard let underlying = collaterals.underlying(part.asset)?.index else { continue }
+      room = min(room, constants.auctionPayoutDailyMax - paidToday(underlying))
+    }
     return Money(raw: max(0, room))
   }
 
@@ -322,8 +383,10 @@ extension ClearingMachine {
     guard payout.raw > 0 else { return }
     auctions[slot].paid = try auctions[slot].paid.adding(payout)
     var seen: UInt64 = 0
-    for position in offering.positions {
-      let underlying = instruments[position.instrument.index].underlying.index
+    let held =
+      offering.positions.map { instruments[$0.instrument.index].underlying.index }
+      + offering.collaterals.compactMap { collaterals.underlying($0.asset)?.index }
+    for underlying in held {
       guard seen >> UInt64(underlying) & 1 == 0 else { continue }
       seen |= 1 << UInt64(underlying)
       let before = paidToday(underlying)

@@ -69,7 +69,8 @@ extension ClearingMachine {
     receipts.write(record: receipt)
   }
 
-  /// Notional of an account by underlying, and in all, in money rounded up for each position.
+  /// Notional of an account by underlying, and in all, in money rounded up for each position and each
+  /// collateral.
   private func notionals(of account: AccountID) -> [Int128] {
     var sums = [Int128](repeating: 0, count: genesis.underlyings.count + 1)
     var next = accounts[account.index].firstPosition
@@ -79,6 +80,13 @@ extension ClearingMachine {
       let underlying = instruments[position.instrument.index].underlying.index
       let size = Int128(position.quantity.raw.magnitude) * Int128(indices[underlying].price.raw)
       let notional = size.divided(by: Notional.perMoney, rounding: .up)
+      sums[underlying] += notional
+      sums[sums.count - 1] += notional
+    }
+    for part in countedCollateral(of: account) {
+      guard let underlying = collaterals.underlying(part.asset)?.index else { continue }
+      let value = collaterals.price(part.asset) * collaterals.quantity(part.asset, part.amount)
+      let notional = value.raw.divided(by: Notional.perMoney, rounding: .up)
       sums[underlying] += notional
       sums[sums.count - 1] += notional
     }
@@ -110,7 +118,7 @@ extension ClearingMachine {
       let units = notional.divided(by: Notional.perMoney, rounding: .down)
       return Money(raw: Int64(max(-1 << 61, min(units, 1 << 61))))
     }
-    let net = standing.equity - maintenance(of: standing.core)
+    let net = standing.equity - standing.maintenance
     return PortfolioAuction.Figures(
       marked: money(standing.equity), net: money(net), reserved: reserved)
   }
@@ -166,14 +174,16 @@ extension ClearingMachine {
     -> PortfolioAuction.Figures?
   {
     let auction = auctions[slot]
-    guard accounts[auction.account.index].firstPosition != 0 else {
+    guard isExposed(auction.account) else {
       end(slot)
       return nil
     }
     guard canBeSold(auction.account) else { return nil }
     let standing = weigh(auction.account)
     if auction.phase == AuctionRecord.overdue {
-      if standing.equity >= standing.requirement { end(slot) }
+      // Without a position the book can do nothing more: another auction may.
+      let isFlat = accounts[auction.account.index].firstPosition == 0
+      if isFlat || standing.equity >= standing.requirement { end(slot) }
       return nil
     }
     var figures = figures(standing, reserved: auction.reserved)
@@ -205,7 +215,7 @@ extension ClearingMachine {
   /// insolvent, to the other side; so does at once what the fund could not make good.
   private mutating func conclude(_ slot: Int) throws(ArithmeticFailure) {
     let auction = auctions[slot]
-    guard accounts[auction.account.index].firstPosition != 0 else { return end(slot) }
+    guard isExposed(auction.account) else { return end(slot) }
     let figures = figures(weigh(auction.account), reserved: auction.reserved)
     if try figures.buffered(auctionTerms).raw >= 0 { return end(slot) }
     let constants = genesis.constants
@@ -266,7 +276,7 @@ extension ClearingMachine {
     touched.touch(account)
   }
 
-  /// Whether nothing of an account stands on old words, so that no bidder picks off a stale mark, nor
+  /// Whether nothing of an account, collateral included, stands on old words, so that no bidder picks off a stale mark, nor
   /// is being paid out at expiry.
   private func canBeSold(_ account: AccountID) -> Bool {
     var next = accounts[account.index].firstPosition
@@ -277,6 +287,6 @@ extension ClearingMachine {
       }
       next = positions[Int(next) - 1].next
     }
-    return true
+    return !holdsCollateral(account) { !isPriceFresh($0) }
   }
 }

@@ -58,6 +58,8 @@ public struct ClearingMachine: ~Copyable {
   /// By instrument: its slot among the perpetuals, or −1.
   var perpetualSlots: [Int] = []
   var table = RiskTable()
+  /// What other assets count, at the marks in force.
+  var collaterals: CollateralTable
   var accountTree = AccountTree()
   var trees = ClearingTrees()
   /// Accounts with the reduce-only flag, ascending.
@@ -101,6 +103,7 @@ public struct ClearingMachine: ~Copyable {
     self.genesis = genesis
     network = genesis.networkID
     sheet = MarginSheet(underlyings: genesis.underlyings.count)
+    collaterals = CollateralTable(decimals: genesis.assets.map(\.scale))
     previousID = network
     previousExecutionID = network
     status.append(StatusRecord())
@@ -155,6 +158,7 @@ public struct ClearingMachine: ~Copyable {
       status[0].time = header.time
       adopted = header.creditBatch
       freeLocks()
+      try runInterest(since: last)
       activateProposals()
       closeMinutes()
       try runFunding(since: last)

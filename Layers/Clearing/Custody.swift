@@ -73,6 +73,10 @@ extension ClearingMachine {
     guard record.x <= genesis.constants.depositsTotalMax - held,
       record.x <= Int64.max - fund.deposits
     else { return refuse(.depositLimit) }
+    let terms = collateralTerms(AssetID(UInt16(asset)))
+    guard terms.underlying == nil || record.x <= terms.cap(at: time).raw - held else {
+      return refuse(.depositLimit)
+    }
     let known = record.tail.isZero ? nil : owners[record.tail]
     if !record.tail.isZero, known == nil {
       guard Ed25519.isAcceptableKey(record.tail) else { return refuse(.badKey) }
@@ -110,9 +114,7 @@ extension ClearingMachine {
   {
     touched.touch(account)
     if asset == .quote {
-      let cash = try accounts[account.index].cash.adding(Money(raw: change))
-      accounts[account.index].cash = cash
-      return cash
+      return try addCash(change, to: account)
     }
     touched.balances.append(UInt64(account.raw) << 32 | UInt64(asset.raw))
     let slot = balanceSlot(account, asset) ?? openBalance(account, asset)
@@ -133,13 +135,14 @@ extension ClearingMachine {
     receipt.paid = Money(raw: record.x)
     defer { receipts.write(record: receipt) }
     touched.touch(account)
-    if asset == .quote { try bookFunding(account) }
+    if asset == .quote || collateralTerms(asset).underlying != nil { try bookFunding(account) }
     guard balance(account, asset) >= record.x else {
       receipt.code = ReceiptCode.insufficientBalance.rawValue
       return
     }
     if let refusal = try refusal(of: Money(raw: record.x), of: asset, from: account) {
-      receipt.code = refusal.rawValue
+      receipt.code = refusal.code.rawValue
+      receipt.received = refusal.free
       return
     }
     receipt.buyerCash = try credit(account, asset, 0 - record.x)

@@ -45,7 +45,7 @@ extension ClearingMachine {
     let shown = AccountID(0)
     guard isPriceable(shown) else { throw .notDue("no position has a fresh mark") }
     let standing = weigh(shown)
-    let maintenance = maintenance(of: standing.core)
+    let maintenance = standing.maintenance
     guard standing.equity < maintenance else {
       throw .notDue(
         "equity \(standing.held(standing.equity, .down).decimal) is not below maintenance "
@@ -65,6 +65,7 @@ extension ClearingMachine {
     self.genesis = genesis
     network = genesis.networkID
     sheet = MarginSheet(underlyings: genesis.underlyings.count)
+    collaterals = CollateralTable(decimals: genesis.assets.map(\.scale))
     previousID = network
     previousExecutionID = network
     status.append(state.status)
@@ -72,6 +73,8 @@ extension ClearingMachine {
     margins.append(state.terms)
     accounts.append(state.account)
     for position in state.positions { positions.append(position) }
+    for balance in state.balances { balances.append(balance) }
+    funds.append(state.fund)
     for underlying in genesis.underlyings.indices {
       indices.append(
         state.indices[underlying]
@@ -98,6 +101,9 @@ private struct ShownState {
   var terms = MarginTerms.novate32
   var account = AccountRecord()
   var positions: [PositionRecord] = []
+  var balances: [BalanceRecord] = []
+  /// Of the quote asset.
+  var fund = FundRecord()
   var instruments: [Instrument] = []
   /// By underlying.
   var indices: [IndexEntry?]
@@ -114,7 +120,7 @@ private struct ShownState {
     indices = Array(repeating: nil, count: genesis.underlyings.count)
     minutes = Array(repeating: nil, count: genesis.underlyings.count)
     var termsSlot: UInt32?
-    var hasStatus = false
+    var (hasStatus, hasFund) = (false, false)
     for shown in witness.records {
       func record<Record: FlatRecord>(_: Record.Type) -> Record {
         let bytes = shown.bytes
@@ -128,6 +134,9 @@ private struct ShownState {
       case .status:
         status = record(StatusRecord.self)
         hasStatus = slot == 0
+      case .funds:
+        fund = record(FundRecord.self)
+        hasFund = slot == 0
       case .margins:
         terms = record(MarginTerms.self)
         termsSlot = shown.slot
@@ -138,16 +147,20 @@ private struct ShownState {
       case .auctions: auction = record(AuctionRecord.self)
       }
     }
-    guard hasStatus, let termsSlot else { throw .missing("the status or the margin terms") }
+    guard hasStatus, hasFund, let termsSlot else {
+      throw .missing("the status, the fund or the margin terms")
+    }
     guard status.margin == UInt64(termsSlot) else {
       throw .missing("the margin terms in force, number \(status.margin)")
     }
     // The status tells the batch to come; the decision was taken in the one before.
     guard (1..<UInt64(1 << 62)).contains(status.batch), status.time.raw > 0,
-      status.time <= .latest, terms.fault == nil
+      status.time <= .latest, terms.fault == nil,
+      terms.fits(assets: genesis.assets.count, underlyings: genesis.underlyings.count)
     else { throw .unsound("status or margin terms") }
     status.batch -= 1
     try takeAccount(witness.account)
+    try takeBalances(witness.account, genesis)
     try checkMarket(genesis)
     for position in positions { try checkParts(of: position) }
   }
@@ -156,7 +169,11 @@ private struct ShownState {
     guard proof.fields.count == 8 else { throw .unsound("an account that does not exist") }
     let marks = proof.fields[3].words
     account.owner = proof.fields[5]
-    account.cash = Money(raw: Int64(bitPattern: UInt64(littleEndian: proof.fields[0].words.0)))
+    let money = proof.fields[0].words
+    account.cash = Money(raw: Int64(bitPattern: UInt64(littleEndian: money.0)))
+    account.debtIndexLow = UInt64(littleEndian: money.1)
+    account.debtIndexHigh = Int64(bitPattern: UInt64(littleEndian: money.2))
+    account.debtBooked = Money(raw: Int64(bitPattern: UInt64(littleEndian: money.3)))
     account.flags = UInt32(truncatingIfNeeded: UInt64(littleEndian: marks.0))
     account.closing = UInt64(littleEndian: marks.1)
     do throws(DecodingFailure) {
@@ -180,8 +197,35 @@ private struct ShownState {
     account.firstPosition = 1
     account.positionCount = UInt32(positions.count)
     guard AccountFlags(rawValue: account.flags).isCanonical,
-      account.cash.raw.magnitude <= UInt64(Int64.max / 2)
+      account.cash.raw.magnitude <= UInt64(Int64.max / 2), fund.isInterestSound(isQuote: true),
+      account.hasSoundDebt(upTo: fund.interest)
     else { throw .unsound("the account's cash or flags") }
+  }
+
+  private mutating func takeBalances(_ proof: AccountProof, _ genesis: Genesis)
+    throws(DecisionFailure)
+  {
+    do throws(DecodingFailure) {
+      for entry in try proof.balanceEntries() {
+        guard entry.asset.index < genesis.assets.count,
+          entry.amount.raw.magnitude <= UInt64(Int64.max / 2)
+        else { throw .invalid(field: "balance", offset: 0) }
+        balances.append(
+          BalanceRecord(
+            asset: entry.asset, amount: entry.amount, next: UInt32(balances.count + 2)))
+      }
+    } catch {
+      throw .unsound("the account's balances: \(error)")
+    }
+    guard !balances.isEmpty else { return }
+    balances[balances.count - 1].next = 0
+    account.firstBalance = 1
+    for balance in balances where balance.asset.index < MarginTerms.collateralCount {
+      guard let underlying = terms.collaterals[balance.asset.index].underlying else { continue }
+      guard indices[underlying.index] != nil else {
+        throw .missing("the index of underlying \(underlying)")
+      }
+    }
   }
 
   private func checkMarket(_ genesis: Genesis) throws(DecisionFailure) {

@@ -68,7 +68,7 @@ extension ClearingMachine {
     // Positive for a long, rounded down; negative for a short, rounded down: away from the user.
     let value = try (instrument.payoff(at: price) * position.quantity).money(rounding: .down)
     let change = try value.subtracting(position.cost)
-    accounts[account.index].cash = try accounts[account.index].cash.adding(change)
+    let cash = try addCash(change.raw, to: account)
     // Positions of one instrument sum to zero, so what the roundings keep is minus their values.
     funds[0].rounding = try sum(funds[0].rounding, 0 - value.raw)
     closePosition(account, instrument.id)
@@ -81,7 +81,7 @@ extension ClearingMachine {
     receipt.quantity = position.quantity
     receipt.received = value
     receipt.buyerRealised = change
-    receipt.buyerCash = accounts[account.index].cash
+    receipt.buyerCash = cash
     receipts.write(record: receipt)
   }
 }

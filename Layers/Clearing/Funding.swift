@@ -87,8 +87,9 @@ extension ClearingMachine {
 
   // MARK: - Bookings
 
-  /// Books the funding of an account's perpetuals.
+  /// Books the interest of an account's debt and the funding of its perpetuals.
   mutating func bookFunding(_ account: AccountID) throws(ArithmeticFailure) {
+    try bookInterest(account)
     var next = accounts[account.index].firstPosition
     while next != 0 {
       let slot = Int(next) - 1
@@ -109,9 +110,8 @@ extension ClearingMachine {
       position.quantity, perpetuals[perpetualSlots[position.instrument.index]].index)
     guard due.raw != 0 else { return }
     let account = position.account
-    let cash = try accounts[account.index].cash.subtracting(due)
+    let cash = try addCash(0 - due.raw, to: account)
     funds[0].funding = try sum(funds[0].funding, due.raw)
-    accounts[account.index].cash = cash
     positions[slot].fundingBooked = holding.booked
     touched.touch(account)
     var receipt = Receipt(.funding)

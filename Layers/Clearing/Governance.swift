@@ -21,7 +21,8 @@ extension ClearingMachine {
       start..<(start + kind.recordCount * ActionRecord.byteCount))
     let action = SHA256.digest(bytes)
     let terms = kind == .list ? Instrument(bytes, at: ActionRecord.byteCount) : .empty
-    if let refusal = refusal(kind, record, terms) {
+    let margin = kind == .margin ? MarginTerms(bytes, at: ActionRecord.byteCount) : .empty
+    if let refusal = refusal(kind, record, terms) ?? collateralRefusal(margin) {
       receipt.code = refusal.rawValue
       return
     }
@@ -38,7 +39,7 @@ extension ClearingMachine {
     } else {
       var subject = record.id
       if kind == .margin {
-        subject = UInt32(margins.append(MarginTerms(bytes, at: ActionRecord.byteCount)))
+        subject = UInt32(margins.append(margin))
       }
       slot = enter(
         ProposalRecord(

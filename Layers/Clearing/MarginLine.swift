@@ -12,7 +12,8 @@ extension ClearingMachine {
   /// What positions cost and funding takes is cash here, so that every number has few enough digits.
   public func marginLine(_ account: AccountID) -> JSONValue? {
     guard account.index < accounts.count else { return nil }
-    var cash = Int128(accounts[account.index].cash.raw)
+    var cash =
+      Int128(accounts[account.index].cash.raw) - accruedInterest(account) / Notional.perMoney
     var (perpetuals, options): ([JSONValue], [JSONValue]) = ([], [])
     var held: Set<SliceKey> = []
     var isWhole = true
@@ -44,13 +45,43 @@ extension ClearingMachine {
     }
     guard isWhole, let money = Int64(exactly: cash) else { return nil }
     return [
-      "id": .string("\(account)"), "method": margins[Int(status[0].margin)].jsonValue,
+      "id": .string("\(account)"), "method": margins[Int(status[0].margin)].methodValue,
       "market": .array(markets(holding: held)),
       "account": [
         "cash": .string(Money(raw: money).decimal), "perps": .array(perpetuals),
-        "options": .array(options),
+        "options": .array(options), "collateral": .array(collateral(of: account)),
       ],
     ]
+  }
+
+  /// What counts of an account's balances.
+  private func collateral(of account: AccountID) -> [JSONValue] {
+    countedCollateral(of: account).map { part in
+      let place = collaterals.underlying(part.asset)?.index ?? 0
+      return [
+        "underlying": .string(genesis.underlyings[place]),
+        "id": .string(genesis.assets[part.asset.index].name),
+        "quantity": .string(collaterals.quantity(part.asset, part.amount).decimal),
+      ]
+    }
+  }
+
+  /// What counts as collateral with an underlying.
+  private func collaterals(of underlying: Int) -> [JSONValue] {
+    var values: [JSONValue] = []
+    for place in genesis.assets.indices {
+      let asset = AssetID(UInt16(place))
+      guard collaterals.underlying(asset)?.index == underlying else { continue }
+      let terms = collateralTerms(asset)
+      func share(_ raw: UInt32) -> JSONValue { .string(Ratio(raw: Int64(raw)).decimal) }
+      values.append([
+        "id": .string(genesis.assets[place].name),
+        "price": .string(collaterals.price(asset).decimal),
+        "mm_haircut": share(terms.haircut), "im_haircut_add": share(terms.initialHaircut),
+        "risk_cancelling": .bool(true),
+      ])
+    }
+    return values
   }
 
   private struct SliceKey: Hashable {
@@ -88,7 +119,7 @@ extension ClearingMachine {
         "confidence": [
           "spot": .string(Ratio(raw: Ratio.scale - indices[place].doubt.raw).decimal)
         ],
-        "expiries": .array(expiries),
+        "expiries": .array(expiries), "collaterals": .array(collaterals(of: place)),
       ])
     }
     return markets

@@ -5,7 +5,8 @@ import Wire
 
 /// An account's margin at the marks in force.
 public struct MarginFigures: Sendable {
-  /// Cash plus every position at its mark, less cost and funding not yet booked; rounded down.
+  /// Cash, collateral that counts and every position at its mark, less cost, funding and interest not
+  /// yet booked; rounded down.
   public let equity: Money
   /// By the method in force; rounded up.
   public let initial: Money
@@ -17,6 +18,7 @@ public struct MarginFigures: Sendable {
 struct MarginFactors {
   var lambda = Ratio.zero
   var maintenance = Ratio(raw: Ratio.scale)
+  var interest = Ratio.zero
 }
 
 extension ClearingMachine {
@@ -47,7 +49,7 @@ extension ClearingMachine {
     let record = accounts[account.index]
     skipping.forget(account)
     guard !record.isFrozen else { return }
-    guard record.firstPosition != 0 else {
+    guard isExposed(account) else {
       try coverDebt(account)
       let isInDebt = accounts[account.index].cash.raw < 0
       if record.isRestricted != isInDebt { restrict(account, isInDebt) }
@@ -60,7 +62,7 @@ extension ClearingMachine {
       if record.isRestricted { restrict(account, false, standing) }
       return
     }
-    let maintenance = maintenance(of: standing.core)
+    let maintenance = standing.maintenance
     guard standing.equity < maintenance else { return }
     guard directives.count + 2 <= Limits.directivesPerBatchMax else {
       if status[0].watchFrom == 0 { status[0].watchFrom = account.raw }
@@ -99,7 +101,7 @@ extension ClearingMachine {
     }
     receipt.paid = standing.held(standing.requirement, .up)
     receipt.received = standing.held(standing.equity, .down)
-    receipt.buyerFee = standing.held(maintenance(of: standing.core), .up)
+    receipt.buyerFee = standing.held(standing.maintenance, .up)
     receipt.buyerPosition =
       positionSlot(close.account, close.instrument).map { positions[$0].quantity } ?? .zero
     receipt.sellerPosition = Quantity(raw: Int64(status[0].margin))
@@ -139,8 +141,9 @@ extension ClearingMachine {
 
   /// Pays a flat account's debt from the insurance fund.
   private mutating func coverDebt(_ account: AccountID) throws(ArithmeticFailure) {
+    guard accounts[account.index].cash.raw < 0, funds[0].insurance > 0 else { return }
+    try bookInterest(account)
     let debt = 0 - accounts[account.index].cash.raw
-    guard debt > 0, funds[0].insurance > 0 else { return }
     let paid = min(debt, funds[0].insurance)
     funds[0].insurance -= paid
     var receipt = Receipt(.insurance)
@@ -159,6 +162,8 @@ extension ClearingMachine {
     var requirement: Int128
     /// Of it, what maintenance is a share of.
     var core: Int128
+    /// Maintenance margin: that share, and the haircuts of collateral.
+    var maintenance: Int128
     /// The underlying with the heaviest worst scenario, and that scenario.
     var binding: (underlying: UnderlyingID, scenario: Int)?
 
@@ -169,9 +174,9 @@ extension ClearingMachine {
     }
   }
 
-  /// Equity and initial margin of an account from its positions, on `sheet`.
-  mutating func weigh(_ account: AccountID) -> Standing {
-    var equity = Notional(accounts[account.index].cash).raw
+  /// Equity and margin of an account from its positions and collateral, on `sheet`.
+  mutating func weigh(_ account: AccountID, less leaving: Leaving? = nil) -> Standing {
+    var equity = Notional(accounts[account.index].cash).raw - accruedInterest(account)
     sheet.clear()
     var next = accounts[account.index].firstPosition
     while next != 0 {
@@ -182,39 +187,56 @@ extension ClearingMachine {
       sheet.add(id, quantity, instruments[id.index].underlying.index, table)
       next = positions[slot].next
     }
+    var worth = CollateralTable.Worth.none
+    if accounts[account.index].firstBalance != 0 {
+      worth = weighCollateral(account, less: leaving)
+    }
     let found = sheet.requirement(lambda: factors.lambda)
+    // What is charged on entry closes nobody.
     return Standing(
-      equity: equity, requirement: found.initial, core: found.core, binding: found.binding)
-  }
-
-  /// ceil(core × maintenance factor), in notional units: what is charged on entry closes nobody.
-  @inline(__always)
-  func maintenance(of core: Int128) -> Int128 {
-    MarginSheet.share(core, factors.maintenance)
+      equity: equity + worth.value,
+      requirement: found.initial + worth.maintenance + worth.initial, core: found.core,
+      maintenance: MarginSheet.share(found.core, factors.maintenance) + worth.maintenance,
+      binding: found.binding)
   }
 
   /// The figures people see. Cost: a few microseconds and two allocations.
   public func margin(_ account: AccountID) -> MarginFigures {
     var sheet = MarginSheet(underlyings: genesis.underlyings.count)
-    var equity = Notional(accounts[account.index].cash).raw
+    var equity = Notional(accounts[account.index].cash).raw - accruedInterest(account)
     forEachPosition(account) { _, position in
       let id = position.instrument
       equity += (table.mark(id) * position.quantity).raw - Notional(position.cost).raw
       equity -= accruedFunding(position)
       sheet.add(id, position.quantity, instruments[id.index].underlying.index, table)
     }
+    var worth = CollateralTable.Worth.none
+    var next = accounts[account.index].firstBalance
+    while next != 0 {
+      let record = balances[Int(next) - 1]
+      next = record.next
+      guard collaterals.counts(record.asset) else { continue }
+      collaterals.add(record.asset, record.amount, to: &sheet)
+      worth = worth + collaterals.worth(record.asset, record.amount)
+    }
     let found = sheet.requirement(lambda: factors.lambda)
     func money(_ notional: Int128, _ rounding: Rounding) -> Money {
       Money(raw: Int64(clamping: notional.divided(by: Notional.perMoney, rounding: rounding)))
     }
     return MarginFigures(
-      equity: money(equity, .down), initial: money(found.initial, .up),
-      maintenance: money(maintenance(of: found.core), .up))
+      equity: money(equity + worth.value, .down),
+      initial: money(found.initial + worth.maintenance + worth.initial, .up),
+      maintenance: money(
+        MarginSheet.share(found.core, factors.maintenance) + worth.maintenance, .up))
   }
 
   /// Whether every position has a mark, and at least one a fresh one: a stale corner shields no
-  /// account from the rest of the market.
+  /// account from the rest of the market. Without a position, whether some collateral has a fresh
+  /// price.
   func isPriceable(_ account: AccountID) -> Bool {
+    if accounts[account.index].firstPosition == 0 {
+      return holdsCollateral(account) { isPriceFresh($0) }
+    }
     var isFresh = false
     var next = accounts[account.index].firstPosition
     while next != 0 {
@@ -325,7 +347,8 @@ extension ClearingMachine {
   mutating func takeTerms() {
     let terms = margins[Int(status[0].margin)]
     table.use(terms)
-    factors = MarginFactors(lambda: terms.lambda, maintenance: terms.maintenanceFactor)
+    factors = MarginFactors(
+      lambda: terms.lambda, maintenance: terms.maintenanceFactor, interest: terms.interest)
     skipping.forgetAll()
   }
 
@@ -348,5 +371,6 @@ extension ClearingMachine {
       let instrument = instruments[slot]
       table.update(instrument, market: markets[instrument.underlying.index])
     }
+    collaterals.update(margins[Int(status[0].margin)], markets)
   }
 }

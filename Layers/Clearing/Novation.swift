@@ -76,14 +76,14 @@ extension ClearingMachine {
     // What orders may fill, and a quarter that an auction may have brought before execution knew.
     let limit = instrument.positionMax.raw + instrument.positionMax.raw / 4
     if quantity.raw.magnitude > limit.magnitude { throw .overflow("position") }
-    var cash = try accounts[account.index].cash.adding(posting.cash).subtracting(fee)
+    var change = try posting.cash.subtracting(fee)
     if instrument.kindCode == InstrumentKind.perpetual.rawValue { restartFunding(slot) }
     if quantity.raw == 0 {
       // A flat position keeps no cost: what is left of rounding goes to cash.
-      cash = try cash.subtracting(positions[slot].cost)
+      change = try change.subtracting(positions[slot].cost)
       closePosition(account, instrument.id)
     }
-    accounts[account.index].cash = cash
+    let cash = try addCash(change.raw, to: account)
     touched.touch(account)
     touched.positions.append(UInt64(account.raw) << 32 | UInt64(instrument.id.raw))
     return (quantity, posting.realised, cash)

@@ -4,7 +4,7 @@ import Wire
 
 // The records of clearing's state: facts only, nothing that depends on a price.
 
-/// One account: 88 bytes. Lists are slot numbers plus one.
+/// One account: 112 bytes. Lists are slot numbers plus one.
 struct AccountRecord: FlatRecord {
   var owner: PublicKey = .zero
   var cash: Money = .zero
@@ -20,6 +20,10 @@ struct AccountRecord: FlatRecord {
   /// What it traded, fading by a thirtieth a day, as of the day since 1970 that stands behind it.
   var volume: Money = .zero
   var volumeDay: Int64 = 0
+  /// Of a debt of cash: the interest index when cash last changed, and what was booked since.
+  var debtIndexLow: UInt64 = 0
+  var debtIndexHigh: Int64 = 0
+  var debtBooked: Money = .zero
 
   static let empty = AccountRecord()
   /// No volume counts further: far from the end of Int64.
@@ -57,7 +61,7 @@ struct BalanceRecord: FlatRecord {
   static let empty = BalanceRecord()
 }
 
-/// What the house holds and owes of one asset: 80 bytes.
+/// What the house holds and owes of one asset: 104 bytes.
 struct FundRecord: FlatRecord {
   var insurance: Int64 = 0
   var fees: Int64 = 0
@@ -75,6 +79,11 @@ struct FundRecord: FlatRecord {
   var outflow: Int64 = 0
   var outflowRemainder: Int64 = 0
   var outflowTime: Timestamp = .zero
+  /// Of the quote asset: cumulative interest of a unit of debt, at 1e-18, and the remainder of its
+  /// last growth.
+  var interestLow: UInt64 = 0
+  var interestHigh: Int64 = 0
+  var interestRemainder: Int64 = 0
 
   static let empty = FundRecord()
 }

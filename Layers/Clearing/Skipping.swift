@@ -2,6 +2,7 @@ import Instruments
 import Margin
 import Primitives
 import Risk
+import Wire
 
 /// Which accounts need not be weighed when prices move: what was left of equity over initial margin
 /// when an account was last weighed, less all that any of its positions may have lost since. While
@@ -12,6 +13,11 @@ struct Skipping {
   private var slacks: [Int128] = []
   /// Of each instrument, in price units: what a contract may have lost since accounts were looked at.
   fileprivate var drifts: [Int128] = []
+  /// The same of one contract that stands for an asset's collateral.
+  fileprivate var collateral: [Int128] = []
+  /// Cumulative interest when accounts were last looked at, and its growth since the time before.
+  fileprivate var interest: Int128 = 0
+  fileprivate var interestGrown: Int128 = 0
   /// Cumulative funding when accounts were last looked at, by slot of the perpetual.
   fileprivate var funding: [Int128] = []
   /// False makes every account be weighed: for a test that compares.
@@ -23,6 +29,7 @@ struct Skipping {
   mutating func forgetAll() {
     slacks.removeAll(keepingCapacity: true)
     funding.removeAll(keepingCapacity: true)
+    interest = 0
   }
 
   @inline(__always)
@@ -42,11 +49,21 @@ struct Skipping {
 
 extension ClearingMachine {
   /// What a contract of each instrument may have lost since accounts were last looked at: the drift
-  /// of its mark, scenarios and charges, and the growth of its funding.
+  /// of its mark, scenarios and charges, and the growth of its funding; and of each collateral and of
+  /// a debt.
   mutating func noteDrift() {
     skipping.drifts.removeAll(keepingCapacity: true)
     for slot in 0..<instruments.count { skipping.drifts.append(table.drift(instruments[slot].id)) }
     table.forgetDrift()
+    skipping.collateral.removeAll(keepingCapacity: true)
+    for asset in genesis.assets.indices {
+      skipping.collateral.append(collaterals.drift(AssetID(UInt16(asset))))
+    }
+    collaterals.forgetDrift()
+    let interest = funds[0].interest.value
+    // From nothing too much, as funding below.
+    skipping.interestGrown = interest - skipping.interest
+    skipping.interest = interest
     for slot in 0..<perpetuals.count {
       let now = perpetuals[slot].index.value
       // It grew from nothing: too much for those it finds weighed, never too little.
@@ -84,11 +101,36 @@ extension ClearingMachine {
       // Funding is rounded up to money once for every look.
       slack -= Int128(position.quantity.raw.magnitude) &* drift &+ Notional.perMoney
     }
+    if record.firstBalance != 0 || record.cash.raw < 0 { slack -= lostBeside(index) }
     // The mix between underlyings is rounded up twice.
     slack -= 4
     skipping.note(AccountID(UInt32(index)), slack: max(0, slack))
     skipping.left += slack > 0 ? 1 : 0
     skipping.weighed += slack > 0 ? 0 : 1
     return slack > 0
+  }
+  /// What an account may have lost of collateral and in interest since accounts were last looked at;
+  /// beyond all slack where that is too much to say.
+  private func lostBeside(_ index: Int) -> Int128 {
+    let beyond: Int128 = 1 << 120
+    let record = accounts[index]
+    var lost: Int128 = 0
+    if record.cash.raw < 0 {
+      guard skipping.interestGrown < 1 << 62 else { return beyond }
+      // A debt below 2^63; rounded up to money once for every look.
+      let owed = Int128(record.principal.raw) &* skipping.interestGrown / 1_000_000_000_000_000_000
+      lost += (owed + 2) &* Notional.perMoney
+    }
+    var next = record.firstBalance
+    while next != 0 {
+      let balance = balances[Int(next) - 1]
+      next = balance.next
+      let drift = skipping.collateral[balance.asset.index]
+      guard drift < 1 << 56 else { return beyond }
+      guard collaterals.counts(balance.asset) else { continue }
+      // Haircuts and doubt are rounded up each, before and after: less than fourteen units.
+      lost += Int128(collaterals.quantity(balance.asset, balance.amount).raw) &* drift &+ 32
+    }
+    return lost
   }
 }

@@ -12,7 +12,10 @@ extension ClearingMachine {
       return "a place among the accounts"
     }
     guard status[0].margin < UInt64(margins.count), status[0].reserved2 == 0,
-      (0..<margins.count).allSatisfy({ margins[$0].fault == nil })
+      (0..<margins.count).allSatisfy({
+        margins[$0].fault == nil
+          && margins[$0].fits(assets: genesis.assets.count, underlyings: genesis.underlyings.count)
+      })
     else { return "terms of the margin method" }
     guard funds.count == genesis.assets.count else { return "funds do not fit the assets" }
     guard indices.count == genesis.underlyings.count else {
@@ -60,9 +63,14 @@ extension ClearingMachine {
           fund.insurance, fund.fees, fund.rounding, fund.deposits, fund.withdrawals, fund.funding,
         ].allSatisfy(isModest)
       else { return "fund of asset \(asset)" }
+      guard fund.isInterestSound(isQuote: asset == 0)
+      else { return "interest of asset \(asset)" }
     }
     for index in 0..<accounts.count where !isModest(accounts[index].cash.raw) {
       return "cash of account \(index)"
+    }
+    for index in 0..<accounts.count where !accounts[index].hasSoundDebt(upTo: funds[0].interest) {
+      return "interest of account \(index)"
     }
     for index in 0..<accounts.count
     where !(0...AccountRecord.volumeMax).contains(accounts[index].volume.raw)
@@ -244,5 +252,22 @@ extension PerpetualRecord {
       && (0...Timestamp.latest.raw / 60_000).contains(minute)
       && rate.raw.magnitude <= rateMax.magnitude
       && (0..<CumulativeIndex.fundingPeriod).contains(remainder)
+  }
+}
+
+extension FundRecord {
+  /// An index that a growth may follow; only the quote asset has one.
+  func isInterestSound(isQuote: Bool) -> Bool {
+    (0..<(isQuote ? Timestamp.millisecondsPerYear : 1)).contains(interestRemainder)
+      && (isQuote ? interestHigh >= 0 : interestHigh == 0 && interestLow == 0)
+  }
+}
+
+extension AccountRecord {
+  /// A debt stands on an index that was, and nothing else on any.
+  func hasSoundDebt(upTo interest: CumulativeIndex) -> Bool {
+    guard cash.raw < 0 else { return debt.opened == 0 && debt.booked.raw == 0 }
+    return (0...interest.value).contains(debt.opened)
+      && (0...(0 - cash.raw)).contains(debt.booked.raw)
   }
 }

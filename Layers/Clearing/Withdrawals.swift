@@ -8,34 +8,45 @@ import Wire
 // counts up to a cap, and all of an asset together no faster than its limit. What open orders could
 // still do, execution has judged: it alone knows them.
 
+/// Why an amount may not leave, and what of the account is free by the rule.
+struct WithdrawalRefusal {
+  var code: ReceiptCode
+  /// Of cash, before it leaves; of collateral, what would be free once it had left.
+  var free = Money.zero
+}
+
 extension ClearingMachine {
   /// Why an amount may not leave; nil when it may, and then its outflow is counted.
   mutating func refusal(of amount: Money, of asset: AssetID, from account: AccountID)
-    throws(ArithmeticFailure) -> ReceiptCode?
+    throws(ArithmeticFailure) -> WithdrawalRefusal?
   {
-    if status[0].isLocked != 0 || accounts[account.index].isRestricted { return .withdrawalsLocked }
+    if status[0].isLocked != 0 || accounts[account.index].isRestricted {
+      return WithdrawalRefusal(code: .withdrawalsLocked)
+    }
     let held = asset == .quote ? heldBack(of: account) : 0
-    if asset == .quote, accounts[account.index].firstPosition != 0 || held > 0 {
+    let owes = accounts[account.index].firstPosition != 0 || accounts[account.index].cash.raw < 0
+    let isMargin = asset == .quote || collateralTerms(asset).underlying != nil
+    if isMargin, owes || held > 0 {
       if touched.marketChanges != pricedChanges {
         reprice()
         pricedChanges = touched.marketChanges
       }
-      switch try withdrawalRule(account, held: held).refusal(of: amount) {
-      case .locked: return .withdrawalsLocked
-      case .stale: return .markTooOld
-      case .balance: return .insufficientBalance
-      case .margin: return .marginShort
-      case nil: break
+      let leaving =
+        asset == .quote ? nil : Leaving(asset: asset, amount: Amount(raw: amount.raw))
+      let rule = try withdrawalRule(account, held: held, less: leaving)
+      if let refusal = leaving == nil ? rule.refusal(of: amount) : rule.refusalAfterwards {
+        return WithdrawalRefusal(code: ReceiptCode(refusal), free: rule.freeMoney)
       }
     }
-    return takeOutflow(amount, of: asset) ? nil : .outflowLimit
+    return takeOutflow(amount, of: asset) ? nil : WithdrawalRefusal(code: .outflowLimit)
   }
 
-  /// Everything of an account at prudent prices; its funding has been booked.
-  private mutating func withdrawalRule(_ account: AccountID, held: Int128)
-    throws(ArithmeticFailure) -> WithdrawalRule
-  {
-    let requirement = weigh(account).requirement
+  /// Everything of an account at prudent prices, without what leaves; funding and interest have been
+  /// booked.
+  private mutating func withdrawalRule(
+    _ account: AccountID, held: Int128, less leaving: Leaving?
+  ) throws(ArithmeticFailure) -> WithdrawalRule {
+    let requirement = weigh(account, less: leaving).requirement
     var profits = [Int128](repeating: 0, count: genesis.underlyings.count)
     var isFresh = true
     var next = accounts[account.index].firstPosition
@@ -48,6 +59,19 @@ extension ClearingMachine {
         && time.raw - table.time(id).raw <= genesis.constants.grantAgeMax
       profits[instruments[id.index].underlying.index] += prudentProfit(position)
     }
+    var collateral: Int128 = 0
+    next = accounts[account.index].firstBalance
+    while next != 0 {
+      let record = balances[Int(next) - 1]
+      next = record.next
+      guard let underlying = collaterals.underlying(record.asset) else { continue }
+      let gone = leaving?.asset == record.asset ? leaving?.amount.raw ?? 0 : 0
+      let amount = Amount(raw: record.amount.raw - gone)
+      let low = prudentPrices(underlying).low
+      collateral += (low * collaterals.quantity(record.asset, amount)).raw
+      let age = time.raw - collaterals.time(record.asset).raw
+      isFresh = isFresh && (amount.raw <= 0 || age <= genesis.constants.grantAgeMax)
+    }
     let cap = Money(raw: genesis.constants.profitCountedMax)
     var markets: [WithdrawalRule.MarketProfit] = []
     for profit in profits where profit != 0 {
@@ -55,7 +79,8 @@ extension ClearingMachine {
       markets.append(WithdrawalRule.MarketProfit(amount: money, countedMax: cap))
     }
     return WithdrawalRule(
-      cash: accounts[account.index].cash, collateral: .zero, profits: markets,
+      cash: accounts[account.index].cash,
+      collateral: try Notional(raw: collateral).money(rounding: .down), profits: markets,
       requirement: try Notional(raw: requirement).money(rounding: .up),
       reserved: Money(raw: Int64(clamping: held)),
       accrued: .zero, fees: .zero, areFeedsFresh: isFresh, isLocked: false)
@@ -65,22 +90,28 @@ extension ClearingMachine {
   /// than its underlying does, so an option gives up the whole difference.
   private func prudentProfit(_ position: PositionRecord) -> Int128 {
     let instrument = instruments[position.instrument.index]
-    let slot = instrument.underlying.index
-    let spot = indices[slot].price
-    let recent = samples(instrument.underlying, upTo: time.raw / SettlementSamples.minute)
-    let sum = recent.reduce(Int128(0)) { $0 + Int128($1) }
-    let average = recent.isEmpty ? spot : Price(raw: Int64(sum / Int128(recent.count)))
-    let confidence = Ratio(raw: Ratio.scale - minutes[slot].doubt.raw)
-    let band = Ratio(raw: genesis.constants.confidenceBand)
+    let spot = indices[instrument.underlying.index].price
     let isPut = instrument.isOption && !instrument.isCall
     let losesInFall = (position.quantity.raw > 0) != isPut
-    let prudent =
-      losesInFall
-      ? PrudentPrice.low(spot: spot, average: average, confidence: confidence, band: band)
-      : PrudentPrice.high(spot: spot, average: average, confidence: confidence, band: band)
+    let prices = prudentPrices(instrument.underlying)
+    let prudent = losesInFall ? prices.low : prices.high
     let gap = (Int128(spot.raw) - Int128(prudent.raw)).magnitude
     return (table.mark(instrument.id) * position.quantity).raw - Notional(position.cost).raw
       - Int128(gap) * Int128(position.quantity.raw.magnitude)
+  }
+
+  /// The prices a long and a short are judged at.
+  private func prudentPrices(_ underlying: UnderlyingID) -> (low: Price, high: Price) {
+    let spot = indices[underlying.index].price
+    let recent = samples(underlying, upTo: time.raw / SettlementSamples.minute)
+    let sum = recent.reduce(Int128(0)) { $0 + Int128($1) }
+    let average = recent.isEmpty ? spot : Price(raw: Int64(sum / Int128(recent.count)))
+    let confidence = Ratio(raw: Ratio.scale - minutes[underlying.index].doubt.raw)
+    let band = Ratio(raw: genesis.constants.confidenceBand)
+    return (
+      PrudentPrice.low(spot: spot, average: average, confidence: confidence, band: band),
+      PrudentPrice.high(spot: spot, average: average, confidence: confidence, band: band)
+    )
   }
 
   /// Counts an amount against what may leave of its asset; false, and no change, beyond it.
@@ -118,5 +149,17 @@ extension ClearingMachine {
       next = positions[Int(next) - 1].next
     }
     return true
+  }
+}
+
+extension ReceiptCode {
+  fileprivate init(_ refusal: WithdrawalRule.Refusal) {
+    self =
+      switch refusal {
+      case .locked: .withdrawalsLocked
+      case .stale: .markTooOld
+      case .balance: .insufficientBalance
+      case .margin: .marginShort
+      }
   }
 }

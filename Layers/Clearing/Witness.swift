@@ -107,6 +107,7 @@ extension ClearingMachine {
     var places = [
       RecordPlace(pool: .status, slot: 0),
       RecordPlace(pool: .margins, slot: Int(status[0].margin)),
+      RecordPlace(pool: .funds, slot: 0),
     ]
     func add(_ pool: WitnessPool, _ slot: Int) {
       let place = RecordPlace(pool: pool, slot: slot)
@@ -119,6 +120,14 @@ extension ClearingMachine {
       add(.indices, instrument.underlying.index)
       add(.minutes, instrument.underlying.index)
       if instrument.kind == .perpetual { add(.perpetuals, perpetualSlots[instrument.id.index]) }
+    }
+    var next = accounts[account.index].firstBalance
+    while next != 0 {
+      let record = balances[Int(next) - 1]
+      next = record.next
+      if let underlying = collateralTerms(record.asset).underlying {
+        add(.indices, underlying.index)
+      }
     }
     return places
   }
@@ -140,6 +149,7 @@ extension ClearingMachine {
     case .perpetuals: record(perpetuals, trees.perpetuals.proof(ofSlot: slot))
     case .auctions: record(auctions, trees.auctions.proof(ofSlot: slot))
     case .status: record(status, trees.status.proof(ofSlot: slot))
+    case .funds: record(funds, trees.funds.proof(ofSlot: slot))
     }
   }
 }

@@ -27,7 +27,7 @@ struct ClearedBatch: Sendable {
       batch: number,
       values: [
         (.header, result.header.withBytes { $0.array }), (.body, result.bodyBytes),
-        (.receipts, result.receipts), (.delta, delta), (.events, encoded),
+        (.delta, delta), (.events, encoded),
       ],
       head: Head(
         seq: number.raw, term: UInt64(result.header.term), roots: [result.header.postRoot],

@@ -55,7 +55,9 @@ extension ExecutionMachine {
       let outflow = credits[record.account.index].outflow
       credits[record.account.index].outflow = Money(raw: outflow.raw - record.quantity)
     } else if let slot = balanceSlot(record.account, AssetID(UInt16(record.subject))) {
-      balances[slot].outflow = Amount(raw: balances[slot].outflow.raw - record.quantity)
+      setBalance(
+        slot, granted: balances[slot].granted,
+        outflow: Amount(raw: balances[slot].outflow.raw - record.quantity))
     }
   }
 
@@ -80,14 +82,15 @@ extension ExecutionMachine {
 
   private mutating func adopt(_ entry: BalanceEntry) {
     if let slot = balanceSlot(entry.account, entry.asset) {
-      balances[slot].granted = entry.amount
+      setBalance(slot, granted: entry.amount, outflow: balances[slot].outflow)
       return
     }
     let slot = balances.append(
       BalanceRecord(
-        account: entry.account, asset: entry.asset, granted: entry.amount,
+        account: entry.account, asset: entry.asset,
         next: credits[entry.account.index].firstBalance))
     credits[entry.account.index].firstBalance = UInt32(slot + 1)
+    setBalance(slot, granted: entry.amount, outflow: Amount(raw: 0))
   }
 
   // MARK: - Checks before any change
@@ -140,10 +143,15 @@ extension ExecutionMachine {
       try require(
         body.directives.allSatisfy { $0.isCanonical && $0.account.index < accountCount },
         "directive")
-      try require(body.margin.count <= 1 && body.margin.allSatisfy(\.isCanonical), "margin")
+      try require(body.margin.count <= 1 && body.margin.allSatisfy { fits($0) }, "margin")
       previous = header.id
       expected += 1
     }
+  }
+
+  func fits(_ terms: MarginTerms) -> Bool {
+    terms.isCanonical
+      && terms.fits(assets: genesis.assets.count, underlyings: genesis.underlyings.count)
   }
 
   // MARK: - Market
@@ -210,6 +218,7 @@ extension ExecutionMachine {
       let instrument = instruments[slot]
       table.update(instrument, market: markets[instrument.underlying.index])
     }
+    collaterals.update(margin[0], markets)
     bands.removeAll(keepingCapacity: true)
     greeks.removeAll(keepingCapacity: true)
     for slot in 0..<instruments.count {
@@ -255,6 +264,7 @@ extension ExecutionMachine {
       table.add(
         wholeExposure(order, terms), terms.id, to: &risk.sums, sums)
     }
+    rebuildCollateral()
     risk.refreshAll()
     for index in 0..<credits.count { risk.equity[index] = grantedEquity(AccountID(UInt32(index))) }
     for place in 0..<Int(status[0].sinceCount) where since[place].kind == SinceRecord.fill {
@@ -273,7 +283,7 @@ extension ExecutionMachine {
     }
   }
 
-  /// Cash less outflows, and every granted position at its mark less its cost.
+  /// Cash less outflows, every granted position at its mark less its cost, and what other assets add.
   func grantedEquity(_ account: AccountID) -> Int128 {
     let credit = credits[account.index]
     var equity = Notional(credit.cash).raw - Notional(credit.outflow).raw
@@ -284,7 +294,7 @@ extension ExecutionMachine {
       equity -= Notional(holding.cost).raw
       next = holding.next
     }
-    return equity
+    return credit.firstBalance == 0 ? equity : equity + keptCollateral(account)
   }
 
   // MARK: - Opening a batch

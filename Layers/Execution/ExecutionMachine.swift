@@ -65,6 +65,7 @@ public struct ExecutionMachine: ~Copyable {
   var resting: [(bids: Int64, asks: Int64)] = []
   var risk: RiskBook
   var table = RiskTable()
+  var collaterals: CollateralTable
   var trees = ExecutionTrees()
 
   // The batch being made.
@@ -87,6 +88,7 @@ public struct ExecutionMachine: ~Copyable {
     network = genesis.networkID
     previousID = network
     risk = RiskBook(underlyingCount: genesis.underlyings.count)
+    collaterals = CollateralTable(decimals: genesis.assets.map(\.scale))
     status.append(StatusRecord())
     for underlying in genesis.underlyings.indices {
       indices.append(

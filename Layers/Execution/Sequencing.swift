@@ -233,14 +233,8 @@ extension ExecutionMachine {
         return .rejected(.amountTooSmall, record.x, genesis.constants.withdrawalMin)
       }
       return debit(cash: record.x, account: account)
-    } else {
-      guard let slot = balanceSlot(account, asset) else {
-        return .rejected(.insufficientBalance, record.x, 0)
-      }
-      let free = balances[slot].granted.raw - balances[slot].outflow.raw
-      guard record.x <= free else { return .rejected(.insufficientBalance, record.x, max(0, free)) }
-      balances[slot].outflow = Amount(raw: balances[slot].outflow.raw + record.x)
     }
+    if let refusal = debit(record.x, of: asset, account: account) { return refusal }
     remember(
       SinceRecord(
         batch: status[0].batch, account: account, subject: record.id, quantity: record.x,
@@ -279,7 +273,7 @@ extension ExecutionMachine {
 
   /// The age of the oldest mark an account with positions or orders stands on, if it is too old to
   /// let money go.
-  private func staleAge(_ account: AccountID) -> Int64? {
+  func staleAge(_ account: AccountID) -> Int64? {
     var next = credits[account.index].firstHolding
     while next != 0 {
       let holding = holdings[Int(next) - 1]

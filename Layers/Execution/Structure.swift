@@ -15,7 +15,7 @@ extension ExecutionMachine {
     guard indices.count == genesis.underlyings.count else {
       return "indices do not fit the underlyings"
     }
-    guard margin.count == 1, margin[0].fault == nil else { return "terms of the margin method" }
+    guard margin.count == 1, fits(margin[0]) else { return "terms of the margin method" }
     if let fault = counterFault() { return fault }
     for slot in 0..<instruments.count {
       guard instruments[slot].id.index == slot,

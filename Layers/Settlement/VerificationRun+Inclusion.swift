@@ -200,15 +200,8 @@ enum Answers {
     let cash = Money(raw: Int64(bitPattern: UInt64(littleEndian: proof.fields[0].words.0)))
     var lines = ["account \(proof.account) exists", "cash \(cash.decimal)"]
     do {
-      if !proof.balances.isEmpty {
-        let bytes = proof.balances
-        var reader = ByteReader(bytes.rawSpan)
-        _ = try reader.read(Bytes32.self)
-        for _ in 0..<(try reader.read(UInt32.self)) {
-          let asset = AssetID(try reader.read(UInt16.self))
-          lines.append("balance of asset \(asset): \(try reader.read(Int64.self)) units")
-        }
-        try reader.finish()
+      for balance in try proof.balanceEntries() {
+        lines.append("balance of asset \(balance.asset): \(balance.amount.raw) units")
       }
       for position in try proof.positionEntries() {
         let instrument = name(position.instrument, genesis, listed)

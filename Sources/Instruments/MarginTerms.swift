@@ -41,10 +41,11 @@ public import Primitives
 }
 
 /// A margin method with all its numbers, as genesis sets it, governance replaces it and state keeps
-/// it: 768 bytes. All ratios in 1e-9. Method 1, `novate-32`, is the one a machine runs.
+/// it: 1 536 bytes. All ratios in 1e-9. Method 1, `novate-32`, is the one a machine runs.
 @frozen public struct MarginTerms: FlatRecord, Hashable {
-  public static let byteCount = 768
+  public static let byteCount = 1_536
   public static let scenarioCountMax = 32
+  public static let collateralCount = 16
 
   public var methodCode: UInt8 = 0
   public var scenarioCount: UInt8 = 0
@@ -76,8 +77,12 @@ public import Primitives
   public var tiltSkew = Ratio.zero
   public var tiltTerm = Ratio.zero
   public var slopes = InlineArray<3, SlopeTerms>(repeating: .empty)
-  private var reserved2 = InlineArray<5, UInt64>(repeating: 0)
+  /// A year of interest on negative cash.
+  public var interest = Ratio.zero
+  private var reserved2 = InlineArray<4, UInt64>(repeating: 0)
   public var scenarios = InlineArray<32, ScenarioTerms>(repeating: .empty)
+  /// By asset; the first, the quote asset, counts in full and stands empty.
+  public var collaterals = InlineArray<16, CollateralTerms>(repeating: .empty)
 
   public static let empty = MarginTerms()
   private init() {}
@@ -96,7 +101,7 @@ public import Primitives
       ("confidence", "factor", \.confidenceFactor),
       ("depeg", "threshold", \.depegThreshold), ("depeg", "factor", \.depegFactor),
       ("", "mm_factor", \.maintenanceFactor), ("", "im_factor", \.initialFactor),
-      ("", "lambda", \.lambda),
+      ("", "lambda", \.lambda), ("", "interest", \.interest),
       ("minimum", "net_delta", \.netDelta), ("minimum", "hedged_delta", \.hedgedDelta),
       ("minimum", "short_option", \.shortOption),
       ("tilt", "skew", \.tiltSkew), ("tilt", "term", \.tiltTerm),
@@ -121,7 +126,7 @@ extension MarginTerms {
   public var fault: StaticString? {
     let one = Ratio.scale
     guard methodCode == 1 else { return "margin method" }
-    guard reserved0 == 0, reserved1 == 0, (0..<5).allSatisfy({ reserved2[$0] == 0 }) else {
+    guard reserved0 == 0, reserved1 == 0, (0..<4).allSatisfy({ reserved2[$0] == 0 }) else {
       return "margin reserved"
     }
     guard (1...MarginTerms.scenarioCountMax).contains(Int(scenarioCount)) else {
@@ -139,7 +144,7 @@ extension MarginTerms {
     }
     let shares = [
       lambda, netDelta, hedgedDelta, shortOption, basisAdd, basisMultiple, confidenceThreshold,
-      depegThreshold, volatilityDown,
+      depegThreshold, volatilityDown, interest,
     ]
     let multiples = [
       volatilityUp, volatilityLeastUp, shortPower, longPower, confidenceFactor, depegFactor,
@@ -158,7 +163,22 @@ extension MarginTerms {
         (0...one).contains(slopes[place].rate.raw)
       else { return "concentration" }
     }
+    guard collaterals[0] == .empty,
+      (0..<MarginTerms.collateralCount).allSatisfy({ collaterals[$0].isSound })
+    else { return "collateral" }
     return nil
+  }
+
+  /// Whether any asset but the quote asset counts.
+  public var takesCollateral: Bool {
+    (0..<MarginTerms.collateralCount).contains { collaterals[$0] != .empty }
+  }
+
+  /// Whether its assets and underlyings are among so many.
+  public func fits(assets: Int, underlyings: Int) -> Bool {
+    (0..<MarginTerms.collateralCount).allSatisfy { place in
+      collaterals[place].underlying.map { place < assets && $0.index < underlyings } ?? true
+    }
   }
 
   /// The declared `novate-32`: Paradex's published grid and the charges of quant.md 3.1.

@@ -19,8 +19,8 @@ public import Primitives
   private var unitCharges: [UnitCharges] = []
   /// Since they were last forgotten: see `drift`.
   private var drifts: [Int128] = []
-  private var parameters: MarginParameters
-  private var grid: UnitGrid
+  private(set) var parameters: MarginParameters
+  private(set) var grid: UnitGrid
 
   /// Of the method's terms.
   public init(_ terms: MarginTerms = .novate32) {

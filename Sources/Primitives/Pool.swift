@@ -200,62 +200,6 @@ extension Pool {
     seal()
   }
 
-  /// Appends the batch's delta: `count` before and after, then slot, old and new bytes of each
-  /// touched record in the order of first touch. It redoes and undoes the batch.
-  public func writeDelta(into writer: inout ByteWriter) {
-    writer.write(UInt32(sealedCount))
-    writer.write(UInt32(count))
-    writer.write(UInt32(touchedCount))
-    // One piece of memory for all entries, filled byte by byte: a batch touches thousands, and a
-    // store of a generic record asks for its type each time.
-    let size = MemoryLayout<Record>.size
-    let stride = MemoryLayout<Touch>.stride
-    let oldOffset = MemoryLayout<Touch>.size - size
-    let entrySize = 4 + 2 * size
-    let (touches, records) = unsafe (UnsafeRawPointer(undo), UnsafeRawPointer(base))
-    let entries = unsafe [UInt8](unsafeUninitializedCapacity: touchedCount * entrySize) {
-      (buffer, count) in
-      guard var target = UnsafeMutableRawPointer(buffer.baseAddress) else { return }
-      for index in 0..<touchedCount {
-        let touch = unsafe touches + index * stride
-        let slot = unsafe touch.load(as: UInt32.self)
-        unsafe target.storeBytes(of: slot.littleEndian, as: UInt32.self)
-        unsafe (target + 4).copyMemory(from: touch + oldOffset, byteCount: size)
-        unsafe (target + 4 + size).copyMemory(from: records + Int(slot) * size, byteCount: size)
-        unsafe target += entrySize
-      }
-      count = touchedCount * entrySize
-    }
-    writer.write(entries)
-  }
-
-  /// Applies a delta forwards; the old bytes must be what stands here. The batch stays open, for
-  /// the caller to seal once every pool has taken its part, or to roll back.
-  /// - Throws: `.invalid` when they are not: delta and pages belong to different histories.
-  public mutating func applyDelta(_ reader: inout ByteReader) throws(DecodingFailure) {
-    let before = Int(try reader.read(UInt32.self))
-    let after = Int(try reader.read(UInt32.self))
-    guard before == count, after >= before else {
-      throw .invalid(field: "delta slot count", offset: reader.offset)
-    }
-    let entries = Int(try reader.read(UInt32.self))
-    // Every new slot is an entry, so that no count takes memory its bytes do not stand for.
-    guard after - before <= entries,
-      reader.remaining / (4 + 2 * MemoryLayout<Record>.size) >= entries
-    else { throw .invalid(field: "delta entry count", offset: reader.offset) }
-    if after > 0 { reserve(through: after - 1) }
-    for _ in 0..<entries {
-      let slot = Int(try reader.read(UInt32.self))
-      guard slot < count else { throw .invalid(field: "delta slot", offset: reader.offset) }
-      let old: Record = try reader.read(record: Record.self)
-      let matches = self[slot].withBytes { (here) -> Bool in
-        old.withBytes { (there) -> Bool in here.elementsEqual(there) }
-      }
-      guard matches else { throw .invalid(field: "delta old bytes", offset: reader.offset) }
-      self[slot] = try reader.read(record: Record.self)
-    }
-  }
-
   /// Replaces the whole pool by the records of a snapshot or page checkpoint.
   public mutating func load(count newCount: Int, _ reader: inout ByteReader)
     throws(DecodingFailure)

@@ -37,6 +37,14 @@ public struct CumulativeIndex: Hashable, Sendable {
   public static let interest = CumulativeIndex(
     multiplier: 1_000_000_000, divisor: Int128(Timestamp.millisecondsPerYear))
 
+  /// An index of interest as it was kept.
+  public static func interest(value: Int128, remainder: Int128) -> CumulativeIndex {
+    var index = interest
+    index.value = value
+    index.remainder = remainder
+    return index
+  }
+
   /// Lets funding run: `rate` for eight hours of an index price, over `elapsed` milliseconds.
   /// - Throws: `.overflow` beyond Int128: a million years at the highest price and a rate of one.
   public mutating func grow(rate: Ratio, price: Price, elapsed: Int64) throws(ArithmeticFailure) {

@@ -103,6 +103,16 @@ public struct WithdrawalRule: Sendable {
     return Money(raw: Int64(clamping: max(0, min(free, reservedCash))))
   }
 
+  /// What is free beyond all claims, to show.
+  public var freeMoney: Money { Money(raw: Int64(clamping: free)) }
+
+  /// Why collateral that is no longer counted here may not have left; nil when it may.
+  public var refusalAfterwards: Refusal? {
+    if isLocked { return .locked }
+    if !areFeedsFresh { return .stale }
+    return free < 0 ? .margin : nil
+  }
+
   /// Why an amount may not leave; nil when it may.
   public func refusal(of amount: Money) -> Refusal? {
     if isLocked { return .locked }

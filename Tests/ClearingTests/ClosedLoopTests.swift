@@ -26,6 +26,7 @@ struct Loop: ~Copyable {
   var reference: UInt64 = 0
   let crashes: Bool
   let hasAuctions: Bool
+  let hasCollateral: Bool
   private var outgoing: [Wire.Bundle] = []
   var fills = 0
   var closes = 0
@@ -34,6 +35,8 @@ struct Loop: ~Copyable {
   var auctions = 0
   var sales = 0
   var deleveragings = 0
+  var interests = 0
+  var collateralSales = 0
 
   struct Batch {
     var time: Timestamp
@@ -48,7 +51,7 @@ struct Loop: ~Copyable {
     var decisions: DecisionRecords?
   }
 
-  init(seed: UInt64, crashes: Bool, auctions: Bool = false) {
+  init(seed: UInt64, crashes: Bool, auctions: Bool = false, collateral: Bool = false) {
     var constants = Constants()
     if auctions {
       constants.auctionFast = 3_000
@@ -62,8 +65,10 @@ struct Loop: ~Copyable {
       constants.auctionPayoutDailyMax = 30_000_000
     }
     hasAuctions = auctions
+    hasCollateral = collateral
     genesis = TestWorld.genesis(
-      clients: 8, instruments: TestWorld.instruments(expiry: 100_000), constants: constants)
+      clients: 8, instruments: TestWorld.instruments(expiry: 100_000), constants: constants,
+      margin: collateral ? TestWorld.collateral() : .novate32)
     execution = ExecutionMachine(genesis: genesis)
     clearing = ClearingMachine(genesis: genesis)
     maker = BundleMaker(genesis: genesis)
@@ -110,6 +115,8 @@ struct Loop: ~Copyable {
       if receipt.kind == .restriction { restrictions += 1 }
       if receipt.kind == .auctionStart { auctions += 1 }
       if receipt.kind == .deleveraging { deleveragings += 1 }
+      if receipt.kind == .interest { interests += 1 }
+      if receipt.kind == .collateral { collateralSales += 1 }
       if receipt.kind == .bid, receipt.code == 0 { sales += 1 }
     }
     pending.append((result.header, result.body))
@@ -179,7 +186,11 @@ struct Loop: ~Copyable {
   private mutating func traffic(_ number: Int) -> [Wire.Bundle] {
     outgoing = []
     if number == 0 {
-      for number in 0..<8 { deposit(genesis.accounts[client(number).index], 3_000_000_000) }
+      for number in 0..<8 {
+        let owner = genesis.accounts[client(number).index]
+        deposit(owner, hasCollateral ? 600_000_000 : 3_000_000_000)
+        if hasCollateral { deposit(owner, 500_000_000, asset: AssetID(1)) }
+      }
       deposit(.zero, 400_000_000)
     }
     if number % 11 == 5 {
@@ -217,11 +228,13 @@ struct Loop: ~Copyable {
     outgoing.append(maker.bundle(account, actions, at: time))
   }
 
-  private mutating func deposit(_ owner: PublicKey, _ amount: Int64) {
+  private mutating func deposit(
+    _ owner: PublicKey, _ amount: Int64, asset: AssetID = .quote
+  ) {
     reference += 1
     send(
       TestWorld.custodian,
-      [.deposit(asset: .quote, amount: Amount(raw: amount), owner: owner, reference: reference)])
+      [.deposit(asset: asset, amount: Amount(raw: amount), owner: owner, reference: reference)])
   }
 
   private mutating func oracle() {
@@ -274,7 +287,8 @@ struct Loop: ~Copyable {
     case 80..<92: return .cancelAll(instrument: generator.chance(30) ? .all : instrument)
     case 92..<98:
       return .withdraw(
-        asset: .quote, amount: Amount(raw: generator.within(1...100_000_000)), destination: .zero)
+        asset: hasCollateral && generator.chance(60) ? AssetID(1) : .quote,
+        amount: Amount(raw: generator.within(1...100_000_000)), destination: .zero)
     default: return .halt(instrument: instrument, halted: true)
     }
   }

@@ -32,9 +32,10 @@ struct House: ~Copyable {
 
   init(
     clients: Int = 4, constants: Constants = Constants(),
-    instruments: [Instrument] = TestWorld.instruments()
+    instruments: [Instrument] = TestWorld.instruments(), margin: MarginTerms = .novate32
   ) {
-    genesis = TestWorld.genesis(clients: clients, instruments: instruments, constants: constants)
+    genesis = TestWorld.genesis(
+      clients: clients, instruments: instruments, constants: constants, margin: margin)
     machine = ClearingMachine(genesis: genesis)
     maker = BundleMaker(genesis: genesis)
     previous = genesis.networkID

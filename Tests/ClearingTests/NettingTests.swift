@@ -15,10 +15,10 @@ import class Foundation.ProcessInfo
     func check<Record: FlatRecord>(_: Record.Type, _ size: Int) {
       #expect(MemoryLayout<Record>.size == size && MemoryLayout<Record>.stride == size)
     }
-    check(AccountRecord.self, 88)
+    check(AccountRecord.self, 112)
     check(PositionRecord.self, 56)
     check(BalanceRecord.self, 24)
-    check(FundRecord.self, 80)
+    check(FundRecord.self, 104)
     check(SubmissionRecord.self, 80)
     check(WithdrawalRecord.self, 88)
     check(ProposalRecord.self, 192)

@@ -38,7 +38,8 @@ import Wire
 
   private static let account = AccountRecord(
     owner: digest(0x11), cash: Money(raw: -2), flags: 1, firstPosition: 3, firstBalance: 4,
-    positionCount: 5, opened: 6, closing: 7, volume: Money(raw: 8), volumeDay: 9)
+    positionCount: 5, opened: 6, closing: 7, volume: Money(raw: 8), volumeDay: 9,
+    debtIndexLow: 10, debtIndexHigh: 11, debtBooked: Money(raw: 1))
 
   private static var perpetual: PerpetualRecord {
     var record = PerpetualRecord(
@@ -68,7 +69,7 @@ import Wire
         $0.write(digest(0x11))
         $0.write(Int64(-2))
         for word in [1, 3, 4, 5] as [UInt32] { $0.write(word) }
-        for word in [6, 7, 8, 9] as [UInt64] { $0.write(word) }
+        for word in [6, 7, 8, 9, 10, 11, 1] as [UInt64] { $0.write(word) }
       },
       Row(
         "position",
@@ -97,9 +98,10 @@ import Wire
         "fund",
         FundRecord(
           insurance: 1, fees: 2, rounding: -3, deposits: 4, withdrawals: 5, lastReference: 6,
-          funding: -7, outflow: 8, outflowRemainder: 9, outflowTime: Timestamp(raw: 10))
+          funding: -7, outflow: 8, outflowRemainder: 9, outflowTime: Timestamp(raw: 10),
+          interestLow: 11, interestHigh: 12, interestRemainder: 13)
       ) {
-        for word in [1, 2, -3, 4, 5, 6, -7, 8, 9, 10] as [Int64] { $0.write(word) }
+        for word in [1, 2, -3, 4, 5, 6, -7, 8, 9, 10, 11, 12, 13] as [Int64] { $0.write(word) }
       },
       Row(
         "submission",
@@ -205,7 +207,7 @@ import Wire
     }
     let minusTwo = UInt64(bitPattern: -2)
     let left = SHA256.pair(
-      SHA256.pair(chunk(minusTwo), balances), SHA256.pair(positions, chunk(1, 7, 8, 9)))
+      SHA256.pair(chunk(minusTwo, 10, 11, 1), balances), SHA256.pair(positions, chunk(1, 7, 8, 9)))
     let right = SHA256.pair(
       SHA256.pair(chunk(9), account.owner), SHA256.pair(chunk(6), .zero))
     return Row("account-leaf", bytes: Merkle.root(of: fields, width: 8).withBytes { $0.array }) {

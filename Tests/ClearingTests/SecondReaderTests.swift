@@ -4,6 +4,7 @@ import Instruments
 import Margin
 import Pricing
 import Primitives
+import Settlement
 import TestSupport
 import Testing
 import Wire
@@ -90,7 +91,8 @@ struct Medley: ~Copyable {
       listed.append(later)
     }
     genesis = TestWorld.genesis(
-      clients: Medley.clients, instruments: listed, constants: constants)
+      clients: Medley.clients, instruments: listed, constants: constants,
+      margin: TestWorld.collateral(accountMax: 300_000_000))
     execution = ExecutionMachine(genesis: genesis)
     clearing = ClearingMachine(genesis: genesis)
     generator = Generator(seed: seed)
@@ -263,7 +265,9 @@ struct Medley: ~Copyable {
     for member in TestWorld.governance where generator.chance(75) { send(member, [action]) }
     // Slow days are for funding: harsh terms would end them.
     guard pace == 1, generator.chance(40) else { return }
-    var margin = MarginTerms.novate32
+    var margin = TestWorld.collateral(
+      haircut: generator.within(0...200_000_000), initial: generator.within(0...200_000_000),
+      accountMax: generator.within(0...800_000_000), interest: generator.within(0...Ratio.scale))
     margin.lambda = Ratio(raw: generator.pick([0, 300_000_000, Ratio.scale]))
     margin.netDelta = Ratio(raw: generator.within(0...300_000_000))
     margin.hedgedDelta = Ratio(raw: generator.within(0...2 * margin.netDelta.raw))
@@ -551,7 +555,7 @@ struct Medley: ~Copyable {
 
   @Test(
     "it finds the funding of hours the same",
-    arguments: [612, 614, 617, 620, 621, 622, 623, 624] as [UInt64])
+    arguments: [612, 613, 614, 615, 617, 620, 621, 622, 623, 624] as [UInt64])
   func funding(seed: UInt64) throws {
     var medley = Medley(seed: seed, pace: 40)
     for number in 0..<160 { try medley.step(number) }
@@ -574,6 +578,65 @@ struct Medley: ~Copyable {
       loop.genesis, loop.record.map { ($0.header, $0.body) }, loop.record.map(\.result))
     guard let (code, text) = try verdict(file) else { return }
     #expect(code == 0, "seed \(seed): \(text)")
+  }
+
+  @Test(
+    "it finds collateral, its sale and interest the same", arguments: [771, 772, 773] as [UInt64])
+  func collateral(seed: UInt64) throws {
+    var loop = Loop(seed: seed, crashes: true, auctions: true, collateral: true)
+    for number in 0..<150 {
+      let fault = try loop.step(number)
+      #expect(fault == nil)
+    }
+    let (sales, interests) = (loop.collateralSales, loop.interests)
+    #expect(sales > 0 && interests > 0, "seed \(seed): \(sales) sales, \(interests) bookings")
+    let file = rangeFile(
+      loop.genesis, loop.record.map { ($0.header, $0.body) }, loop.record.map(\.result))
+    guard let (code, text) = try verdict(file) else { return }
+    #expect(code == 0, "seed \(seed): \(text)")
+  }
+
+  @Test("it reads the state that a later range begins from, and the log goes on")
+  func later() throws {
+    var loop = Loop(seed: 741, crashes: true, auctions: true)
+    var replay = Replay(genesis: loop.genesis)
+    var log = MerkleLog()
+    let first = 70
+    for number in 0..<90 {
+      let fault = try loop.step(number)
+      #expect(fault == nil)
+      let batch = loop.record[number]
+      log.append(leafHash: batch.cleared.logLeaf)
+      guard number < first else { continue }
+      try replay.apply(
+        SignedBatch(header: batch.header, signature: .zero, body: batch.body),
+        SignedClearance(
+          header: batch.cleared, signature: .zero, body: batch.result.bodyBytes))
+    }
+    let held = loop.clearing.accountCount
+    #expect(loop.auctions > 0 && held > 8, "a state with every pool in use")
+    var note = Checkpoint(
+      origin: loop.genesis.settlementNote.name, size: 90, root: log.root
+    ).note
+    note.sign(
+      with: TestWorld.key(4),
+      as: try NoteVerifier(
+        name: loop.genesis.settlementNote.name, key: TestWorld.key(4).publicKey))
+    let later = loop.record[first...]
+    func file(_ state: [UInt8]) -> [UInt8] {
+      BundleFileBuilder.range(
+        genesis: loop.genesis, preState: state,
+        batches: later.map { SignedBatch(header: $0.header, signature: .zero, body: $0.body) },
+        clearances: later.map {
+          SignedClearance(header: $0.cleared, signature: .zero, body: $0.result.bodyBytes)
+        }, checkpoints: [note])
+    }
+    let state = replay.preState()
+    guard let (code, text) = try verdict(file(state), "verify.py") else { return }
+    #expect(code == 0, "\(text)")
+    var other = state
+    other[other.count - 800] ^= 1
+    #expect(try verdict(file(other), "verify.py")?.code == 1)
   }
 
   @Test("it finds the auctions of a crash the same", arguments: [741, 742, 743] as [UInt64])

@@ -33,9 +33,19 @@ class Auctions:
             size = up(abs(q) * self.indices[u][0], MONEY)
             sums[u] = sums.get(u, 0) + size
             sums["all"] = sums.get("all", 0) + size
+        for asset, amount in self.collateral_of(account):
+            u = self.terms.collaterals[asset].underlying
+            size = up(amount * self.multiple[asset] * self.legs[asset][0], MONEY)
+            sums[u] = sums.get(u, 0) + size
+            sums["all"] = sums.get("all", 0) + size
         return sums
 
-    def start_auction(self, account, equity, core, is_cancelled):
+    def collateral_of(self, account):
+        """What counts of an account's balances."""
+        found = [(asset, self.counted(asset, amount)) for asset, amount in sorted(self.accounts[account].balances.items())]
+        return [(asset, amount) for asset, amount in found if amount > 0]
+
+    def start_auction(self, account, equity, maintenance, is_cancelled):
         if self.starts >= self.constant["auction_starts_max"]:
             return
         own, under = self.notionals(account), {}
@@ -49,7 +59,7 @@ class Auctions:
         self.starts += 1
         if not is_cancelled:
             self.directives.append((1, 0, account, ALL, 0, 0))
-        marked, net = self.figures(equity, core)
+        marked, net = self.figures(equity, maintenance)
         fee = 0
         if marked > 0:
             fee = up(marked * self.part_max(marked, net, 0, ONE) * self.constant["auction_fee"], ONE * ONE)
@@ -67,8 +77,7 @@ class Auctions:
         self.receipt(11, 0, auction.phase, account, 0, auction.number,
                      (0, self.margin_number, fee, marked, net, auction.notional, 0, 0, 0, 0, cash))
 
-    def figures(self, equity, core):
-        maintenance = up(core * self.terms.maintenance, ONE)
+    def figures(self, equity, maintenance):
         return tuple(max(-1 << 61, min(value // MONEY, 1 << 61)) for value in (equity, equity - maintenance))
 
     def buffered(self, marked, net):
@@ -116,6 +125,7 @@ class Auctions:
             offers = [b for b in self.bids if b.slot == slot]
             account = self.auctions[slot].account
             if offers:
+                self.book_interest(account)
                 for i in sorted(self.accounts[account].positions):
                     self.fund_position(account, i)
             figures = self.advance(slot)
@@ -130,14 +140,16 @@ class Auctions:
     def advance(self, slot):
         a = self.auctions[slot]
         positions = self.accounts[a.account].positions
-        if not positions:
+        if not self.is_exposed(a.account):
             return self.end_auction(slot)
         if any(self.values[i] is None or not self.is_mark_fresh(i) or self.instruments[i].status == 4 for i in positions):
             return None
-        equity, _, requirement, core = self.weigh(a.account)
+        if not all(self.is_fresh(self.terms.collaterals[asset].underlying) for asset, _ in self.collateral_of(a.account)):
+            return None
+        equity, _, requirement, maintenance, _ = self.weigh(a.account)
         if a.phase == OVERDUE:
-            return self.end_auction(slot) if equity >= requirement else None
-        marked, net = self.figures(equity, core)
+            return self.end_auction(slot) if equity >= requirement or not positions else None
+        marked, net = self.figures(equity, maintenance)
         if self.buffered(marked, net) >= 0:
             return self.end_auction(slot)
         if a.phase == DELEVERAGING:
@@ -150,10 +162,10 @@ class Auctions:
 
     def conclude(self, slot):
         a = self.auctions[slot]
-        if not self.accounts[a.account].positions:
+        if not self.is_exposed(a.account):
             return self.end_auction(slot)
-        equity, _, requirement, core = self.weigh(a.account)
-        marked, net = self.figures(equity, core)
+        equity, _, _, maintenance, _ = self.weigh(a.account)
+        marked, net = self.figures(equity, maintenance)
         if self.buffered(marked, net) >= 0:
             return self.end_auction(slot)
         c = self.constant
@@ -186,6 +198,7 @@ class Auctions:
     def sell(self, slot, marked, net, offers):
         a = self.auctions[slot]
         held = sorted((i, q) for i, (q, _) in self.accounts[a.account].positions.items())
+        lent = self.collateral_of(a.account)
         elapsed, value, debt, available = self.time - a.phase_started, marked - a.reserved, max(0, -marked), ONE
         if a.phase == SOLVENT:
             discount = self.discount(elapsed)
@@ -212,6 +225,10 @@ class Auctions:
                     found.append((i, size if q > 0 else -size))
             return found
 
+        def parts(start, end):
+            found = [(asset, up(amount * end, ONE) - up(amount * start, ONE)) for asset, amount in lent]
+            return [(asset, amount) for asset, amount in found if amount]
+
         def terms(part):
             return value * part // ONE, up(price * part, ONE)
         good, last = [], None
@@ -219,7 +236,7 @@ class Auctions:
             bidder, wanted = self.accounts[b.bidder], min(b.part, available)
             code = (22 if b.bidder == last else 21 if bidder.flags or not self.has_adopted(bidder.closing)
                     else 26 if wanted == 0 else 23 if price > b.worst
-                    else self.bid_fault(b, moves(0, wanted), *terms(wanted)))
+                    else self.bid_fault(b, moves(0, wanted), parts(0, wanted), *terms(wanted)))
             if code:
                 self.refuse_bid(b, code)
             else:
@@ -227,28 +244,30 @@ class Auctions:
             last = b.bidder
         all_wanted = sum(wanted for _, wanted in good)
         for_sale = min(available, all_wanted)
-        parts = [wanted * for_sale // all_wanted for _, wanted in good]
-        left = for_sale - sum(parts)
+        shares = [wanted * for_sale // all_wanted for _, wanted in good]
+        left = for_sale - sum(shares)
         for n, (_, wanted) in enumerate(good):
-            if left and parts[n] < wanted:
-                parts[n] += 1
+            if left and shares[n] < wanted:
+                shares[n] += 1
                 left -= 1
         sold = 0
-        for (b, _), part in zip(good, parts):
-            code = 26 if part == 0 else self.bid_fault(b, moves(sold, sold + part), *terms(part))
+        for (b, _), part in zip(good, shares):
+            code = 26 if part == 0 else self.bid_fault(b, moves(sold, sold + part), parts(sold, sold + part), *terms(part))
             if code:
                 self.refuse_bid(b, code)
                 continue
-            taken = moves(sold, sold + part)
+            taken, given = moves(sold, sold + part), parts(sold, sold + part)
             sold += part
             for i, q in taken:
                 self.transfer(i, q, a.account, b.bidder, a.number)
+            for asset, amount in given:
+                self.hand_collateral(asset, amount, a.account, b.bidder, a.number)
             worth, cost = terms(part)
             cash = self.move(b.bidder, 0, worth - cost)
             if cost < 0:
                 self.funds[0].insurance += cost
                 left_cash = self.move(a.account, 0, -worth)
-                self.note_payout(a, held, -cost - debt * part // ONE, b.bidder)
+                self.note_payout(a, held, lent, -cost - debt * part // ONE, b.bidder)
             else:
                 received = price * part // ONE
                 left_cash = self.move(a.account, 0, received - worth)
@@ -259,15 +278,28 @@ class Auctions:
             self.receipt(13, 0, 0, b.bidder, a.account, a.number,
                          (0, part, cost, worth, b.stake, b.worst, b.part, 0, 0, 0, cash, left_cash))
 
-    def requirement_of(self, moves, positions=()):
-        whole = {}
+    def requirement_of(self, moves, parts, positions=(), balances=()):
+        whole, before = {}, dict(balances)
         for i, q in [*positions, *moves]:
             whole[i] = whole.get(i, 0) + q
-        return self.requirement(whole.items())[0]
+        after, lost = dict(before), 0
+        for asset, amount in parts:
+            after[asset] = after.get(asset, 0) + amount
+            lost += self.worth(asset, amount)[0] + self.worth(asset, before.get(asset, 0))[0] - self.worth(asset, after[asset])[0]
+        return self.requirement(whole.items(), sorted(after.items()))[0] + lost
 
-    def bid_fault(self, b, moves, value, price):
-        gain = (value - price - len(moves)) * MONEY
-        if b.stake * MONEY + gain < self.requirement_of(moves):
+    def hand_collateral(self, asset, amount, account, bidder, number):
+        price = self.legs[asset][0]
+        value = price * amount * self.multiple[asset]
+        paid, received = up(value, MONEY), value // MONEY
+        one, two = self.move(bidder, asset, amount), self.move(account, asset, -amount)
+        cash, rest = self.move(bidder, 0, -paid), self.move(account, 0, received)
+        self.funds[0].rounding += paid - received
+        self.receipt(18, 0, asset, bidder, account, number, (price, amount, paid, received, 0, 0, one, two, 0, 0, cash, rest))
+
+    def bid_fault(self, b, moves, parts, value, price):
+        gain = (value - price - len(moves) - len(parts)) * MONEY
+        if b.stake * MONEY + gain < self.requirement_of(moves, parts):
             return 24
         a = self.accounts[b.bidder]
         for i, q in moves:
@@ -276,11 +308,11 @@ class Auctions:
                 return 25
         if len(set(a.positions) | {i for i, _ in moves}) > self.constant["positions_per_account_max"]:
             return 25
-        if a.positions and (any(self.values[i] is None for i in a.positions) or not any(map(self.is_mark_fresh, a.positions))):
+        if self.is_exposed(b.bidder) and not self.is_priceable(b.bidder):
             return 17
-        equity, _, requirement, _ = self.weigh(b.bidder)
+        equity, _, requirement, _, _ = self.weigh(b.bidder)
         own = [(i, q) for i, (q, _) in a.positions.items()]
-        return 17 if equity < requirement or equity + gain < self.requirement_of(moves, own) else 0
+        return 17 if equity < requirement or equity + gain < self.requirement_of(moves, parts, own, a.balances.items()) else 0
 
     def transfer(self, i, q, account, bidder, number):
         buyer, seller = (bidder, account) if q > 0 else (account, bidder)
@@ -306,13 +338,16 @@ class Auctions:
         for i in self.accounts[a.account].positions:
             u = self.instruments[i].underlying
             room = min(room, self.constant["auction_payout_daily_max"] - self.paid_today(u))
+        for asset, _ in self.collateral_of(a.account):
+            u = self.terms.collaterals[asset].underlying
+            room = min(room, self.constant["auction_payout_daily_max"] - self.paid_today(u))
         return max(0, room)
 
-    def note_payout(self, a, held, payout, bidder):
+    def note_payout(self, a, held, lent, payout, bidder):
         if payout <= 0:
             return
         a.paid += payout
-        for u in {self.instruments[i].underlying for i, _ in held}:
+        for u in {self.instruments[i].underlying for i, _ in held} | {self.terms.collaterals[n].underlying for n, _ in lent}:
             before = self.paid_today(u)
             self.payouts[u] = (self.payouts[u][0] if before else self.time, before + payout)
         for lock in self.locks:
@@ -334,10 +369,11 @@ class Auctions:
 
     def deleverage(self, a):
         account = self.accounts[a.account]
+        self.book_interest(a.account)
         for i in sorted(account.positions):
             self.fund_position(a.account, i)
-        equity, _, requirement, core = self.weigh(a.account)
-        paid = min(-self.figures(equity, core)[0], self.funds[0].insurance)
+        equity, _, _, maintenance, _ = self.weigh(a.account)
+        paid = min(-self.figures(equity, maintenance)[0], self.funds[0].insurance)
         if paid > 0:
             self.funds[0].insurance -= paid
             cash = self.move(a.account, 0, paid)
@@ -359,7 +395,7 @@ class Auctions:
             if (number == a.account or other.flags & 2 or not self.has_adopted(other.closing) or own == 0 or (own > 0) == (q > 0)
                     or any(self.values[n] is None for n in other.positions) or not any(map(self.is_mark_fresh, other.positions))):
                 continue
-            equity, sums, _, core = self.weigh(number)
+            equity, sums, _, _, core = self.weigh(number)
             if equity <= 0:
                 continue
             total = sums[terms.underlying]

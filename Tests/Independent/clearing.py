@@ -23,12 +23,13 @@ class Clearing(Auctions, Market):
         self.adopted, self.auctions, self.locks, self.bids = NONE, [], [], []
         self.payouts = [(0, 0) for _ in genesis.underlyings]
         self.margins, self.margin_number = [genesis.margin], 0
-        self.funds = [Row(insurance=0, fees=0, rounding=0, deposits=0, withdrawals=0, reference=0, funding=0, outflow=(0, 0, 0))
+        self.funds = [Row(insurance=0, fees=0, rounding=0, deposits=0, withdrawals=0, reference=0, funding=0, outflow=(0, 0, 0),
+                          interest=0, interest_rest=0)
                       for _ in genesis.assets]
         self.submissions, self.withdrawals, self.proposals, self.slice_order = [], [], [], []
         self.pools = {name: Pool(size) for name, size in (
-            ("instruments", 128), ("indices", 24), ("slices", 72), ("submissions", 80), ("proposals", 192), ("funds", 80),
-            ("withdrawals", 88), ("status", 64), ("perpetuals", 552), ("minutes", 528), ("auctions", 64), ("locks", 24), ("payouts", 16), ("margins", 768))}
+            ("instruments", 128), ("indices", 24), ("slices", 72), ("submissions", 80), ("proposals", 192), ("funds", 104),
+            ("withdrawals", 88), ("status", 64), ("perpetuals", 552), ("minutes", 528), ("auctions", 64), ("locks", 24), ("payouts", 16), ("margins", 1536))}
         self.tree, self.perpetuals = Tree(), {}
         self.minutes = [Row(gathering=0, sampled=0, doubt=0, doubtful=0, samples={}, words={}) for _ in genesis.underlyings]
         for i in self.instruments:
@@ -47,7 +48,7 @@ class Clearing(Auctions, Market):
     def open_account(self, owner):
         number = len(self.accounts)
         self.accounts.append(Row(owner=owner, cash=0, flags=0, opened=self.batch, closing=NONE, positions={}, balances={},
-                                 funding={}, volume=0, day=0))
+                                 funding={}, volume=0, day=0, debt=(0, 0)))
         self.by_owner[owner] = number
         self.opened.append((number, owner))
         self.hit.accounts.add(number)
@@ -65,7 +66,7 @@ class Clearing(Auctions, Market):
         balances = [struct.pack("<Hq", asset, a.balances[asset]) for asset in sorted(a.balances)]
         positions = [struct.pack("<Iqq16sq", i, *a.positions[i], a.funding[i][0].to_bytes(16, "little", signed=True),
                                  a.funding[i][1]) for i in sorted(a.positions)]
-        return merkle(8, [chunk(a.cash), digest("novate/balances/1", balances), digest("novate/positions/1", positions),
+        return merkle(8, [chunk(a.cash, a.debt[0], a.debt[0] >> 64, a.debt[1]), digest("novate/balances/1", balances), digest("novate/positions/1", positions),
                           chunk(a.flags, a.closing, a.volume, a.day), chunk(number), a.owner, chunk(a.opened), ZERO])
 
     def roots(self):
@@ -78,8 +79,8 @@ class Clearing(Auctions, Market):
                                 for s in self.submissions],
                 "proposals": [struct.pack("<32sHHIQIHHq128s", p.digest, p.kind, p.opener, p.approvals, p.effective,
                                           p.subject, p.done, p.halted, p.opened, p.terms) for p in self.proposals],
-                "funds": [struct.pack("<5qQ4q", f.insurance, f.fees, f.rounding, f.deposits, f.withdrawals, f.reference, f.funding,
-                                      *f.outflow)
+                "funds": [struct.pack("<5qQ4q16sq", f.insurance, f.fees, f.rounding, f.deposits, f.withdrawals, f.reference, f.funding,
+                                      *f.outflow, f.interest.to_bytes(16, "little"), f.interest_rest)
                           for f in self.funds],
                 "withdrawals": [struct.pack("<IHHqQ32s32s", w.account, w.asset, w.state, w.amount, w.batch, w.destination,
                                             w.reference) for w in self.withdrawals],
@@ -122,6 +123,7 @@ class Clearing(Auctions, Market):
         self.begin()
         last, self.time, self.adopted = self.time, time, credit
         self.begin_auctions()
+        self.run_interest(last)
         self.activate()
         self.close_minutes()
         self.run_funding(last)
@@ -180,9 +182,9 @@ class Clearing(Auctions, Market):
         a = self.accounts[account]
         q, c = a.positions.get(instrument.id, (0, 0))
         self.fund_position(account, instrument.id)
-        realised = 0
+        realised = paid = 0
         if instrument.kind == 1:
-            a.cash += flow
+            paid = flow
         elif q == 0 or (q > 0) == (change > 0):
             c -= flow
         else:
@@ -191,15 +193,16 @@ class Clearing(Auctions, Market):
             released = up(c * closed, abs(q))
             realised = closing - released
             c -= released + flow - closing
-            a.cash += realised
+            paid = realised
         q += change
-        a.cash -= fee
+        paid -= fee
         a.positions[instrument.id] = (q, c)
         a.funding[instrument.id] = (self.perpetuals[instrument.id].index if instrument.kind == 3 else 0, 0)
         need(abs(q) <= 80 * instrument.size_max, "position limit")
         if q == 0:
-            a.cash -= c
+            paid -= c
             del a.positions[instrument.id]
+        self.add_cash(account, paid)
         self.hit.accounts.add(account)
         self.hit.positions.add((account, instrument.id))
         return q, realised, a.cash
@@ -224,18 +227,50 @@ class Clearing(Auctions, Market):
         a = self.accounts[account]
         self.hit.accounts.add(account)
         if asset == 0:
-            a.cash += change
-            return a.cash
+            return self.add_cash(account, change)
         self.hit.balances.add((account, asset))
         a.balances[asset] = a.balances.get(asset, 0) + change
         return a.balances[asset]
+
+    # 9.17
+
+    def run_interest(self, last):
+        fund = self.funds[0]
+        if self.terms.interest > 0 and self.time > last:
+            grown = self.terms.interest * (self.time - last) * 10 ** 9 + fund.interest_rest
+            fund.interest, fund.interest_rest = fund.interest + grown // 31_536_000_000, grown % 31_536_000_000
+
+    def interest_due(self, account):
+        a = self.accounts[account]
+        if a.cash >= 0:
+            return 0
+        start, booked = a.debt
+        return up((-a.cash - booked) * (self.funds[0].interest - start), 10 ** 18) - booked
+
+    def book_interest(self, account):
+        a, due = self.accounts[account], self.interest_due(account)
+        if due > 0:
+            a.cash -= due
+            a.debt = a.debt[0], a.debt[1] + due
+            self.funds[0].insurance += due
+            self.hit.accounts.add(account)
+            self.receipt(17, 0, buyer=account, numbers=(0, 0, due, 0, 0, 0, 0, 0, 0, 0, a.cash))
+
+    def add_cash(self, account, change):
+        a = self.accounts[account]
+        if change:
+            self.book_interest(account)
+            a.cash += change
+            a.debt = (self.funds[0].interest, 0) if a.cash < 0 else (0, 0)
+        return a.cash
 
     def deposit(self, r):
         fund, known = self.funds[r.id], self.by_owner.get(r.tail)
         is_new = r.tail != ZERO and known is None
         code = (1 if r.z <= fund.reference
                 else 3 if r.x > self.constant["deposits_total_max"] - (fund.deposits - fund.withdrawals)
-                or fund.deposits + r.x >= 1 << 63
+                or fund.deposits + r.x >= 1 << 63 or r.id in self.terms.collaterals
+                and r.x > self.terms.collaterals[r.id].cap(self.time) - (fund.deposits - fund.withdrawals)
                 else 13 if is_new and not acceptable(r.tail)
                 else 2 if is_new and r.x < self.constant["deposit_for_new_account_min"]
                 else 12 if is_new and len(self.accounts) >= 1 << 24 else 0)
@@ -252,13 +287,15 @@ class Clearing(Auctions, Market):
     def withdraw(self, r, account):
         a = self.accounts[account]
         self.hit.accounts.add(account)
-        for i in sorted(a.positions) if r.id == 0 else ():
-            self.fund_position(account, i)
+        if r.id == 0 or r.id in self.terms.collaterals:
+            self.book_interest(account)
+            for i in sorted(a.positions):
+                self.fund_position(account, i)
         if (a.cash if r.id == 0 else a.balances.get(r.id, 0)) < r.x:
             return self.receipt(3, 11, buyer=account, numbers=(0, 0, r.x))
-        code = self.refusal(account, r)
+        code, free = self.refusal(account, r)
         if code:
-            return self.receipt(3, code, buyer=account, numbers=(0, 0, r.x))
+            return self.receipt(3, code, buyer=account, numbers=(0, 0, r.x, free))
         cash = self.move(account, r.id, -r.x)
         self.funds[r.id].withdrawals += r.x
         self.receipt(3, 0, buyer=account, id=len(self.withdrawals), numbers=(0, 0, r.x, 0, 0, 0, 0, 0, 0, 0, cash))
@@ -432,7 +469,7 @@ class Clearing(Auctions, Market):
     def fund_position(self, account, instrument):
         a, due = self.accounts[account], self.funding_due(account, instrument)
         if due:
-            a.cash -= due
+            self.add_cash(account, -due)
             self.funds[0].funding += due
             a.funding[instrument] = (a.funding[instrument][0], a.funding[instrument][1] + due)
             self.hit.accounts.add(account)
@@ -444,7 +481,12 @@ class Clearing(Auctions, Market):
         terms = r.data[64:192] if r.kind == 12 else bytes(128)
         i = Instrument(terms)
         if r.kind == 26:
-            fine = len(self.margins) < 65_536
+            proposed = Terms(r.data[64:])
+            fine = len(self.margins) < 65_536 and not (proposed.collaterals and not self.constant["auction_fast_ms"])
+            for asset, c in proposed.collaterals.items():
+                stood = self.terms.collaterals.get(asset)
+                fine = (fine and asset < len(self.funds) and c.underlying < len(self.indices)
+                        and (c.listed >= self.time or stood is not None and c.growth == stood.growth))
         elif r.kind == 12:
             fine = (len(self.instruments) < 65_536 and i.underlying < len(self.indices) and i.is_allowed
                     and (not i.expires or i.expiry > self.time))
@@ -540,7 +582,7 @@ class Clearing(Auctions, Market):
             price = self.instruments[i].settled
             q, c = a.positions.pop(i)
             value = self.instruments[i].payoff(price) * q // MONEY
-            a.cash += value - c
+            self.add_cash(number, value - c)
             self.funds[0].rounding -= value
             self.hit.accounts.add(number)
             self.hit.positions.add((number, i))
@@ -581,7 +623,9 @@ class Clearing(Auctions, Market):
         a = self.accounts[number]
         if a.flags & 2:
             return
-        if not a.positions:
+        if not self.is_exposed(number):
+            if a.cash < 0 and self.funds[0].insurance > 0:
+                self.book_interest(number)
             paid = min(-a.cash, self.funds[0].insurance)
             if paid > 0:
                 self.funds[0].insurance -= paid
@@ -589,14 +633,14 @@ class Clearing(Auctions, Market):
             if a.flags != (a.cash < 0):
                 self.flag(number, int(a.cash < 0))
             return
-        if any(self.values[i] is None for i in a.positions) or not any(map(self.is_mark_fresh, a.positions)):
+        if not self.is_priceable(number):
             return
-        equity, sums, requirement, core = self.weigh(number)
+        equity, sums, requirement, maintenance, _ = self.weigh(number)
         if equity >= requirement:
             if a.flags:
                 self.flag(number, 0, equity, requirement)
             return
-        if equity >= self.maintenance(core):
+        if equity >= maintenance:
             return
         if len(self.directives) + 2 > 16_384:
             self.watch_from = self.watch_from or number
@@ -605,39 +649,47 @@ class Clearing(Auctions, Market):
         if is_new:
             self.flag(number, 1, equity, requirement)
             self.directives.append((1, 0, number, ALL, 0, 0))
-        if self.is_held_back(number, self.maintenance(core) - equity):
+        if self.is_held_back(number, maintenance - equity):
             return
         if self.constant["auction_fast_ms"] and self.auction_of(number) is None:
-            return self.start_auction(number, equity, core, is_new)
+            return self.start_auction(number, equity, maintenance, is_new)
         if self.has_adopted(a.closing):
             close = self.what_to_close(number, sums, equity, requirement)
             if close:
                 a.closing = self.batch
                 self.hit.accounts.add(number)
                 self.directives.append(close)
-                self.close_receipt(close, sums, equity, requirement, core)
+                self.close_receipt(close, sums, equity, requirement, maintenance)
 
-    def maintenance(self, core):
-        return up(core * self.terms.maintenance, ONE)
-
-    def close_receipt(self, close, sums, equity, requirement, core):
+    def close_receipt(self, close, sums, equity, requirement, maintenance):
         _, side, number, instrument, size, price = close
         binding, loss = NONE, 0
         worst, underlying = min((min(0, *total), u) for u, total in sums.items())
         if worst < 0:
             binding, loss = underlying << 8 | sums[underlying].index(worst), worst
         a = self.accounts[number]
-        asked, owned, kept, lost = far(up(requirement, MONEY), equity // MONEY, up(self.maintenance(core), MONEY), loss // MONEY)
-        self.receipt(17, 0, instrument, number, id=binding, numbers=(
+        asked, owned, kept, lost = far(up(requirement, MONEY), equity // MONEY, up(maintenance, MONEY), loss // MONEY)
+        self.receipt(19, 0, instrument, number, id=binding, numbers=(
             price, -size if side else size, asked, owned, kept, 0, a.positions[instrument][0], self.margin_number, lost, 0, a.cash))
 
-    def weigh(self, number):
+    def is_exposed(self, number):
         a = self.accounts[number]
-        equity = a.cash * MONEY
+        return bool(a.positions) or a.cash < 0 and any(self.counted(*b) for b in a.balances.items())
+
+    def is_priceable(self, number):
+        a = self.accounts[number]
+        if not a.positions:
+            return any(self.counted(*b) and self.is_fresh(self.terms.collaterals[b[0]].underlying) for b in a.balances.items())
+        return all(self.values[i] is not None for i in a.positions) and any(map(self.is_mark_fresh, a.positions))
+
+    def weigh(self, number, less=(None, 0)):
+        a = self.accounts[number]
+        balances = [(asset, amount - less[1] * (asset == less[0])) for asset, amount in sorted(a.balances.items())]
+        equity = (a.cash - self.interest_due(number)) * MONEY + sum(self.worth(*b)[0] for b in balances)
         for i, (q, c) in a.positions.items():
             equity += self.mark(i) * q - c * MONEY - self.funding_due(number, i) * MONEY
-        requirement, sums, core = self.requirement((i, a.positions[i][0]) for i in sorted(a.positions))
-        return equity, sums, requirement, core
+        requirement, sums, maintenance, core = self.requirement([(i, a.positions[i][0]) for i in sorted(a.positions)], balances)
+        return equity, sums, requirement, maintenance, core
 
     # 9.15
 
@@ -649,45 +701,53 @@ class Clearing(Auctions, Market):
     def refusal(self, account, r):
         a, fund, daily = self.accounts[account], self.funds[r.id], self.constant["outflow_daily_max"]
         if self.locked or a.flags:
-            return 15
+            return 15, 0
         held = self.held_of(account) if r.id == 0 else 0
-        if r.id == 0 and (a.positions or held):
+        if (r.id == 0 or r.id in self.terms.collaterals) and (a.positions or a.cash < 0 or held):
             self.reprice()
-            if any(self.values[i] is None or self.time - self.mark_time(i) > self.constant["grant_age_max_ms"]
-                   for i in a.positions):
-                return 16
+            less = (r.id, r.x) if r.id else (None, 0)
+            left = {asset: amount - (r.x if asset == r.id else 0) for asset, amount in a.balances.items() if asset in self.legs}
+            old = any(self.values[i] is None or self.time - self.mark_time(i) > self.constant["grant_age_max_ms"]
+                      for i in a.positions)
+            for asset, amount in left.items():
+                when = self.indices[self.terms.collaterals[asset].underlying][1]
+                old = old or amount > 0 and self.time - when > self.constant["grant_age_max_ms"]
             profits = {}
             for i in a.positions:
                 u = self.instruments[i].underlying
                 profits[u] = profits.get(u, 0) + self.prudent_profit(account, i)
-            if r.x > a.cash - held:
-                return 11
-            counted = sum(min(p // MONEY, self.constant["profit_counted_max"]) for p in profits.values())
-            if r.x > a.cash + counted - held - up(self.weigh(account)[2], MONEY):
-                return 17
+            free = a.cash - held + sum(min(p // MONEY, self.constant["profit_counted_max"]) for p in profits.values())
+            free += sum(self.prudent_prices(self.terms.collaterals[asset].underlying)[0] * self.counted(asset, amount)
+                        * self.multiple[asset] for asset, amount in left.items()) // MONEY
+            free -= up(self.weigh(account, less)[2], MONEY)
+            code = 16 if old else 11 if r.id == 0 and r.x > a.cash - held else 17 if (r.x if r.id == 0 else 0) > free else 0
+            if code:
+                return code, free
         if daily:
             used, rest, last = fund.outflow
             whole = daily * (self.time - last) + rest
             rest = whole % 86_400_000 if used > whole // 86_400_000 else 0
             used = max(0, used - whole // 86_400_000)
             if r.x > daily - used:
-                return 18
+                return 18, 0
             fund.outflow = used + r.x, rest, self.time
-        return 0
+        return 0, 0
 
     def prudent_profit(self, account, i):
         q, c = self.accounts[account].positions[i]
         terms = self.instruments[i]
-        spot, m, now = self.indices[terms.underlying][0], self.minutes[terms.underlying], self.time // 60_000
+        spot, (low, high) = self.indices[terms.underlying][0], self.prudent_prices(terms.underlying)
+        gap = spot - low if (q > 0) != (terms.kind == 1 and not terms.call) else high - spot
+        return self.mark(i) * q - c * MONEY - gap * abs(q)
+
+    def prudent_prices(self, underlying):
+        spot, m, now = self.indices[underlying][0], self.minutes[underlying], self.time // 60_000
         recent = [m.samples[n % 30] for n in range(now - 29, now + 1)
                   if m.sampled - 30 < n <= m.sampled and n % 30 in m.samples]
         average = sum(recent) // len(recent) if recent else spot
         doubt = m.doubt * self.constant["confidence_band"]
-        if (q > 0) != (terms.kind == 1 and not terms.call):
-            gap = spot - min(spot * (ONE * ONE - doubt) // (ONE * ONE), average)
-        else:
-            gap = max(up(spot * (ONE * ONE + doubt), ONE * ONE), average) - spot
-        return self.mark(i) * q - c * MONEY - gap * abs(q)
+        return (min(spot * (ONE * ONE - doubt) // (ONE * ONE), average),
+                max(up(spot * (ONE * ONE + doubt), ONE * ONE), average))
 
     def what_to_close(self, number, sums, equity, requirement):
         worst, underlying = min((min(0, *total), u) for u, total in sums.items())

@@ -5,9 +5,9 @@ import struct
 from clearing import Clearing
 from pricing import Terms, valuation
 from records import Instrument, Market, Row
-from verify import ZERO, Failure, Reader, indexed_path_root, leaf, log_path_root, merkle, need, object_id, pool, sha
+from verify import ZERO, Reader, indexed_path_root, leaf, log_path_root, merkle, need, object_id, pool, sha
 
-SIZES = {1: 128, 2: 24, 3: 528, 4: 768, 5: 552, 6: 64, 7: 64}
+SIZES = {1: 128, 2: 24, 3: 528, 4: 1536, 5: 552, 6: 64, 7: 64, 8: 104}
 
 
 def decision(data, fill, header, genesis):
@@ -31,7 +31,7 @@ def decision(data, fill, header, genesis):
 
     price, quantity = struct.unpack_from("<qq", receipt, 24)
     taker, traded, size = struct.unpack_from("<Iqq", fill, 20)
-    need(receipt[0] == 17 and receipt[4:8] == fill[4:8] and receipt[8:12] == fill[20:24], "another decision")
+    need(receipt[0] == 19 and receipt[4:8] == fill[4:8] and receipt[8:12] == fill[20:24], "another decision")
     need(fill[2] == int(quantity < 0) and size <= abs(quantity)
          and (traded <= price if quantity > 0 else traded >= price), "more than was directed")
     house = shown(reader, taker, heads[-1][152:184], batch, genesis)
@@ -54,7 +54,7 @@ def shown(reader, account, root, batch, genesis):
     need(roots[0] == tree and merkle(16, roots) == root, "the account under the state root")
     need([merkle(4, oracle), merkle(4, parameters), merkle(4, liquidation)] == [roots[2], roots[3], roots[6]]
          and parameters[0] == sha(genesis.constants, genesis.rules), "roots of pools")
-    above = {1: roots[1], 2: oracle[0], 3: oracle[3], 4: parameters[2], 5: roots[4], 6: liquidation[0], 7: roots[15]}
+    above = {1: roots[1], 2: oracle[0], 3: oracle[3], 4: parameters[2], 5: roots[4], 6: liquidation[0], 7: roots[15], 8: roots[5]}
     records = {kind: {} for kind in SIZES}
     for _ in range(reader.number("I")):
         kind, _, slot = reader.unpack("HHI")
@@ -62,13 +62,13 @@ def shown(reader, account, root, batch, genesis):
         need(indexed_path_root(sha(records[kind][slot]), slot, reader) == above[kind], "a record's path")
     slices = reader.list(1 << 20, 72)
     need(pool(slices) == oracle[1], "the slices")
-    return One(genesis, account, fields, positions, records, slices, batch)
+    return One(genesis, account, fields, positions, balances, records, slices, batch)
 
 
 class One(Clearing):
     """Section 9.11 for one account."""
 
-    def __init__(self, genesis, number, fields, positions, records, slices, batch):
+    def __init__(self, genesis, number, fields, positions, balances, records, slices, batch):
         Market.__init__(self, genesis)
         self.begin()
         self.minutes = [Row(doubt=0, doubtful=0) for _ in genesis.underlyings]
@@ -78,18 +78,24 @@ class One(Clearing):
         need(self.batch == batch + 1, "the status")
         self.batch = batch
         self.terms = Terms(records[4][self.margin_number])
-        cash, = struct.unpack_from("<q", fields[0])
+        cash, start, owed = struct.unpack("<q16sq", fields[0])
+        interest = records[8][0][80:96]
+        self.funds = [Row(interest=int.from_bytes(interest, "little"))]
         flags, closing = struct.unpack_from("<QQ", fields[3])
         need(flags == 1 and closing == batch, "an account that was told to close")
         held, funding = {}, {}
         for at in range(36, len(positions), 44):
             i, q, c, paid, booked = struct.unpack_from("<Iqq16sq", positions, at)
             held[i], funding[i] = (q, c), (int.from_bytes(paid, "little", signed=True), booked)
-        self.accounts = {number: Row(cash=cash, flags=flags, closing=closing, positions=held, funding=funding)}
+        self.accounts = {number: Row(cash=cash, flags=flags, closing=closing, positions=held, funding=funding,
+                                     debt=(int.from_bytes(start, "little", signed=True), owed),
+                                     balances=dict(struct.unpack_from("<Hq", balances, at) for at in range(36, len(balances), 10)))}
         self.instruments = {i: Instrument(records[1][i]) for i in held}
+        counted = [c.underlying for asset, c in self.terms.collaterals.items() if asset in self.accounts[number].balances]
+        for u in counted + [i.underlying for i in self.instruments.values()]:
+            doubt, *index = struct.unpack_from("<Iqq", records[2][u], 4)
+            self.indices[u] = *index, doubt
         for i in self.instruments.values():
-            doubt, *index = struct.unpack_from("<Iqq", records[2][i.underlying], 4)
-            self.indices[i.underlying] = *index, doubt
             self.minutes[i.underlying].doubt, self.minutes[i.underlying].doubtful = struct.unpack_from(
                 "<qQ", records[3][i.underlying], 16)
         self.slices = {}
@@ -107,15 +113,14 @@ class One(Clearing):
         for i, terms in self.instruments.items():
             index, time, doubt = self.indices[terms.underlying]
             self.values[i] = valuation(terms, index, self.slices, self.terms, self.front(terms.underlying, time), time, doubt)
+        self.price_legs()
 
     def decide(self, number):
         a = self.accounts[number]
-        if any(self.values[i] is None for i in a.positions) or not any(map(self.is_mark_fresh, a.positions)):
-            raise Failure("marks")
-        equity, sums, requirement, core = self.weigh(number)
-        kept = self.maintenance(core)
+        need(a.positions and self.is_priceable(number), "marks")
+        equity, sums, requirement, kept, _ = self.weigh(number)
         need(equity < kept and not self.is_held_back(number, kept - equity), "a close that was not due")
         close = self.what_to_close(number, sums, equity, requirement)
         need(close, "nothing to close")
-        self.close_receipt(close, sums, equity, requirement, core)
+        self.close_receipt(close, sums, equity, requirement, kept)
         return self.receipts[-1]

@@ -32,7 +32,7 @@ class Execution(Market):
         self.pools = {name: Pool(size, page) for name, size, page in (
             ("keys", 96, 16), ("credits", 48, 16), ("holdings", 48, 16), ("balances", 32, 16), ("since", 48, 16),
             ("orders", 48, 16), ("extras", 48, 16), ("timers", 16, 16), ("protections", 128, 16), ("triggers", 96, 16), ("calls", 16, 16), ("sessions", 32, 16), ("instruments", 128, 1),
-            ("indices", 24, 1), ("slices", 72, 1), ("status", 128, 1), ("margin", 768, 1))}
+            ("indices", 24, 1), ("slices", 72, 1), ("status", 128, 1), ("margin", 1536, 1))}
         self.dirty = {name: set() for name in self.pools}
         self.slice_order, self.margin = [], genesis.margin
         self.dirty["margin"].add(0)
@@ -213,6 +213,7 @@ class Execution(Market):
                     self.accounts[account].balances[asset] = slot
                     self.dirty["credits"].add(account)
                 self.balances[slot].granted = amount
+                self.forget_margin(account)
                 self.dirty["balances"].add(slot)
             for data in body["instruments"]:
                 instrument = Instrument(data)
@@ -289,6 +290,7 @@ class Execution(Market):
             elif s.kind == 2:
                 slot = self.accounts[s.account].balances[s.subject]
                 self.balances[slot].outflow -= s.quantity
+                self.forget_margin(s.account)
                 self.dirty["balances"].add(slot)
             else:
                 h = self.holding(s.account, s.subject)
@@ -301,6 +303,13 @@ class Execution(Market):
             self.dirty["since"].update(range(self.since_count))
             self.since[:self.since_count] = kept + [None] * (self.since_count - len(kept))
             self.since_count = len(kept)
+
+    def forget_margin(self, account):
+        self.accounts[account].sums, self.accounts[account].equity = {}, None
+
+    def left(self, slot):
+        """What of a balance has not left."""
+        return signed(self.balances[slot].granted - self.balances[slot].outflow)
 
     # 8.5
 
@@ -321,6 +330,14 @@ class Execution(Market):
             for o in self.accounts[account].orders.values():
                 if self.instruments[o.instrument].underlying == underlying:
                     self.add_order(found, o, o.left, 1)
+            for asset, slot in self.accounts[account].balances.items():
+                if asset in self.legs and self.terms.collaterals[asset].underlying == underlying:
+                    _, units, (lead, trail), _ = self.legs[asset]
+                    q = self.counted(asset, self.left(slot)) * self.multiple[asset]
+                    for s, unit in enumerate(units):
+                        found[s] += q * unit
+                    found[34] -= q * lead
+                    found[35] -= q * trail
             self.accounts[account].sums[underlying] = found
         return found
 
@@ -358,6 +375,7 @@ class Execution(Market):
             for instrument, slot in a.holdings.items():
                 h = self.holdings[slot]
                 a.equity += self.mark(instrument) * h.granted - h.cost * MONEY
+            a.equity += sum(self.kept(asset, self.left(slot)) for asset, slot in a.balances.items())
         return a.equity
 
     def room(self, account, extra=None):
@@ -682,10 +700,20 @@ class Execution(Market):
         if r.id == 0:
             return r.x >= self.constant["withdrawal_min"] and self.debit_cash(account, r.x)
         else:
-            slot = self.accounts[account].balances.get(r.id)
-            if slot is None or r.x > self.balances[slot].granted - self.balances[slot].outflow:
+            slot, credit = self.accounts[account].balances.get(r.id), self.credits[account]
+            if slot is None or r.x > self.left(slot):
                 return False
+            judged = r.id in self.legs and (self.accounts[account].holdings or credit.cash < credit.outflow)
+            if judged:
+                when = self.indices[self.terms.collaterals[r.id].underlying][1]
+                if self.is_stale(account) or self.time - when > self.constant["grant_age_max_ms"]:
+                    return False
             self.balances[slot].outflow += r.x
+            self.forget_margin(account)
+            if judged and self.room(account) < 0:
+                self.balances[slot].outflow -= r.x
+                self.forget_margin(account)
+                return False
             self.dirty["balances"].add(slot)
         self.remember(batch=self.batch, account=account, subject=r.id, quantity=r.x, price=0, fee=0, kind=2)
         return True

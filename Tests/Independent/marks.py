@@ -23,7 +23,7 @@ def declared():
     for group, names in (("basis", "add mult"), ("confidence", "threshold factor"), ("depeg", "threshold factor"),
                          ("minimum", "net_delta hedged_delta short_option"), ("tilt", "skew term")):
         zero[group] = dict.fromkeys(names.split(), "0")
-    return zero | {"mm_factor": "1", "im_factor": "1", "lambda": "0", "concentration": [], "scenarios": [
+    return zero | {"mm_factor": "1", "im_factor": "1", "lambda": "0", "interest": "0", "concentration": [], "collateral": [], "scenarios": [
         {"spot": f"{s // 100}.{s % 100:02d}", "vol": v, "dampening": c} for s, v, c in grid]}
 
 

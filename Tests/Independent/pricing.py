@@ -224,6 +224,19 @@ def black(call, F, K, wide):
 
 # 10.2: scenarios
 
+class Collateral:
+    """4.5: what an asset counts."""
+
+    def __init__(self, row):
+        (place, _, self.haircut, self.initial_haircut, self.ageing, self.account_max, self.cap_start, self.cap_end,
+         self.listed) = row
+        self.underlying, self.growth = place - 1, (self.listed, self.ageing, self.cap_start, self.cap_end)
+
+    def cap(self, time):
+        whole = self.ageing * 1000
+        return self.cap_start + (self.cap_end - self.cap_start) * min(max(0, time - self.listed), whole) // whole
+
+
 class Terms:
     """4.5: the margin terms, and what they make of a scenario."""
 
@@ -236,6 +249,9 @@ class Terms:
             spot, cover, volatility = struct.unpack_from("<qIB", data, 256 + 16 * place)
             self.scenarios.append((spot - ONE, 2 - volatility, cover))
         self.scenarios += [(0, 0, 0)] * (32 - len(self.scenarios))
+        self.interest, = struct.unpack_from("<q", data, 216)
+        rows = [struct.unpack_from("<HHIIIqqqq", data, 768 + 48 * n) for n in range(16)]
+        self.collaterals = {n: Collateral(row) for n, row in enumerate(rows) if row[0]}
 
     def tenor(self, time):
         day = 86_400_000

@@ -183,7 +183,8 @@ class Market:
         self.instruments = [Instrument(data) for data in genesis.instruments]
         self.indices = [(0, 0, 0) for _ in genesis.underlyings]
         self.slices = {}
-        self.values, self.cache = [], {}
+        self.values, self.cache, self.legs = [], {}, {}
+        self.multiple = [10 ** (8 - asset[16]) for asset in genesis.assets]
         self.terms = Terms(genesis.margin)
         self.constant = dict(zip(CONSTANTS, struct.unpack(f"<{len(CONSTANTS)}q", genesis.constants[:8 * len(CONSTANTS)])))
 
@@ -198,6 +199,38 @@ class Market:
                 self.cache[instrument.id] = (key, valuation(instrument, index, self.slices, self.terms, front, time,
                                                                   doubt))
             self.values.append(self.cache[instrument.id][1])
+        self.price_legs()
+
+    def price_legs(self):
+        self.legs = {}
+        for asset, c in self.terms.collaterals.items():
+            price, _, doubt = self.indices[c.underlying]
+            if price > 0:
+                self.legs[asset] = (price, [(price * move // ONE) * cover // ONE for move, _, cover in self.terms.scenarios],
+                                    self.terms.charges(10 ** 12, price, doubt)[:2],
+                                    max(0, self.terms.threshold - (ONE - doubt)))
+
+    # 10.7: collateral
+
+    def counted(self, asset, amount):
+        """Units of the asset that count."""
+        if asset not in self.legs:
+            return 0
+        most = min(1 << 62, 10 ** 27 // self.legs[asset][0]) // self.multiple[asset]
+        return max(0, min(amount, self.terms.collaterals[asset].account_max, most))
+
+    def worth(self, asset, amount):
+        """Value, haircut of maintenance, and what initial margin takes on top."""
+        if asset not in self.legs:
+            return 0, 0, 0
+        c, (price, _, _, gap) = self.terms.collaterals[asset], self.legs[asset]
+        value = price * self.counted(asset, amount) * self.multiple[asset]
+        return (value, up(value * c.haircut, ONE),
+                up(value * c.initial_haircut, ONE) + up(up(value * gap, ONE) * self.terms.factor, ONE))
+
+    def kept(self, asset, amount):
+        value, one, two = self.worth(asset, amount)
+        return value - one - two
 
     def front(self, underlying, time):
         """The nearest expiry after a time."""
@@ -241,8 +274,9 @@ class Market:
     def doubt_charge(self, instrument):
         return self.values[instrument][3][4] if self.values[instrument] else 0
 
-    def requirement(self, positions):
-        """9.11: initial margin of positions, the scenario sums of each underlying, and what maintenance is a share of."""
+    def requirement(self, positions, balances=()):
+        """9.11: initial margin of positions and balances, the scenario sums of each underlying, maintenance, and what that
+        is a share of."""
         sums, delta, owed, short, held, tilts, owes, doubt = {}, {}, {}, {}, {}, {}, False, 0
         for i, q in positions:
             terms = self.instruments[i]
@@ -264,6 +298,22 @@ class Market:
                 held[u] += q * self.mark(i)
             if self.basis(i):
                 tilts[u, terms.expiry] = tilts.get((u, terms.expiry), 0) + q * self.basis(i)
+        static = [0, 0]
+        for asset, amount in balances:
+            q = self.counted(asset, amount) * self.multiple[asset]
+            if q == 0:
+                continue
+            price, units, (lead, trail), _ = self.legs[asset]
+            u = self.terms.collaterals[asset].underlying
+            total = sums.setdefault(u, [0] * 32)
+            for s, unit in enumerate(units):
+                total[s] += q * unit
+            delta[u] = tuple(map(sum, zip(delta.get(u, (0, 0)), (q * lead, q * trail))))
+            owed.setdefault(u, (0, 0))
+            short.setdefault(u, 0)
+            held[u] = held.get(u, 0) + q * price
+            _, one, two = self.worth(asset, amount)
+            static = [static[0] + one, static[1] + two]
         least = {u: min(max(0, *delta[u]), max(0, *owed[u]) + held[u]) for u in sums}
         apart = sum(max(-min(0, *sums[u]), least[u], short[u]) for u in sums)
         share = self.terms.share
@@ -273,7 +323,7 @@ class Market:
             apart = up(joint * share, ONE) + up(apart * (ONE - share), ONE)
         core = apart + sum(map(abs, tilts.values()))
         core = core if owes else min(core, sum(held.values()))
-        return core + doubt, sums, core
+        return core + doubt + sum(static), sums, up(core * self.terms.maintenance, ONE) + static[0], core
 
     def greeks(self, instrument):
         """What a contract moves by: contracts of the underlying, and price for a point of volatility."""

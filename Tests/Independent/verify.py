@@ -210,7 +210,17 @@ def margin_bytes(value):
     scenarios = [struct.pack("<qIBBH", scaled(s["spot"], 9), scaled(s["dampening"], 9),
                              ["up", "none", "down"].index(s["vol"]) + 1, 0, 0) for s in value["scenarios"]]
     return (struct.pack("<BBHI", 1, len(scenarios), 0, 0) + struct.pack("<20q", *map(ratio, MARGIN))
-            + b"".join(struct.pack("<qq", *s) for s in slopes) + bytes(40) + b"".join(scenarios).ljust(512, b"\0"))
+            + b"".join(struct.pack("<qq", *s) for s in slopes) + struct.pack("<q32x", scaled(value["interest"], 9))
+            + b"".join(scenarios).ljust(512, b"\0") + collateral_bytes(value["collateral"]))
+
+
+def collateral_bytes(rows):
+    out = bytearray(768)
+    for row in rows:
+        numbers = [int(row[name]) for name in ("account_max", "cap_start", "cap_end", "listed_ms")]
+        struct.pack_into("<HHIIIqqqq", out, 48 * int(row["asset"]), int(row["underlying"]) + 1, 0, scaled(row["haircut"], 9),
+                         scaled(row["initial_haircut_add"], 9), int(row["ageing_s"]), *numbers)
+    return bytes(out)
 
 
 def genesis_bytes(text):
@@ -262,7 +272,7 @@ class Genesis:
         self.publishers = [int.from_bytes(account, "little") for account in reader.list(16, 4)]
         self.members = [int.from_bytes(account, "little") for account in reader.list(16, 4)]
         self.instruments = reader.list(4_096, 128)
-        self.constants, self.margin, self.rules = reader.take(8 * len(CONSTANTS)), reader.take(768), reader.take(32)
+        self.constants, self.margin, self.rules = reader.take(8 * len(CONSTANTS)), reader.take(1536), reader.take(32)
         reader.end()
         self.network = sha(tag("novate/genesis/1"), data)
 
@@ -298,7 +308,7 @@ class Genesis:
         roots[3] = merkle(4, [sha(self.constants, self.rules), none, pool([self.margin])])
         roots[4] = pool([struct.pack("<I20xq520x", n, self.start // 60_000)
                          for n, i in enumerate(self.instruments) if i[6] == 3])
-        roots[5], roots[7] = pool([bytes(80)] * len(self.assets)), none
+        roots[5], roots[7] = pool([bytes(104)] * len(self.assets)), none
         roots[6] = merkle(4, [none, none, pool([bytes(16)] * len(self.underlyings))])
         roots[15] = pool([struct.pack("<QqII40x", 0, self.start, 1, 0)])
         return merkle(16, roots)
@@ -306,7 +316,7 @@ class Genesis:
 
 # 5 to 7: what batches hold
 
-RECORDS = {10: 2, 11: 4, 12: 3, 24: 5, 26: 13}
+RECORDS = {10: 2, 11: 4, 12: 3, 24: 5, 26: 25}
 KINDS = {*range(1, 25), 26}
 
 
@@ -344,7 +354,7 @@ def batch_roots(body):
     return count, events, log_root([leaf(b) for b in bundles]), log_root([leaf(r) for r in records])
 
 
-SIZES = [40, 16, 16, 24, 24, 72, 128, 32, 768]
+SIZES = [40, 16, 16, 24, 24, 72, 128, 32, 1536]
 
 
 def clearance_counts(body):
@@ -445,9 +455,13 @@ def objects(payload):
 
 
 # Pools in order, as 8.1 and 9.1 have them: record bytes, and records a page.
-EXECUTION = [(96, 16), (48, 16), (48, 16), (32, 16), (48, 16), (48, 16), (128, 1), (24, 1), (72, 1),
-             (128, 1)]
-CLEARING = [88, 56, 24, 80, 128, 80, 24, 72, 88, 192, 64, 552, 528, 64, 24, 16]
+EXECUTION = {"keys": (96, 16), "credits": (48, 16), "holdings": (48, 16), "balances": (32, 16), "since": (48, 16),
+             "orders": (48, 16), "instruments": (128, 1), "indices": (24, 1), "slices": (72, 1), "status": (128, 1),
+             "extras": (48, 16), "timers": (16, 16), "protections": (128, 16), "triggers": (96, 16), "calls": (16, 16),
+             "margin": (1536, 1), "sessions": (32, 16)}
+CLEARING = {"accounts": 112, "positions": 56, "balances": 24, "funds": 104, "instruments": 128, "submissions": 80,
+            "indices": 24, "slices": 72, "withdrawals": 88, "proposals": 192, "status": 64, "perpetuals": 552,
+            "minutes": 528, "auctions": 64, "locks": 24, "payouts": 16, "margins": 1536}
 
 
 def pools(data, sizes):
@@ -457,7 +471,7 @@ def pools(data, sizes):
     return found
 
 
-def pre_state(data):
+def pre_state(data, genesis):
     """15.1: the log's frontier, ids of the last headers, and roots, which the pools must give."""
     reader = Reader(data)
     version, reserved, grants = reader.unpack("HHI")
@@ -469,27 +483,28 @@ def pre_state(data):
     for _ in range(grants):
         head = reader.take(408)
         need(sha(reader.take(reader.number("I"))) == head[216:248], "a waiting Clearance's body")
-    pages = [page for _, page in EXECUTION]
-    execution = [pool(p, page) for p, page in
-                 zip(pools(reader.take(reader.number("Q")), [s for s, _ in EXECUTION]), pages)]
-    keys, credits, holdings, balances, since, orders, *market, status = execution
-    need(merkle(8, [keys, sha(credits, balances), holdings, since, orders, merkle(4, market),
-                    status]) == roots["exec"], "execution's pools")
-    clearing = pools(reader.take(reader.number("Q")), CLEARING)
+    held = pools(reader.take(reader.number("Q")), [size for size, _ in EXECUTION.values()])
+    p = {name: pool(records, page) for (name, (_, page)), records in zip(EXECUTION.items(), held)}
+    market = merkle(4, [p[name] for name in ("instruments", "indices", "slices", "calls")])
+    makers = merkle(8, [p[name] for name in ("extras", "timers", "protections", "triggers", "margin", "sessions")])
+    need(merkle(8, [p["keys"], sha(p["credits"], p["balances"]), p["holdings"], p["since"], p["orders"], market,
+                    p["status"], makers]) == roots["exec"], "execution's pools")
+    clearing = dict(zip(CLEARING, pools(reader.take(reader.number("Q")), CLEARING.values())))
     reader.end()
     # Account leaves gather positions and balances by lists; 11.2 hashes the rest as pools.
-    accounts = indexed(account_leaves(clearing))
-    instruments, submissions, indices, slices, withdrawals, proposals, status, perpetuals, minutes = map(
-        pool, clearing[4:])
+    p = {name: pool(records) for name, records in clearing.items()}
     top = [ZERO] * 16
-    top[0], top[1], top[2] = accounts, instruments, merkle(4, [indices, slices, submissions, minutes])
-    top[4], top[5], top[7], top[15] = perpetuals, pool(clearing[3]), withdrawals, status
-    return size, peaks, ids, roots, top, proposals
+    top[0] = indexed(account_leaves(clearing["accounts"], clearing["positions"], clearing["balances"]))
+    top[1], top[4], top[5], top[7], top[15] = (
+        p[name] for name in ("instruments", "perpetuals", "funds", "withdrawals", "status"))
+    top[2] = merkle(4, [p[name] for name in ("indices", "slices", "submissions", "minutes")])
+    top[3] = merkle(4, [sha(genesis.constants, genesis.rules), p["proposals"], p["margins"]])
+    top[6] = merkle(4, [p[name] for name in ("auctions", "locks", "payouts")])
+    need(merkle(16, top) == roots["clear"], "clearing's pools")
+    return size, peaks, ids, roots
 
 
-def account_leaves(clearing):
-    accounts, positions, balances = clearing[:3]
-
+def account_leaves(accounts, positions, balances):
     def walk(records, slot, next_at, take):
         rows = []
         while slot:
@@ -503,8 +518,7 @@ def account_leaves(clearing):
 
     leaves = []
     for number, record in enumerate(accounts):
-        cash, flags, position, balance, count, opened, *marks = struct.unpack_from(
-            "<qIIIIQQQQ", record, 32)
+        cash, flags, position, balance, count, opened, *marks = struct.unpack_from("<qIIIIQQQQ", record, 32)
         held = walk(positions, position, 24, lambda r: r[4:24] + r[32:56])
         need(len(held) == count, "position count")
         kept = walk(balances, balance, 16, lambda r: r[4:6] + r[8:16])
@@ -512,7 +526,7 @@ def account_leaves(clearing):
         def chunk(*words):
             return struct.pack(f"<{len(words)}Q", *words).ljust(32, b"\0")
         leaves.append(merkle(8, [
-            struct.pack("<q", cash).ljust(32, b"\0"), digest("novate/balances/1", kept),
+            struct.pack("<q", cash) + record[88:112], digest("novate/balances/1", kept),
             digest("novate/positions/1", held), chunk(flags, *marks), chunk(number), record[:32],
             chunk(opened), ZERO]))
     return leaves
@@ -558,9 +572,8 @@ def verify(data, pinned, needs_checkpoint=True):
         roots = {"exec": genesis.execution_root(), "clear": genesis.state_root()}
         log = Log()
     else:
-        size, peaks, before, roots, top, proposals = pre_state(part[3])
-        top[3] = sha(sha(genesis.constants, genesis.rules), proposals)
-        need(size == first and merkle(16, top) == roots["clear"], "clearing's pools")
+        size, peaks, before, roots = pre_state(part[3], genesis)
+        need(size == first, "the log before the first batch")
         log = Log(size, peaks)
     batches, clearances = objects(part[4]), objects(part[5])
     need(len(batches) == len(clearances) == last - first + 1, "number of batches")

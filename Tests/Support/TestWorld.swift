@@ -84,7 +84,8 @@ public enum TestWorld {
 
   public static func genesis(
     clients: Int, instruments: [Instrument] = instruments(), constants: Constants = Constants(),
-    assets: [(name: String, scale: UInt8)] = [("USDC", 6), ("BTC", 8)]
+    assets: [(name: String, scale: UInt8)] = [("USDC", 6), ("BTC", 8)],
+    margin: MarginTerms = .novate32
   ) -> Genesis {
     let owners = (0..<(firstClient + clients)).map {
       ownerKey(AccountID(UInt32($0))).publicKey
@@ -98,9 +99,24 @@ public enum TestWorld {
       accounts: owners,
       assets: assets.map { Genesis.Asset(name: $0.name, scale: $0.scale, custodian: custodian) },
       underlyings: ["BTC", "ETH"], publishers: publishers, governance: governance,
-      governanceThreshold: 2, instruments: instruments, constants: constants)
+      governanceThreshold: 2, instruments: instruments, constants: constants, margin: margin)
     precondition(genesis.fault == nil, "the test network is well-formed: \(genesis.fault!)")
     return genesis
+  }
+
+  /// Terms by which BTC counts, and debts cost what they owe in a year.
+  public static func collateral(
+    haircut: Int64 = 50_000_000, initial: Int64 = 30_000_000, accountMax: Int64 = 400_000_000,
+    interest: Int64 = Ratio.scale
+  ) -> MarginTerms {
+    var terms = MarginTerms.novate32
+    terms.interest = Ratio(raw: interest)
+    terms.collaterals[1] = CollateralTerms(
+      underlying: UnderlyingID(0), haircut: Ratio(raw: haircut),
+      initialHaircut: Ratio(raw: initial), accountMax: Amount(raw: accountMax),
+      capStart: Amount(raw: 6_000_000_000), capEnd: Amount(raw: 90_000_000_000), listed: start,
+      ageingSeconds: 100)
+    return terms
   }
 
   /// A bundle with a zero signature: machines take bundles whose signature has been checked.

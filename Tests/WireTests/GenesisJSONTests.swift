@@ -2,6 +2,7 @@ import Commitments
 import Foundation
 import Instruments
 import Primitives
+import TestSupport
 import Testing
 import Wire
 
@@ -28,6 +29,8 @@ import Wire
         makerFee: try Ratio(decimal: "0.0001"), takerFee: try Ratio(decimal: "0.0003"),
         priceBand: try Ratio(decimal: "0.25"), tiers: tiers)
     }
+    var constants = Constants()
+    constants.auctionFast = 900_000
     return Genesis(
       name: "golden", startTime: Timestamp(raw: 1_767_225_600_000), execution: try roleKeys(1),
       clearing: try roleKeys(3), settlement: try roleKeys(5),
@@ -44,12 +47,12 @@ import Wire
         try instrument(0, "BTC-PERP", "0.1", tiers), try instrument(1, "BTC-27MAR26", "0.5"),
         try instrument(2, "BTC-27MAR26-60000-C", "5"),
         try instrument(3, "BTC-27MAR26T1430-0d55-P", "5"),
-      ])
+      ], constants: constants, margin: TestWorld.collateral())
   }
 
   static let golden = URL(filePath: #filePath).deletingLastPathComponent()
     .deletingLastPathComponent().appending(path: "Fixtures/Wire/genesis.json")
-  static let goldenHash = "102d0a92608d47b11c8b8346dc55d123a41b6aacc74d9850cad1f363ba78c477"
+  static let goldenHash = "cfb529db4ab0f0cceba4860c388368115ac34b1c22fd0ad5dfab18932de1be95"
 
   static func goldenBytes() throws -> [UInt8] { Array(try Data(contentsOf: golden)) }
 

@@ -1,5 +1,6 @@
 import Instruments
 import Primitives
+import TestSupport
 import Testing
 import Wire
 
@@ -15,7 +16,10 @@ import Wire
     for place in 28..<32 { few.scenarios[place] = .empty }
     few.slopes[2] = .empty
     few.lambda = Ratio(raw: 123_456_789)
-    for terms in [MarginTerms.novate32, few] {
+    var many = TestWorld.collateral()
+    many.collaterals[15] = many.collaterals[1]
+    many.collaterals[15].underlyingPlace = 65_535
+    for terms in [MarginTerms.novate32, few, many] {
       #expect(terms.fault == nil)
       #expect(try Self.parsed(terms.jsonValue.text()) == terms)
     }
@@ -39,6 +43,53 @@ import Wire
     let changed = text.replacing(old, with: new, maxReplacements: 1)
     #expect(changed != text, "\(old) stands in the text")
     #expect(throws: MarginTermsFailure.self) { try Self.parsed(changed) }
+  }
+
+  @Test(
+    "an asset of collateral must be one, once, within its domain",
+    arguments: [
+      (#""asset":"1""#, #""asset":"0""#), (#""asset":"1""#, #""asset":"16""#),
+      (#""asset":"1""#, #""asset":"01""#), (#""underlying":"0""#, #""underlying":"65535""#),
+      (#""haircut":"0.05""#, #""haircut":"0.48""#), (#""haircut":"0.05""#, #""haircut":"-0.1""#),
+      (#""haircut":"0.05""#, #""haircut":"4.3""#), (#""ageing_s":"100""#, #""ageing_s":"0""#),
+      (#""cap_start":"6000000000""#, #""cap_start":"90000000001""#),
+      (#""account_max":"400000000""#, #""account_max":"-1""#),
+      (#""account_max":"400000000""#, #""account_max":400000000"#),
+      (#""listed_ms":""#, #""listed_ms":"-"#), (#""ageing_s":"100""#, #""ageing":"100""#),
+      (#""collateral":["#, #""collateral":[{},"#), (#""interest":"1""#, #""interest":"1.1""#),
+      (#""interest":"1""#, #""interest":"-0.1""#),
+    ])
+  func collateral(old: String, new: String) throws {
+    let text = TestWorld.collateral().jsonValue.text()
+    let changed = text.replacing(old, with: new, maxReplacements: 1)
+    #expect(changed != text, "\(old) stands in the text")
+    #expect(throws: MarginTermsFailure.self) { try Self.parsed(changed) }
+    let start = try #require(text.firstRange(of: #"{"asset""#)).lowerBound
+    let twice = text.dropLast(2) + "," + text[start...]
+    #expect(throws: MarginTermsFailure.self) { try Self.parsed(String(twice)) }
+  }
+
+  @Test("the quote asset, and a record with a share of nothing, are a fault")
+  func entries() {
+    var terms = TestWorld.collateral()
+    #expect(terms.fault == nil && terms.takesCollateral && terms.fits(assets: 2, underlyings: 1))
+    #expect(!terms.fits(assets: 1, underlyings: 1) && !terms.fits(assets: 2, underlyings: 0))
+    terms.collaterals[0] = terms.collaterals[1]
+    #expect(terms.fault != nil)
+    terms = TestWorld.collateral()
+    terms.collaterals[1].underlyingPlace = 0
+    #expect(terms.fault != nil)
+    #expect(!MarginTerms.novate32.takesCollateral)
+  }
+
+  @Test(
+    "what all may hold grows with age",
+    arguments: [(-5, 100), (0, 100), (1, 109), (50_000, 500_050), (100_000, 1_000_000)]
+      as [(Int64, Int64)])
+  func cap(age: Int64, most: Int64) {
+    var terms = TestWorld.collateral().collaterals[1]
+    (terms.capStart, terms.capEnd) = (Amount(raw: 100), Amount(raw: 1_000_000))
+    #expect(terms.cap(at: Timestamp(raw: terms.listed.raw + age)).raw == most)
   }
 
   @Test("terms with a fault stand in no action, no Clearance and no genesis")

@@ -167,7 +167,7 @@ struct Sample: Sendable, CustomTestStringConvertible {
       ("hedged-block", .block(hedgedBlock)),
       ("list", .list(TestWorld.instruments()[2])),
       ("halt", .halt(instrument: InstrumentID(1), halted: true)),
-      ("margin", .margin(.novate32)),
+      ("margin", .margin(TestWorld.collateral())),
       (
         "bid",
         .bid(
@@ -279,7 +279,7 @@ struct Sample: Sendable, CustomTestStringConvertible {
         close: AccountID(8), instrument: InstrumentID(1), side: .buy, quantity: Quantity(raw: 5),
         worst: Price(raw: 6)),
     ]
-    body.margin = [.novate32]
+    body.margin = [TestWorld.collateral()]
     return body
   }
 

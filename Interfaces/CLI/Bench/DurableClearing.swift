@@ -31,7 +31,7 @@ final class DurableClearing {
     let number = result.header.batch.raw
     let values: [(RecordKind, [UInt8])] = [
       (.header, result.header.withBytes { $0.array }), (.body, result.bodyBytes),
-      (.receipts, result.receipts), (.delta, delta), (.events, batch),
+      (.delta, delta), (.events, batch),
     ]
     byteCount += values.reduce(0) { $0 + $1.1.count }
     let head = Head(
