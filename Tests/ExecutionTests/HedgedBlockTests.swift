@@ -54,15 +54,15 @@ private func hedgedBlock(
     let network = desk.genesis.networkID
     let alone = BlockTrade.signed(
       instrument: InstrumentID(2), side: .buy, price: Price(raw: 4_000 * tick),
-      quantity: Quantity(raw: 150 * lot), reference: 5, counterparty: Desk.client(1), nonce: 71,
+      quantity: Quantity(raw: 300 * lot), reference: 5, counterparty: Desk.client(1), nonce: 71,
       expiry: Timestamp(raw: TestWorld.start.raw + 10_000), network: network,
       by: TestWorld.ownerKey(Desk.client(1)))
     let short = OutcomeCode.insufficientMargin.rawValue
     #expect(try desk.send(0, [.block(alone)])[0].code == short)
-    let wrong = hedgedBlock(network, quantity: 150, .buy, hedgeQuantity: 90, nonce: 71)
+    let wrong = hedgedBlock(network, quantity: 300, .buy, hedgeQuantity: 180, nonce: 71)
     #expect(try desk.send(0, [.block(wrong)])[0].code == short)
     #expect(desk.eventCount == 0 && desk.machine.nothingHeld)
-    let hedged = hedgedBlock(network, quantity: 150, hedgeQuantity: 90, nonce: 71)
+    let hedged = hedgedBlock(network, quantity: 300, hedgeQuantity: 180, nonce: 71)
     #expect(try desk.send(0, [.block(hedged)])[0].status == .filled)
     #expect(desk.room(Desk.client(0)).raw >= 0 && desk.room(Desk.client(1)).raw >= 0)
     #expect(desk.selfCheck() == nil)
