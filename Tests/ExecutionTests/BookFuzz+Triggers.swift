@@ -23,7 +23,8 @@ extension BookFuzzTests.Run {
       quantity: Quantity(raw: TestWorld.lot * generator.within(1...250)),
       timeInForce: isMarket || generator.chance(20) ? (generator.chance(70) ? .ioc : .fok) : .gtc,
       isReduceOnly: generator.chance(40), isMarket: isMarket,
-      clientID: generator.chance(30) ? 0 : generator.chance(10) ? clientID - min(9, clientID - 1) : clientID)
+      clientID: generator.chance(30)
+        ? 0 : generator.chance(10) ? clientID - min(9, clientID - 1) : clientID)
     if terms.timeInForce == .gtc {
       terms.postOnly = [.no, .no, .reject, .slide][generator.below(4)]
       season(&terms)
