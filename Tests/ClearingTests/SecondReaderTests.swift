@@ -367,13 +367,15 @@ struct Medley: ~Copyable {
 
   private mutating func combination() -> Action {
     var legs: [CombinationLeg] = []
+    // Few legs and small ones often find what they ask for, many seldom.
+    let isSmall = generator.chance(60)
     for number in 0..<execution.instrumentCount where generator.chance(40) || legs.count < 2 {
-      guard legs.count < 8 else { break }
+      guard legs.count < (isSmall ? 2 : 8) else { break }
       let instrument = InstrumentID(UInt32(number))
       legs.append(
         CombinationLeg(
           instrument: instrument, side: generator.chance(50) ? .buy : .sell,
-          quantity: Quantity(raw: TestWorld.lot * generator.within(1...40)),
+          quantity: Quantity(raw: TestWorld.lot * generator.within(1...(isSmall ? 3 : 40))),
           price: generator.chance(70) ? .zero : limit(instrument)))
     }
     return .combination(
