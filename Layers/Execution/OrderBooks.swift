@@ -199,10 +199,19 @@ package struct OrderBooks: ~Copyable {
       if link.next < 0 { levels.setTail(~link.next, link.previous) }
     } else if link.next >= 0 {
       levels.setHead(~link.previous, link.next)
+      askAhead(link.next)
     } else {
-      levels.remove(~link.previous)
+      askAhead(levels.remove(~link.previous))
     }
     if link.next >= 0 { links[Int(link.next)].previous = link.previous }
+  }
+
+  /// Asks for the order at the head of a level before anyone meets it; −1 is none.
+  @inline(__always)
+  private func askAhead(_ slot: Int32) {
+    guard slot >= 0 else { return }
+    orders.prefetch(Int(slot))
+    links.prefetch(Int(slot))
   }
 
   /// Shows another slice of an order, at the back of its level.

@@ -173,9 +173,9 @@ struct PriceLevels: ~Copyable {
     if place == sides[at].near.count - 1 { best[at] = Best(key: key, level: level) }
   }
 
-  /// Takes an empty level out.
+  /// Takes an empty level out, and gives the first order of the side's best level; −1 if none is left.
   @inline(never)
-  mutating func remove(_ level: Int32) {
+  mutating func remove(_ level: Int32) -> Int32 {
     let (key, side) = (levels[Int(level)].key, Int(levels[Int(level)].side))
     if let worst = sides[side].near.first, key >= worst.key {
       let isBest = best[side].level == level
@@ -194,6 +194,7 @@ struct PriceLevels: ~Copyable {
     levels[Int(level)] = PriceLevel(
       key: .min, head: -1, tail: -1, side: .max, worse: firstFree)
     firstFree = level
+    return best[side].level < 0 ? -1 : levels[Int(best[side].level)].head
   }
 
   /// Brings the best half row of far levels near, once none is left there: 128 removals have paid

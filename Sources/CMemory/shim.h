@@ -1,4 +1,5 @@
-/* What Swift has no word for: one hint to the kernel, and sixteen bytes compared at once. */
+/* What Swift has no word for: a hint to the kernel and one to the processor, and sixteen bytes
+   compared at once. */
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -15,6 +16,9 @@ static inline void novate_ask_huge_pages(void *address, size_t count) {
   uintptr_t last = ((uintptr_t)address + count) & ~(page - 1);
   if (last > first) (void)madvise((void *)first, last - first, MADV_HUGEPAGE);
 }
+
+/* Asks for a piece of memory that will be read soon. It reads nothing and can stop nothing. */
+static inline void novate_prefetch(const void *address) { __builtin_prefetch(address); }
 
 /* A bit for each of the first twelve bytes that equals `tag`, the first byte's lowest. `line` has
    sixteen bytes. In two words, for every machine: a byte is zero where it was equal, and no carry

@@ -1,3 +1,5 @@
+public import CMemory
+
 /// Flat memory for state that is derived from pools: plain values in a row, one owner, no reference
 /// counting and no copy on write. It grows by an eighth, so that little of it lies idle.
 @safe public struct FlatArray<Element: BitwiseCopyable>: ~Copyable {
@@ -32,6 +34,12 @@
       precondition(UInt(bitPattern: index) < UInt(bitPattern: held))
       yield unsafe &base[index]
     }
+  }
+
+  /// Asks the processor for an element that will be read soon.
+  @inlinable @inline(__always) public func prefetch(_ index: Int) {
+    precondition(UInt(bitPattern: index) < UInt(bitPattern: held))
+    unsafe novate_prefetch(base + index)
   }
 
   @inlinable public mutating func append(_ element: Element) {
