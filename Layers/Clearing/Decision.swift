@@ -140,7 +140,10 @@ private struct ShownState {
       case .margins:
         terms = record(MarginTerms.self)
         termsSlot = shown.slot
-      case .instruments: instruments.append(record(Instrument.self))
+      case .instruments:
+        let instrument = record(Instrument.self)
+        guard instrument.id.index == slot else { throw .unsound("instrument \(slot)") }
+        instruments.append(instrument)
       case .indices: indices[slot] = record(IndexEntry.self)
       case .minutes: minutes[slot] = record(MinuteRecord.self)
       case .perpetuals: perpetuals.append(record(PerpetualRecord.self))

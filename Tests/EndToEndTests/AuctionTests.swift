@@ -9,19 +9,6 @@ import Wire
 
 @Suite("an auction through three processes", .serialized)
 struct AuctionTests {
-  /// Publishers say where the first underlying stands.
-  private func say(
-    _ dollars: Int64, _ sequence: UInt64, _ network: TestNetwork, _ connection: BlockingConnection
-  ) throws {
-    for publisher in network.builder.publishers {
-      let word = Action.index(
-        underlying: UnderlyingID(0), price: Price(raw: dollars * Price.scale),
-        time: TestNetwork.now, sequence: sequence)
-      let answer = try network.submit(network.bundle([word], publisher), connection)
-      try #require(answer.accepted.first?.leaf.outcomes.first?.status == .accepted)
-    }
-  }
-
   @Test("an account that falls below maintenance is frozen, sold to a bidder, settled and verified")
   func auction() throws {
     let network = try TestNetwork("auction") { $0.auctionFast = 3_600_000 }
@@ -50,7 +37,7 @@ struct AuctionTests {
     var sawFrozen = false
     try network.wait("a sale") {
       sequence += 1
-      try say(55_000, sequence, network, connection)
+      try network.say(55_000, sequence, connection)
       let view = try DemoQuery.account(clearing, long)
       if try view.bool(at: "frozen") { sawFrozen = true }
       let answer = try network.submit(network.bundle([.bid(offer)], bidder), connection)

@@ -1,0 +1,249 @@
+"""8.5 and 8.7 of Docs/Protocol.md: credit, the books and matching."""
+
+import struct
+
+from pricing import MONEY, ONE, signed, up
+from records import BODY_MAX
+from verify import ALL
+
+
+class Books:
+    # 8.5
+
+    def entry(self, o, left):
+        q = left if o.side == 0 else -left
+        gap = min(0, q * (self.mark(o.instrument) - o.price))
+        rate = max(self.instruments[o.instrument].maker, self.instruments[o.instrument].taker)
+        return q, gap - (up(left * o.price * rate, ONE) if rate else 0) - 3 * MONEY
+
+    def sums(self, account, underlying):
+        found = self.accounts[account].sums.get(underlying)
+        if found is None:
+            found = [0] * 37
+            for instrument, slot in self.accounts[account].holdings.items():
+                if self.instruments[instrument].underlying == underlying:
+                    h = self.holdings[slot]
+                    self.add_position(found, instrument, h.granted + h.since)
+            for o in self.accounts[account].orders.values():
+                if self.instruments[o.instrument].underlying == underlying:
+                    self.add_order(found, o, o.left, 1)
+            for asset, slot in self.accounts[account].balances.items():
+                if asset in self.legs and self.terms.collaterals[asset].underlying == underlying:
+                    _, units, (lead, trail), _ = self.legs[asset]
+                    q = self.counted(asset, self.left(slot)) * self.multiple[asset]
+                    for s, unit in enumerate(units):
+                        found[s] += q * unit
+                    found[34] -= q * lead
+                    found[35] -= q * trail
+            self.accounts[account].sums[underlying] = found
+        return found
+
+    def add_position(self, sums, instrument, quantity, sign=1):
+        gross = self.gross(instrument, quantity)
+        for s, unit in enumerate(self.units(instrument)):
+            sums[s] += sign * (quantity * unit - gross)
+        beside = 0, *self.delta_columns(instrument, quantity), self.short_charge(instrument, quantity)
+        for s, charge in enumerate(beside):
+            sums[33 + s] -= sign * (gross + charge)
+
+    def add_order(self, sums, o, left, sign):
+        q, e = self.entry(o, left)
+        sums[32] += sign * e
+        e -= self.gross(o.instrument, q)
+        for s, unit in enumerate(self.units(o.instrument)):
+            sums[s] += sign * min(0, q * unit + e)
+        sums[33] += sign * e
+        for s, charge in enumerate((*self.delta_columns(o.instrument, q), self.short_charge(o.instrument, q))):
+            sums[34 + s] += sign * min(0, e - charge)
+
+    def loss(self, s):
+        return min(0, s.quantity * (self.mark(s.subject) - s.price) - s.fee * MONEY)
+
+    def spend(self, s, sign):
+        credit = self.credits[s.account]
+        premium = up(s.quantity * s.price, MONEY) if s.quantity > 0 and self.instruments[s.subject].kind == 1 else 0
+        credit.spent = signed(credit.spent + sign * (s.fee + premium))
+        self.dirty["credits"].add(s.account)
+
+    def equity(self, account):
+        a, credit = self.accounts[account], self.credits[account]
+        if a.equity is None:
+            a.equity = (credit.cash - credit.outflow) * MONEY + sum(map(self.loss, a.fills))
+            for instrument, slot in a.holdings.items():
+                h = self.holdings[slot]
+                a.equity += self.mark(instrument) * h.granted - h.cost * MONEY
+            a.equity += sum(self.kept(asset, self.left(slot)) for asset, slot in a.balances.items())
+        return a.equity
+
+    def room(self, account, extra=None):
+        total = self.equity(account)
+        for underlying in range(len(self.indices)):
+            sums = self.sums(account, underlying)
+            if extra and self.instruments[extra.instrument].underlying == underlying:
+                sums = list(sums)
+                self.add_order(sums, extra, extra.left, 1)
+            total += min(sums)
+        return total
+
+    # 8.7
+
+    def best(self, instrument, side):
+        levels = self.books[instrument][side]
+        if not levels:
+            return None
+        price = max(levels) if side == 0 else min(levels)
+        return next(iter(levels[price].values()))
+
+    def is_over(self, o):
+        """Its time has passed, though no opening has taken it out yet."""
+        return 0 < o.expiry <= self.time
+
+    def show(self, o, shown):
+        o.shown = shown
+        self.dirty["orders"].add(o.slot)
+        if o.extra is not None:
+            self.dirty["extras"].add(o.extra)
+
+    def replenish(self, o):
+        """The next slice, at the back of its level."""
+        o.priority, self.next_order = self.next_order, self.next_order + 1
+        level = self.books[o.instrument][o.side][o.price]
+        del level[o.id]
+        level[o.id] = o
+        self.show(o, min(o.display, o.left))
+
+    def unlink(self, o):
+        level = self.books[o.instrument][o.side][o.price]
+        del level[o.id]
+        if not level:
+            del self.books[o.instrument][o.side][o.price]
+        del self.accounts[o.account].orders[o.id]
+        del self.by_id[o.id]
+        if o.client:
+            del self.by_client[o.account, o.client]
+        if o.extra is not None:
+            self.extras[o.extra] = None
+            self.extra_slots.free.add(o.extra)
+            self.dirty["extras"].add(o.extra)
+        self.orders[o.slot] = None
+        self.order_slots.free.add(o.slot)
+        self.dirty["orders"].add(o.slot)
+        self.credits[o.account].orders -= 1
+        self.holding(o.account, o.instrument).orders -= 1
+
+    def remove(self, o):
+        sums = self.sums(o.account, self.instruments[o.instrument].underlying)
+        self.add_order(sums, o, o.left, -1)
+        self.unlink(o)
+        self.release(o.account, o.instrument)
+
+    def cancel_all(self, account, number, side=0, underlying=False):
+        for o in list(self.accounts[account].orders.values()):
+            meant = self.instruments[o.instrument].underlying == number if underlying else number in (ALL, o.instrument)
+            if meant and side in (0, o.side + 1):
+                self.remove(o)
+        for t in [t for t in self.waiting.values() if t.account == account]:
+            i = t.action.id
+            meant = self.instruments[i].underlying == number if underlying else number in (ALL, i)
+            if meant and side in (0, t.action.a + 1):
+                self.drop_trigger(t)
+
+    def has_room(self, trades):
+        return 8 + self.bundle_bytes + 64 * (len(self.events) + 512 + trades) <= BODY_MAX
+
+    @property
+    def is_full(self):
+        return not self.has_room(1)
+
+    def closable(self, account, instrument, side):
+        slot = self.accounts[account].holdings.get(instrument)
+        if slot is None:
+            return 0
+        q = self.holdings[slot].granted + self.holdings[slot].since
+        return abs(q) if q and (q > 0) == (side == 1) else 0
+
+    def match(self, account, instrument, side, limit, order, cause, left, mode=0, held=None):
+        """What is left, whether it may go on, what it filled, and whether an own order cost it something.
+
+        Fills of quotes for what fills whole or not at all are held back, to be counted afterwards."""
+        terms, filled, met = self.instruments[instrument], 0, False
+        while left > 0:
+            maker = self.best(instrument, 1 - side)
+            if maker is None or (maker.price > limit if side == 0 else maker.price < limit) or self.is_full:
+                break
+            if self.is_over(maker):
+                self.remove(maker)
+                continue
+            if maker.account == account:
+                met = mode != 0
+                if mode == 3:
+                    size = min(left, maker.shown)
+                    left -= size
+                    self.lower(maker, size)
+                    continue
+                if mode in (0, 2):
+                    self.remove(maker)
+                if mode in (1, 2):
+                    return left, False, filled, True
+                continue
+            size = min(left, maker.shown)
+            if maker.reduce:
+                size = min(size, self.closable(maker.account, instrument, maker.side))
+                if size == 0:
+                    self.remove(maker)
+                    continue
+            self.fill(instrument, cause, side, maker.account, account, maker.price, size, maker.id, order)
+            sums = self.sums(maker.account, terms.underlying)
+            self.add_order(sums, maker, maker.left, -1)
+            maker.left -= size
+            if maker.left:
+                self.add_order(sums, maker, maker.left, 1)
+                if size == maker.shown:
+                    self.replenish(maker)
+                else:
+                    self.show(maker, maker.shown - size)
+            else:
+                self.unlink(maker)
+            self.book(maker.account, instrument, size if maker.side == 0 else -size, maker.price, False)
+            self.book(account, instrument, size if side == 0 else -size, maker.price, True)
+            if maker.quote and held is not None:
+                held.append((maker, instrument, size))
+            elif maker.quote:
+                self.count_quote(maker, instrument, size)
+            left -= size
+            filled += size
+        return left, True, filled, met
+
+    def lower(self, o, size):
+        """Takes contracts off without a trade."""
+        if size == o.left:
+            return self.remove(o)
+        sums = self.sums(o.account, self.instruments[o.instrument].underlying)
+        self.add_order(sums, o, o.left, -1)
+        o.left -= size
+        self.add_order(sums, o, o.left, 1)
+        if size == o.shown:
+            self.replenish(o)
+        else:
+            self.show(o, o.shown - size)
+        return None
+
+    def fill(self, instrument, cause, side, maker, taker, price, quantity, maker_order, taker_order):
+        self.events.append(struct.pack("<BBBxIQIIqqQQ8x", 1, cause, side, instrument, self.next_trade, maker, taker,
+                                       price, quantity, maker_order, taker_order))
+        self.next_trade += 1
+
+    def book(self, account, instrument, quantity, price, taker):
+        h = self.holding(account, instrument)
+        sums = self.sums(account, self.instruments[instrument].underlying)
+        self.add_position(sums, instrument, h.granted + h.since, -1)
+        self.add_position(sums, instrument, h.granted + h.since + quantity)
+        h.since, h.fills = h.since + quantity, h.fills + 1
+        fee = self.instruments[instrument].fee(price, quantity, taker)
+        self.remember(batch=self.batch, account=account, subject=instrument, quantity=quantity, price=price, fee=fee,
+                      kind=1)
+        a, made = self.accounts[account], self.since[self.since_count - 1]
+        a.fills.append(made)
+        self.spend(made, 1)
+        if a.equity is not None:
+            a.equity += self.loss(made)
