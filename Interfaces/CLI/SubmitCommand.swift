@@ -15,7 +15,7 @@ struct SubmitCommand: ParsableCommand {
       A line has an id, an account and an action: limit, market, stop, take_profit, replace, \
       cancel, cancel_all, cancel_after, combination, session, end_session, mass_quote, protect, \
       reset_protection, bid, withdraw, deposit, release, add_key, revoke_key, index, surface, \
-      list, halt or block; or an id and a bundle signed elsewhere. \
+      list, halt, margin or block; or an id and a bundle signed elsewhere. \
       Docs/Guides/Orders.md has the fields of orders. Prints one outcome a line, in the same \
       order, and a summary on stderr. Execution's signature on every acknowledgement is checked. \
       Exit code 1 if any line failed. A line refused with code 199 was sent and got no answer: \
