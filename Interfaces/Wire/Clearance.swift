@@ -9,8 +9,17 @@ public struct AccountFlags: OptionSet, Sendable, Hashable {
   public static let reduceOnly = AccountFlags(rawValue: 1)
   /// Under auction, and so reduce-only too: no orders at all.
   public static let frozen = AccountFlags(rawValue: 2)
+  /// In cross mode: nothing nets, each contract is margined by itself.
+  public static let cross = AccountFlags(rawValue: 1 << 2)
+  /// In isolated mode: one contract at a time.
+  public static let isolated = AccountFlags(rawValue: 1 << 3)
+  /// The modes: what an account keeps for life.
+  public static let modes: AccountFlags = [.cross, .isolated]
 
-  public var isCanonical: Bool { rawValue <= 3 && rawValue != AccountFlags.frozen.rawValue }
+  public var isCanonical: Bool {
+    rawValue < 1 << 4 && !(contains(.frozen) && !contains(.reduceOnly))
+      && intersection(.modes) != .modes
+  }
 }
 
 /// An account opened by its first deposit: 40 bytes.

@@ -86,7 +86,6 @@ extension ClearingMachine {
     _ id: InstrumentID, against account: AccountID, isLong: Bool, loss: Int128
   ) -> [Deleveraging.Candidate] {
     let instrument = instruments[id.index]
-    let underlying = instrument.underlying.index
     var others: [Deleveraging.Candidate] = []
     for index in 0..<accounts.count {
       let other = AccountID(UInt32(index))
@@ -96,19 +95,20 @@ extension ClearingMachine {
       else { continue }
       let standing = weigh(other)
       guard standing.equity > 0 else { continue }
+      let page = sheet.page(of: id, instrument.underlying)
       let size = min(
         positions[place].quantity.raw.magnitude, (instrument.positionMax.raw / 4).magnitude)
       let step = (isLong ? 1 : -1) * Int128(instrument.lot.raw)
       var (sums, unit): ([Int128], [Int128]) = ([], [])
       for scenario in 0..<ScenarioSet.count {
-        sums.append(sheet.sum(underlying, scenario))
+        sums.append(sheet.sum(page, scenario))
         unit.append(Int128(table.unit(id, scenario).raw) * step)
       }
       others.append(
         Deleveraging.Candidate(
           account: other, equity: Notional(raw: standing.equity),
           lossPerLot: Notional(raw: loss),
-          base: Notional(raw: max(0, standing.core - sheet.scan(underlying))),
+          base: Notional(raw: max(0, standing.core - sheet.scan(page))),
           sums: sums, lots: Int64(size) / instrument.lot.raw, unit: unit, legs: []))
     }
     return others

@@ -218,7 +218,7 @@ extension ClearingMachine {
   private mutating func requirement(
     of account: AccountID?, with moves: [AuctionMove], _ parts: [Leaving]
   ) -> Int128 {
-    sheet.clear()
+    sheet.clear(apart: account.map { accounts[$0.index].isApart } ?? false)
     var rest = moves
     var next = account.map { accounts[$0.index].firstPosition } ?? 0
     while next != 0 {

@@ -95,8 +95,9 @@ extension ClearingMachine {
       close.sideCode == Side.buy.rawValue ? close.quantity : Quantity(raw: 0 - close.quantity.raw)
     receipt.id = .max
     if let binding = standing.binding {
-      receipt.id = UInt64(binding.underlying.raw) << 8 | UInt64(binding.scenario)
-      let loss = sheet.sum(binding.underlying.index, binding.scenario)
+      let underlying = instruments[close.instrument.index].underlying
+      receipt.id = UInt64(underlying.raw) << 8 | UInt64(binding.scenario)
+      let loss = sheet.sum(binding.page, binding.scenario)
       receipt.buyerRealised = standing.held(loss, .down)
     }
     receipt.paid = standing.held(standing.requirement, .up)
@@ -164,8 +165,9 @@ extension ClearingMachine {
     var core: Int128
     /// Maintenance margin: that share, and the haircuts of collateral.
     var maintenance: Int128
-    /// The underlying with the heaviest worst scenario, and that scenario.
-    var binding: (underlying: UnderlyingID, scenario: Int)?
+    /// The underlying, or in cross mode the contract, with the heaviest worst scenario, and that
+    /// scenario.
+    var binding: MarginSheet.Binding?
 
     /// A figure as money, held far beyond all money there is, so that it fits a receipt's field.
     func held(_ notional: Int128, _ rounding: Rounding) -> Money {
@@ -177,7 +179,7 @@ extension ClearingMachine {
   /// Equity and margin of an account from its positions and collateral, on `sheet`.
   mutating func weigh(_ account: AccountID, less leaving: Leaving? = nil) -> Standing {
     var equity = Notional(accounts[account.index].cash).raw - accruedInterest(account)
-    sheet.clear()
+    sheet.clear(apart: accounts[account.index].isApart)
     var next = accounts[account.index].firstPosition
     while next != 0 {
       let slot = Int(next) - 1
@@ -203,6 +205,7 @@ extension ClearingMachine {
   /// The figures people see. Cost: a few microseconds and two allocations.
   public func margin(_ account: AccountID) -> MarginFigures {
     var sheet = MarginSheet(underlyings: genesis.underlyings.count)
+    sheet.clear(apart: accounts[account.index].isApart)
     var equity = Notional(accounts[account.index].cash).raw - accruedInterest(account)
     forEachPosition(account) { _, position in
       let id = position.instrument
@@ -270,11 +273,8 @@ extension ClearingMachine {
       let position = positions[Int(next) - 1]
       next = position.next
       let id = position.instrument
-      if let binding = standing.binding,
-        instruments[id.index].underlying != binding.underlying
-      {
-        continue
-      }
+      let page = sheet.page(of: id, instruments[id.index].underlying)
+      if let binding = standing.binding, binding.page != page { continue }
       guard instruments[id.index].trades(at: time), isMarkFresh(id) else { continue }
       let quantity = closable(position, standing.binding)
       guard quantity.raw != 0 else { continue }
@@ -296,12 +296,12 @@ extension ClearingMachine {
   /// The signed part of a position whose close brings the binding sum to nothing, rounded up to the
   /// lot; all of it when nothing binds, none when it does not lose in that scenario.
   private func closable(
-    _ position: PositionRecord, _ binding: (underlying: UnderlyingID, scenario: Int)?
+    _ position: PositionRecord, _ binding: MarginSheet.Binding?
   ) -> Quantity {
     guard let binding else { return position.quantity }
     let unit = Int128(table.unit(position.instrument, binding.scenario).raw)
     guard unit * Int128(position.quantity.raw) < 0 else { return .zero }
-    let sum = sheet.sum(binding.underlying.index, binding.scenario)
+    let sum = sheet.sum(binding.page, binding.scenario)
     let lot = Int128(instruments[position.instrument.index].lot.raw)
     let wanted =
       (0 - sum).divided(by: Int128(unit.magnitude), rounding: .up)
@@ -316,9 +316,9 @@ extension ClearingMachine {
   private func requirement(
     after quantity: Quantity, of id: InstrumentID, _ standing: Standing
   ) -> Int128 {
-    let underlying = instruments[id.index].underlying.index
-    return standing.requirement - sheet.scan(underlying)
-      + sheet.scan(underlying, less: quantity, of: id, table)
+    let page = sheet.page(of: id, instruments[id.index].underlying)
+    return standing.requirement - sheet.scan(page)
+      + sheet.scan(page, less: quantity, of: id, table)
   }
 
   /// The worst price a close may trade at: a band away from the mark, of which an option's is taken

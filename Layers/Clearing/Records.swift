@@ -30,6 +30,8 @@ struct AccountRecord: FlatRecord {
   static let volumeMax: Int64 = 1 << 60
   var isRestricted: Bool { AccountFlags(rawValue: flags).contains(.reduceOnly) }
   var isFrozen: Bool { AccountFlags(rawValue: flags).contains(.frozen) }
+  /// In cross mode: nothing nets.
+  var isApart: Bool { AccountFlags(rawValue: flags).contains(.cross) }
 }
 
 /// One account's position in one instrument: 56 bytes; the list is sorted by instrument.

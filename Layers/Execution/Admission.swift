@@ -55,7 +55,7 @@ extension ExecutionMachine {
     let account = order.account
     let terms = terms(order.instrument)
     let exposure = exposure(order.side, quantity: order.quantity, price: order.price, terms)
-    let slot = risk.slot(account, terms.underlying)
+    let slot = risk.slot(account, terms.underlying, .init(terms.id))
     let before = risk.room(account)
     // Sums are exact: what is taken out for the question comes back as it was.
     let going = old.map { wholeExposure(orders[$0], terms) }

@@ -72,7 +72,8 @@ extension ExecutionMachine {
     holdings[slot].granted = entry.quantity
     holdings[slot].cost = entry.cost
     if holdings[slot].total != before {
-      let sums = risk.slot(entry.account, instruments[entry.instrument.index].underlying)
+      let sums = risk.slot(
+        entry.account, instruments[entry.instrument.index].underlying, .init(entry.instrument))
       let worst = table.move(
         entry.instrument, from: before, to: holdings[slot].total, in: &risk.sums, sums)
       risk.set(entry.account, sums, worst: worst)
@@ -251,16 +252,20 @@ extension ExecutionMachine {
   mutating func rebuildRisk() {
     risk.reserve(accounts: credits.count)
     risk.clear()
+    for index in 0..<credits.count
+    where AccountFlags(rawValue: credits[index].flags).contains(.cross) {
+      risk.setApart(AccountID(UInt32(index)))
+    }
     for slot in 0..<holdings.count where holdings[slot].total.raw != 0 {
       let holding = holdings[slot]
       let underlying = instruments[holding.instrument.index].underlying
-      let sums = risk.slot(holding.account, underlying)
+      let sums = risk.slot(holding.account, underlying, .init(holding.instrument))
       table.move(holding.instrument, from: .zero, to: holding.total, in: &risk.sums, sums)
     }
     for slot in 0..<orders.count where orders[slot].id.raw != 0 {
       let order = orders[slot]
       let terms = terms(order.instrument)
-      let sums = risk.slot(order.account, terms.underlying)
+      let sums = risk.slot(order.account, terms.underlying, .init(terms.id))
       table.add(
         wholeExposure(order, terms), terms.id, to: &risk.sums, sums)
     }

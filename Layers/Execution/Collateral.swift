@@ -22,7 +22,7 @@ extension ExecutionMachine {
     guard before != after, let underlying = collaterals.underlying(asset) else { return }
     risk.equity[account.index] +=
       collaterals.worth(asset, after).kept - collaterals.worth(asset, before).kept
-    let sums = risk.slot(account, underlying)
+    let sums = risk.slot(account, underlying, .init(asset))
     let worst = collaterals.move(asset, from: before, to: after, in: &risk.sums, sums)
     risk.set(account, sums, worst: worst)
   }
@@ -44,7 +44,7 @@ extension ExecutionMachine {
     for slot in 0..<balances.count {
       let record = balances[slot]
       guard let underlying = collaterals.underlying(record.asset) else { continue }
-      let sums = risk.slot(record.account, underlying)
+      let sums = risk.slot(record.account, underlying, .init(record.asset))
       collaterals.move(
         record.asset, from: Amount(raw: 0), to: record.left, in: &risk.sums, sums)
     }

@@ -109,7 +109,7 @@ extension ExecutionMachine {
   }
 
   private mutating func hold(_ leg: NewOrder, _ terms: Terms, _ isHeld: Bool) {
-    let slot = risk.slot(leg.account, terms.underlying)
+    let slot = risk.slot(leg.account, terms.underlying, .init(terms.id))
     let now = holdingSlot(leg.account, leg.instrument).map { holdings[$0].total } ?? .zero
     let then = Quantity(raw: now.raw + leg.side.sign * leg.quantity.raw)
     let worst = table.move(

@@ -148,7 +148,7 @@ extension ExecutionMachine {
     _ slot: Int, _ order: OrderRecord, _ terms: Terms, to quantity: Quantity
   ) {
     let side: Side = order.isBuy ? .buy : .sell
-    let sums = risk.slot(order.account, terms.underlying)
+    let sums = risk.slot(order.account, terms.underlying, .init(terms.id))
     table.remove(wholeExposure(order, terms), terms.id, from: &risk.sums, sums)
     let worst = table.add(
       exposure(side, quantity: quantity, price: order.price, terms), terms.id, to: &risk.sums, sums)
@@ -189,7 +189,7 @@ extension ExecutionMachine {
     }
     reserve(holding, side, 0 - size.raw)
     note(maker.account, holding, terms.id, quantity, price, feeRate: feeRate)
-    let sums = risk.slot(maker.account, terms.underlying)
+    let sums = risk.slot(maker.account, terms.underlying, .init(terms.id))
     let worst = table.fill(
       before,
       leaving: rest.raw == 0
@@ -206,7 +206,7 @@ extension ExecutionMachine {
     let holding = holding(account, terms.id)
     let before = holdings[holding].total
     note(account, holding, terms.id, quantity, price, feeRate: feeRate)
-    let slot = risk.slot(account, terms.underlying)
+    let slot = risk.slot(account, terms.underlying, .init(terms.id))
     let worst = table.move(
       terms.id, from: before, to: holdings[holding].total, in: &risk.sums, slot)
     risk.set(account, slot, worst: worst)
@@ -257,7 +257,7 @@ extension ExecutionMachine {
     holdings[holding].openOrders += 1
     reserve(holding, record.isBuy ? .buy : .sell, left(record).raw)
     credits[record.account.index].openOrders += 1
-    let sums = risk.slot(record.account, terms.underlying)
+    let sums = risk.slot(record.account, terms.underlying, .init(terms.id))
     let worst = table.add(
       wholeExposure(record, terms), terms.id, to: &risk.sums, sums)
     risk.set(record.account, sums, worst: worst)
@@ -287,7 +287,7 @@ extension ExecutionMachine {
       if holdings[holding].isIdle { release(record.account, record.instrument) }
     }
     let terms = terms(record.instrument)
-    let sums = risk.slot(record.account, terms.underlying)
+    let sums = risk.slot(record.account, terms.underlying, .init(terms.id))
     let worst = table.remove(
       exposure(record.isBuy ? .buy : .sell, quantity: whole, price: record.price, terms),
       terms.id, from: &risk.sums, sums)

@@ -2,10 +2,24 @@ import Margin
 import Primitives
 
 /// What execution knows of every account's margin, derived from its facts and never hashed: equity,
-/// and per underlying the scenario sums of positions and open orders.
+/// and per underlying the scenario sums of positions and open orders; of an account in cross mode,
+/// where nothing nets, those of each contract and each asset.
 struct RiskBook: ~Copyable {
+  /// What sums are of, where nothing nets: a contract, or an asset that counts.
+  struct Leg: Equatable {
+    let raw: UInt32
+    init(_ instrument: InstrumentID) { raw = instrument.raw }
+    init(_ asset: AssetID) { raw = .max - UInt32(asset.raw) }
+  }
+
   private let underlyingCount: Int
+  /// By account and underlying: a slot of sums, -1 for none, or -2 less the first of a list of slots.
   private var slots: [Int32] = []
+  private var isApart: [Bool] = []
+  /// Of each slot in a list, its leg and the next slot, or -1.
+  private var legs: [UInt32] = []
+  private var links: [Int32] = []
+  private var free: [Int32] = []
   private var worstOfSlot: [Int128] = []
   var sums = ScenarioSums(capacity: 1024)
   /// Cash + positions at mark − cost, as granted, less outflows and losses of fills since.
@@ -22,26 +36,71 @@ struct RiskBook: ~Copyable {
     while equity.count < count {
       equity.append(0)
       worstTotal.append(0)
+      isApart.append(false)
       for _ in 0..<underlyingCount { slots.append(-1) }
     }
   }
 
-  /// The sums of an account in an underlying; made on first use.
+  /// From now on nothing nets in an account that has no sums yet.
+  mutating func setApart(_ account: AccountID) { isApart[account.index] = true }
+
+  /// The sums of an account that an exposure of `leg` in an underlying belongs to; made on first use.
   @inline(__always)
-  mutating func slot(_ account: AccountID, _ underlying: UnderlyingID) -> Int {
+  mutating func slot(_ account: AccountID, _ underlying: UnderlyingID, _ leg: Leg) -> Int {
     let place = account.index * underlyingCount + underlying.index
     if slots[place] >= 0 { return Int(slots[place]) }
-    let slot = sums.append()
-    slots[place] = Int32(slot)
-    worstOfSlot.append(0)
+    return otherSlot(place, account, leg)
+  }
+
+  @inline(never)
+  private mutating func otherSlot(_ place: Int, _ account: AccountID, _ leg: Leg) -> Int {
+    var next = firstInList(place)
+    while next >= 0 {
+      if legs[next] == leg.raw { return next }
+      next = Int(links[next])
+    }
+    let slot = newSlot()
+    guard isApart[account.index] else {
+      slots[place] = Int32(slot)
+      return slot
+    }
+    legs[slot] = leg.raw
+    links[slot] = Int32(firstInList(place))
+    slots[place] = -2 - Int32(slot)
     return slot
+  }
+
+  private mutating func newSlot() -> Int {
+    if let slot = free.popLast() { return Int(slot) }
+    worstOfSlot.append(0)
+    legs.append(0)
+    links.append(-1)
+    return sums.append()
+  }
+
+  /// The first slot of a list, or -1.
+  @inline(__always)
+  private func firstInList(_ place: Int) -> Int {
+    slots[place] <= -2 ? Int(-2 - slots[place]) : -1
+  }
+
+  /// The slots of an account in an underlying.
+  @inline(__always)
+  private func forEachSlot(_ place: Int, _ body: (Int) -> Void) {
+    if slots[place] >= 0 { return body(Int(slots[place])) }
+    var next = firstInList(place)
+    while next >= 0 {
+      body(next)
+      next = Int(links[next])
+    }
   }
 
   /// What an account's open orders would lose in an underlying, all filled, the market standing
   /// still: at most zero.
   func still(_ account: AccountID, _ underlying: UnderlyingID) -> Int128 {
-    let slot = slots[account.index * underlyingCount + underlying.index]
-    return slot < 0 ? 0 : sums.still(Int(slot)).raw
+    var still: Int128 = 0
+    forEachSlot(account.index * underlyingCount + underlying.index) { still += sums.still($0).raw }
+    return still
   }
 
   /// Recomputes the cached worst of a slot.
@@ -61,8 +120,13 @@ struct RiskBook: ~Copyable {
   mutating func refreshAll() {
     for account in equity.indices {
       for underlying in 0..<underlyingCount {
-        let slot = slots[account * underlyingCount + underlying]
-        if slot >= 0 { refresh(AccountID(UInt32(account)), Int(slot)) }
+        let place = account * underlyingCount + underlying
+        if slots[place] >= 0 { refresh(AccountID(UInt32(account)), Int(slots[place])) }
+        var next = firstInList(place)
+        while next >= 0 {
+          refresh(AccountID(UInt32(account)), next)
+          next = Int(links[next])
+        }
       }
     }
   }
@@ -89,8 +153,16 @@ struct RiskBook: ~Copyable {
     room(account) - worstOfSlot[slot] + worst.raw
   }
 
-  /// Forgets every sum and every equity, to be rebuilt from the facts.
+  /// Forgets every sum and every equity, to be rebuilt from the facts; slots in lists become free.
   mutating func clear() {
+    for place in slots.indices where slots[place] <= -2 {
+      var next = firstInList(place)
+      while next >= 0 {
+        free.append(Int32(next))
+        next = Int(links[next])
+      }
+      slots[place] = -1
+    }
     for slot in 0..<sums.count { sums.clear(slot) }
     for index in worstOfSlot.indices { worstOfSlot[index] = 0 }
     for index in equity.indices {
@@ -101,6 +173,6 @@ struct RiskBook: ~Copyable {
 
   /// Memory held, in bytes.
   var byteCount: Int {
-    slots.count * 4 + worstOfSlot.count * 16 + equity.count * 32 + sums.count * 592
+    slots.count * 4 + worstOfSlot.count * 16 + equity.count * 32 + sums.count * 600
   }
 }

@@ -211,11 +211,13 @@ extension ExecutionMachine {
     credits[record.account.index].keyCount += 1
   }
 
-  /// Opens the next account.
-  mutating func open(owner: PublicKey, at batch: UInt64) {
+  /// Opens the next account, in a mode that it keeps.
+  mutating func open(owner: PublicKey, mode: AccountFlags = [], at batch: UInt64) {
     let account = AccountID(UInt32(credits.count))
     credits.append(CreditRecord())
+    credits[account.index].flags = mode.rawValue
     risk.reserve(accounts: credits.count)
+    if mode.contains(.cross) { risk.setApart(account) }
     books.addAccount()
     enter(KeyRecord(key: owner, account: account, flags: 1, validFrom: batch))
   }

@@ -166,7 +166,7 @@ public struct CollateralTable: ~Copyable {
     guard let underlying = rules[asset.index].underlying else { return }
     let quantity = quantity(asset, amount)
     guard quantity.raw != 0 else { return }
-    sheet.add(InstrumentID(UInt32(asset.raw)), quantity, underlying.index, legs)
+    sheet.add(collateral: InstrumentID(UInt32(asset.raw)), quantity, underlying.index, legs)
   }
 
   /// Takes what counts of a balance from `before` to `after` in execution's sums of its underlying.

@@ -278,7 +278,7 @@ class Auctions:
             self.receipt(13, 0, 0, b.bidder, a.account, a.number,
                          (0, part, cost, worth, b.stake, b.worst, b.part, 0, 0, 0, cash, left_cash))
 
-    def requirement_of(self, moves, parts, positions=(), balances=()):
+    def requirement_of(self, moves, parts, positions=(), balances=(), apart=False):
         whole, before = {}, dict(balances)
         for i, q in [*positions, *moves]:
             whole[i] = whole.get(i, 0) + q
@@ -286,7 +286,7 @@ class Auctions:
         for asset, amount in parts:
             after[asset] = after.get(asset, 0) + amount
             lost += self.worth(asset, amount)[0] + self.worth(asset, before.get(asset, 0))[0] - self.worth(asset, after[asset])[0]
-        return self.requirement(whole.items(), sorted(after.items()))[0] + lost
+        return self.requirement(whole.items(), sorted(after.items()), apart)[0] + lost
 
     def hand_collateral(self, asset, amount, account, bidder, number):
         price = self.legs[asset][0]
@@ -312,7 +312,8 @@ class Auctions:
             return 17
         equity, _, requirement, _, _ = self.weigh(b.bidder)
         own = [(i, q) for i, (q, _) in a.positions.items()]
-        return 17 if equity < requirement or equity + gain < self.requirement_of(moves, parts, own, a.balances.items()) else 0
+        return 17 if equity < requirement or equity + gain < self.requirement_of(
+            moves, parts, own, a.balances.items(), self.is_apart(b.bidder)) else 0
 
     def transfer(self, i, q, account, bidder, number):
         buyer, seller = (bidder, account) if q > 0 else (account, bidder)
@@ -398,7 +399,7 @@ class Auctions:
             equity, sums, _, _, core = self.weigh(number)
             if equity <= 0:
                 continue
-            total = sums[terms.underlying]
+            total = sums[self.page(i, self.is_apart(number))]
             lots = min(abs(own), 16 * terms.size_max) // terms.lot
             step = [u * (terms.lot if q > 0 else -terms.lot) for u in self.units(i)]
             sides.append(Path(number, lots, equity, loss, max(0, core + min(0, *total)), total, step))

@@ -16,27 +16,48 @@ class Books:
         rate = max(self.instruments[o.instrument].maker, self.instruments[o.instrument].taker)
         return q, gap - (up(left * o.price * rate, ONE) if rate else 0) - 3 * MONEY
 
-    def sums(self, account, underlying):
-        found = self.accounts[account].sums.get(underlying)
+    def page(self, account, instrument):
+        """What an exposure nets in: its underlying, or in cross mode the contract alone."""
+        return ("alone", instrument) if self.credits[account].flags & 4 else self.instruments[instrument].underlying
+
+    def collateral_page(self, account, asset):
+        return ("asset", asset) if self.credits[account].flags & 4 else self.terms.collaterals[asset].underlying
+
+    def pages(self, account):
+        if not self.credits[account].flags & 4:
+            return range(len(self.indices))
+        a = self.accounts[account]
+        held = {*a.holdings, *(o.instrument for o in a.orders.values())}
+        return [("alone", i) for i in sorted(held)] + [("asset", n) for n in sorted(a.balances) if n in self.legs]
+
+    def sums_of(self, account, instrument):
+        return self.sums(account, self.page(account, instrument))
+
+    def sums(self, account, page):
+        found = self.accounts[account].sums.get(page)
         if found is None:
             found = [0] * 37
             for instrument, slot in self.accounts[account].holdings.items():
-                if self.instruments[instrument].underlying == underlying:
+                if self.page(account, instrument) == page:
                     h = self.holdings[slot]
                     self.add_position(found, instrument, h.granted + h.since)
             for o in self.accounts[account].orders.values():
-                if self.instruments[o.instrument].underlying == underlying:
+                if self.page(account, o.instrument) == page:
                     self.add_order(found, o, o.left, 1)
             for asset, slot in self.accounts[account].balances.items():
-                if asset in self.legs and self.terms.collaterals[asset].underlying == underlying:
+                if asset in self.legs and self.collateral_page(account, asset) == page:
                     _, units, (lead, trail), _ = self.legs[asset]
                     q = self.counted(asset, self.left(slot)) * self.multiple[asset]
                     for s, unit in enumerate(units):
                         found[s] += q * unit
                     found[34] -= q * lead
                     found[35] -= q * trail
-            self.accounts[account].sums[underlying] = found
+            self.accounts[account].sums[page] = found
         return found
+
+    def still(self, account):
+        """What is left while the market stands still."""
+        return self.equity(account) + sum(self.sums(account, page)[32] for page in self.pages(account))
 
     def add_position(self, sums, instrument, quantity, sign=1):
         gross = self.gross(instrument, quantity)
@@ -76,13 +97,14 @@ class Books:
         return a.equity
 
     def room(self, account, extra=None):
-        total = self.equity(account)
-        for underlying in range(len(self.indices)):
-            sums = self.sums(account, underlying)
-            if extra and self.instruments[extra.instrument].underlying == underlying:
-                sums = list(sums)
-                self.add_order(sums, extra, extra.left, 1)
-            total += min(sums)
+        total, own = self.equity(account), extra and self.page(account, extra.instrument)
+        for page in self.pages(account):
+            if not extra or page != own:
+                total += min(0, *self.sums(account, page))
+        if extra:
+            sums = list(self.sums(account, own))
+            self.add_order(sums, extra, extra.left, 1)
+            total += min(0, *sums)
         return total
 
     # 8.7
@@ -132,7 +154,7 @@ class Books:
         self.holding(o.account, o.instrument).orders -= 1
 
     def remove(self, o):
-        sums = self.sums(o.account, self.instruments[o.instrument].underlying)
+        sums = self.sums_of(o.account, o.instrument)
         self.add_order(sums, o, o.left, -1)
         self.unlink(o)
         self.release(o.account, o.instrument)
@@ -193,7 +215,7 @@ class Books:
                     self.remove(maker)
                     continue
             self.fill(instrument, cause, side, maker.account, account, maker.price, size, maker.id, order)
-            sums = self.sums(maker.account, terms.underlying)
+            sums = self.sums_of(maker.account, maker.instrument)
             self.add_order(sums, maker, maker.left, -1)
             maker.left -= size
             if maker.left:
@@ -218,7 +240,7 @@ class Books:
         """Takes contracts off without a trade."""
         if size == o.left:
             return self.remove(o)
-        sums = self.sums(o.account, self.instruments[o.instrument].underlying)
+        sums = self.sums_of(o.account, o.instrument)
         self.add_order(sums, o, o.left, -1)
         o.left -= size
         self.add_order(sums, o, o.left, 1)
@@ -235,7 +257,7 @@ class Books:
 
     def book(self, account, instrument, quantity, price, taker):
         h = self.holding(account, instrument)
-        sums = self.sums(account, self.instruments[instrument].underlying)
+        sums = self.sums_of(account, instrument)
         self.add_position(sums, instrument, h.granted + h.since, -1)
         self.add_position(sums, instrument, h.granted + h.since + quantity)
         h.since, h.fills = h.since + quantity, h.fills + 1

@@ -99,7 +99,7 @@ class Calls:
     def trade_at(self, instrument, maker, taker, price, size):
         self.fill(instrument, 3, taker.side, maker.account, taker.account, price, size, maker.id, taker.id)
         for o, is_taker in ((maker, False), (taker, True)):
-            sums = self.sums(o.account, self.instruments[instrument].underlying)
+            sums = self.sums_of(o.account, instrument)
             self.add_order(sums, o, o.left, -1)
             o.left -= size
             if o.left:

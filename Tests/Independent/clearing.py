@@ -664,9 +664,9 @@ class Clearing(Auctions, Market):
     def close_receipt(self, close, sums, equity, requirement, maintenance):
         _, side, number, instrument, size, price = close
         binding, loss = NONE, 0
-        worst, underlying = min((min(0, *total), u) for u, total in sums.items())
+        worst, page = self.worst(sums)
         if worst < 0:
-            binding, loss = underlying << 8 | sums[underlying].index(worst), worst
+            binding, loss = self.instruments[instrument].underlying << 8 | sums[page].index(worst), worst
         a = self.accounts[number]
         asked, owned, kept, lost = far(up(requirement, MONEY), equity // MONEY, up(maintenance, MONEY), loss // MONEY)
         self.receipt(19, 0, instrument, number, id=binding, numbers=(
@@ -682,13 +682,22 @@ class Clearing(Auctions, Market):
             return any(self.counted(*b) and self.is_fresh(self.terms.collaterals[b[0]].underlying) for b in a.balances.items())
         return all(self.values[i] is not None for i in a.positions) and any(map(self.is_mark_fresh, a.positions))
 
+    def is_apart(self, number):
+        """Whether nothing nets: an account in cross mode."""
+        return bool(self.accounts[number].flags & 4)
+
+    @staticmethod
+    def worst(sums):
+        return min(((min(0, *total), page) for page, total in sums.items() if page >= 0), default=(0, 0))
+
     def weigh(self, number, less=(None, 0)):
         a = self.accounts[number]
         balances = [(asset, amount - less[1] * (asset == less[0])) for asset, amount in sorted(a.balances.items())]
         equity = (a.cash - self.interest_due(number)) * MONEY + sum(self.worth(*b)[0] for b in balances)
         for i, (q, c) in a.positions.items():
             equity += self.mark(i) * q - c * MONEY - self.funding_due(number, i) * MONEY
-        requirement, sums, maintenance, core = self.requirement([(i, a.positions[i][0]) for i in sorted(a.positions)], balances)
+        requirement, sums, maintenance, core = self.requirement(
+            [(i, a.positions[i][0]) for i in sorted(a.positions)], balances, self.is_apart(number))
         return equity, sums, requirement, maintenance, core
 
     # 9.15
@@ -750,12 +759,13 @@ class Clearing(Auctions, Market):
                 max(up(spot * (ONE * ONE + doubt), ONE * ONE), average))
 
     def what_to_close(self, number, sums, equity, requirement):
-        worst, underlying = min((min(0, *total), u) for u, total in sums.items())
-        binding = sums[underlying].index(worst) if worst < 0 else None
+        worst, page = self.worst(sums)
+        binding = sums[page].index(worst) if worst < 0 else None
         best = None
         for i, (q, _) in sorted(self.accounts[number].positions.items()):
             terms, size = self.instruments[i], abs(q)
-            if worst < 0 and terms.underlying != underlying or not terms.trades(self.time) or not self.is_mark_fresh(i):
+            own = self.page(i, self.is_apart(number))
+            if worst < 0 and own != page or not terms.trades(self.time) or not self.is_mark_fresh(i):
                 continue
             if worst < 0:
                 unit = self.units(i)[binding]
@@ -763,7 +773,7 @@ class Clearing(Auctions, Market):
                     continue
                 size = min(size, up(up(-worst, abs(unit)), terms.lot) * terms.lot)
             part = size if q > 0 else -size
-            total = sums[terms.underlying]
+            total = sums[own]
             after = requirement + min(0, *total) - min(0, *(s - part * u for s, u in zip(total, self.units(i))))
             if best is None or after < best[0]:
                 best = after, i, part

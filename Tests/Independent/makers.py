@@ -74,7 +74,7 @@ class Makers:
 
     def admit_whole(self, account, orders, fills):
         before, lost = self.room(account), -3 * MONEY * (fills - len(orders))
-        still = self.equity(account) + sum(self.sums(account, u)[32] for u in range(len(self.indices)))
+        still = self.still(account)
         for o in orders:
             lost += self.entry(o, o.left)[1]
             self.hold(account, o, 0, 1)
@@ -97,7 +97,7 @@ class Makers:
         slot = self.accounts[account].holdings.get(o.instrument)
         now = self.holdings[slot].granted + self.holdings[slot].since if slot is not None else 0
         leg = -o.left if o.side else o.left
-        sums = self.sums(account, self.instruments[o.instrument].underlying)
+        sums = self.sums_of(account, o.instrument)
         self.add_position(sums, o.instrument, now + before * leg, -1)
         self.add_position(sums, o.instrument, now + after * leg)
 
@@ -331,7 +331,7 @@ class Makers:
         if client != o.client and self.client_in_use(account, client):
             return
         if r.x == o.price and r.y <= o.left:
-            sums = self.sums(account, self.instruments[r.id].underlying)
+            sums = self.sums_of(account, r.id)
             self.add_order(sums, o, o.left, -1)
             o.left = r.y
             self.add_order(sums, o, o.left, 1)

@@ -86,11 +86,11 @@ class Placing:
         self.check_size(account, instrument, side, quantity, reduce, old)
         o = Row(instrument=instrument, side=side, price=price, left=quantity)
         before = self.room(account)
-        sums = self.sums(account, self.instruments[instrument].underlying)
+        sums = self.sums_of(account, instrument)
         if old:
             self.add_order(sums, old, old.left, -1)
         after = self.room(account, o)
-        still = self.equity(account) + sum(self.sums(account, u)[32] for u in range(len(self.indices)))
+        still = self.still(account)
         if old:
             self.add_order(sums, old, old.left, 1)
         if after >= before:
@@ -244,7 +244,7 @@ class Placing:
             self.dirty["extras"].add(o.extra)
         if expiry:
             heapq.heappush(self.expiring, (expiry, order))
-        sums = self.sums(account, self.instruments[r.id].underlying)
+        sums = self.sums_of(account, r.id)
         self.orders[slot] = o
         self.books[r.id][side].setdefault(price, {})[order] = o
         self.accounts[account].orders[order] = o

@@ -274,13 +274,17 @@ class Market:
     def doubt_charge(self, instrument):
         return self.values[instrument][3][4] if self.values[instrument] else 0
 
-    def requirement(self, positions, balances=()):
-        """9.11: initial margin of positions and balances, the scenario sums of each underlying, maintenance, and what that
-        is a share of."""
+    def page(self, instrument, apart):
+        """What a contract nets in: its underlying, or in cross mode itself alone."""
+        return instrument if apart else self.instruments[instrument].underlying
+
+    def requirement(self, positions, balances=(), apart=False):
+        """9.11: initial margin of positions and balances, the scenario sums of each page, maintenance, and what that is a
+        share of. A page of collateral alone has a number below zero."""
         sums, delta, owed, short, held, tilts, owes, doubt = {}, {}, {}, {}, {}, {}, False, 0
         for i, q in positions:
             terms = self.instruments[i]
-            u = terms.underlying
+            u = self.page(i, apart)
             total = sums.setdefault(u, [0] * 32)
             for s, unit in enumerate(self.units(i)):
                 total[s] += q * unit
@@ -304,7 +308,7 @@ class Market:
             if q == 0:
                 continue
             price, units, (lead, trail), _ = self.legs[asset]
-            u = self.terms.collaterals[asset].underlying
+            u = -asset if apart else self.terms.collaterals[asset].underlying
             total = sums.setdefault(u, [0] * 32)
             for s, unit in enumerate(units):
                 total[s] += q * unit
@@ -316,7 +320,7 @@ class Market:
             static = [static[0] + one, static[1] + two]
         least = {u: min(max(0, *delta[u]), max(0, *owed[u]) + held[u]) for u in sums}
         apart = sum(max(-min(0, *sums[u]), least[u], short[u]) for u in sums)
-        share = self.terms.share
+        share = 0 if apart else self.terms.share
         if share:
             joint = max([0] + [-sum(column) for column in zip(*sums.values())])
             joint = max(joint, sum(least.values()), sum(short.values()))
