@@ -83,6 +83,7 @@ let package = Package(
       providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "CThreads", path: "Sources/CThreads"),
     .systemLibrary(name: "CMemory", path: "Sources/CMemory"),
+    .target(name: "CDigest", path: "Sources/CDigest"),
 
     // What is true.
     room("Primitives", in: "Sources", ["CMemory"]),
@@ -90,7 +91,7 @@ let package = Package(
     room("Pricing", in: "Sources", ["Primitives", "Instruments"]),
     room("Margin", in: "Sources", ["Primitives", "Instruments", "Pricing"]),
     room("Risk", in: "Sources", ["Primitives"]),
-    room("Commitments", in: "Sources", ["Primitives", "CSodium", "CCrypto"]),
+    room("Commitments", in: "Sources", ["Primitives", "CSodium", "CCrypto", "CDigest"]),
 
     // What is said.
     room("Wire", in: "Interfaces", ["Primitives", "Instruments", "Commitments"]),

@@ -364,10 +364,7 @@ public struct ClearingMachine: ~Copyable {
 
   /// The RFC 6962 leaves of packed receipts.
   public static func receiptLeaves(_ bytes: [UInt8]) -> [Digest] {
-    let span = bytes.rawSpan
-    return stride(from: 0, to: span.byteCount, by: Receipt.byteCount).map {
-      MerkleLog.leafHash(span.extracting($0..<($0 + Receipt.byteCount)))
-    }
+    MerkleLog.leafHashes(ofRecords: bytes.rawSpan, size: Receipt.byteCount)
   }
 }
 

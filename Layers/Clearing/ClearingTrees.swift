@@ -82,7 +82,7 @@ extension ClearingMachine {
     trees.locks.refresh(locks)
     trees.payouts.refresh(payouts)
     trees.margins.refresh(margins)
-    for entry in body.accounts { hash(entry.account) }
+    hash(body.accounts.map(\.account))
   }
 
   /// Hashes everything, as after loading.
@@ -104,27 +104,90 @@ extension ClearingMachine {
     trees.payouts.rebuild(payouts)
     trees.margins.rebuild(margins)
     accountTree = AccountTree()
-    for index in 0..<accounts.count { hash(AccountID(UInt32(index))) }
+    hash((0..<accounts.count).map { AccountID(UInt32($0)) })
     root = stateRoot()
   }
 
-  private mutating func hash(_ account: AccountID) {
-    accountTree.set(
-      account, accounts[account.index], balances: balancesDigest(account),
-      positions: positionsDigest(account))
+  /// Hashes accounts, some hundreds at a time: what is hashed stays in the processor's cache.
+  private mutating func hash(_ all: [AccountID]) {
+    for start in stride(from: 0, to: all.count, by: 512) {
+      let part = all[start..<min(start + 512, all.count)]
+      accountTree.set(
+        part, accounts, balances: balancesDigests(part), positions: positionsDigests(part))
+    }
+  }
+
+  private func positionsDigests(_ part: ArraySlice<AccountID>) -> [Digest] {
+    var out = Messages(count: part.count)
+    for account in part {
+      if accounts[account.index].firstPosition != 0 {
+        write(positionsOf: account, into: &out.bytes)
+      }
+      out.end()
+    }
+    return out.digests
+  }
+
+  private func balancesDigests(_ part: ArraySlice<AccountID>) -> [Digest] {
+    var out = Messages(count: part.count)
+    for account in part {
+      if accounts[account.index].firstBalance != 0 { write(balancesOf: account, into: &out.bytes) }
+      out.end()
+    }
+    return out.digests
+  }
+
+  /// Messages to be hashed together.
+  private struct Messages {
+    var bytes: ByteWriter
+    private var bounds: [Int] = []
+    private var ends: [Int] = []
+
+    init(count: Int) {
+      bytes = ByteWriter(capacity: 96 * count)
+      bounds.reserveCapacity(2 * count)
+      ends.reserveCapacity(count)
+    }
+
+    /// Ends a message; one of no bytes has the digest zero.
+    @inline(__always)
+    mutating func end() {
+      let start = ends.last ?? 0
+      ends.append(bytes.bytes.count)
+      guard bytes.bytes.count > start else { return }
+      bounds.append(start)
+      bounds.append(bytes.bytes.count)
+    }
+
+    var digests: [Digest] {
+      guard !bounds.isEmpty else { return Array(repeating: .zero, count: ends.count) }
+      let found = SHA256.digests(of: bytes.bytes.rawSpan, bounds)
+      guard found.count < ends.count else { return found }
+      var (digests, place, start): ([Digest], Int, Int) = ([], 0, 0)
+      for end in ends {
+        digests.append(end > start ? found[place] : .zero)
+        place += end > start ? 1 : 0
+        start = end
+      }
+      return digests
+    }
   }
 
   /// SHA-256 of tag, count and the packed positions sorted by instrument; zero for none.
-  @inline(__always)
   func positionsDigest(_ account: AccountID) -> Digest {
     guard accounts[account.index].firstPosition != 0 else { return .zero }
     return SHA256.digest(positionsBytes(account))
   }
 
   /// What `positionsDigest` hashes: 44 bytes a position.
-  @inline(__always)
   func positionsBytes(_ account: AccountID) -> [UInt8] {
     var out = ByteWriter(capacity: 36 + 44 * 4)
+    write(positionsOf: account, into: &out)
+    return out.bytes
+  }
+
+  @inline(__always)
+  private func write(positionsOf account: AccountID, into out: inout ByteWriter) {
     out.write(AccountTree.positionsTag.bytes)
     out.write(accounts[account.index].positionCount)
     forEachPosition(account) { _, position in
@@ -135,34 +198,38 @@ extension ClearingMachine {
       out.write(position.fundingIndexHigh)
       out.write(position.fundingBooked)
     }
-    return out.bytes
   }
 
   /// SHA-256 of tag, count and the packed balances sorted by asset; zero for none.
-  @inline(__always)
   func balancesDigest(_ account: AccountID) -> Digest {
     guard accounts[account.index].firstBalance != 0 else { return .zero }
     return SHA256.digest(balancesBytes(account))
   }
 
   /// What `balancesDigest` hashes: 10 bytes a balance.
-  @inline(__always)
   func balancesBytes(_ account: AccountID) -> [UInt8] {
-    var entries = ByteWriter()
+    var out = ByteWriter(capacity: 36 + 10 * 4)
+    write(balancesOf: account, into: &out)
+    return out.bytes
+  }
+
+  @inline(__always)
+  private func write(balancesOf account: AccountID, into out: inout ByteWriter) {
     var count: UInt32 = 0
     var next = accounts[account.index].firstBalance
     while next != 0 {
-      let record = balances[Int(next) - 1]
-      entries.write(record.asset)
-      entries.write(record.amount)
       count += 1
-      next = record.next
+      next = balances[Int(next) - 1].next
     }
-    var out = ByteWriter(capacity: 36 + entries.bytes.count)
     out.write(AccountTree.balancesTag.bytes)
     out.write(count)
-    out.write(entries.bytes)
-    return out.bytes
+    next = accounts[account.index].firstBalance
+    while next != 0 {
+      let record = balances[Int(next) - 1]
+      out.write(record.asset)
+      out.write(record.amount)
+      next = record.next
+    }
   }
 }
 

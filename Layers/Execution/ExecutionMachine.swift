@@ -215,10 +215,7 @@ public struct ExecutionMachine: ~Copyable {
 
   /// The RFC 6962 leaves of packed events.
   public static func eventLeaves(_ bytes: [UInt8]) -> [Digest] {
-    let span = bytes.rawSpan
-    return stride(from: 0, to: span.byteCount, by: EventBuffer.recordByteCount).map {
-      MerkleLog.leafHash(span.extracting($0..<($0 + EventBuffer.recordByteCount)))
-    }
+    MerkleLog.leafHashes(ofRecords: bytes.rawSpan, size: EventBuffer.recordByteCount)
   }
 }
 

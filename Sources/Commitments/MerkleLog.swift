@@ -144,11 +144,22 @@ extension MerkleLog {
     return stream.finish()
   }
 
-  /// The root of a whole list; of none, SHA-256 of nothing.
+  /// SHA-256(0x00 || record) of records of `size` bytes that lie one after the other.
+  public static func leafHashes(ofRecords bytes: RawSpan, size: Int) -> [Digest] {
+    SHA256.digests(ofRecords: bytes, size: size, prefix: 0)
+  }
+
+  /// The root of a whole list; of none, SHA-256 of nothing. Level by level: what has no neighbour
+  /// goes up as it is.
   public static func root(ofLeafHashes leaves: [Digest]) -> Digest {
-    var frontier = LogFrontier()
-    for leaf in leaves { frontier.append(leafHash: leaf) }
-    return frontier.root
+    guard leaves.count > 1 else { return leaves.first ?? LogFrontier().root }
+    var nodes = leaves
+    while nodes.count > 1 {
+      let last = nodes.count.isMultiple(of: 2) ? nil : nodes.removeLast()
+      nodes = SHA256.logNodes(nodes)
+      if let last { nodes.append(last) }
+    }
+    return nodes[0]
   }
 
   /// The inclusion proof of one leaf in a whole list.

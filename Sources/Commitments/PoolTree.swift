@@ -16,27 +16,36 @@ public struct PoolTree: ~Copyable {
   /// Hashes the pages touched since the pool was last sealed, each once. Compiled for each kind of
   /// record by its user: generic code looks its types up at every slot.
   @inlinable public mutating func refresh<Record: FlatRecord>(_ pool: borrowing Pool<Record>) {
+    guard pool.touchedCount > 0 else { return }
     if round == .max { for page in seen.indices { seen[page] = 0 } }
     round = round == .max ? 1 : round + 1
+    var pages: [Int] = []
     for index in 0..<pool.touchedCount {
       let page = pool.touchedSlot(index) / recordsPerPage
       while seen.count <= page { seen.append(0) }
       guard seen[page] != round else { continue }
       seen[page] = round
-      hash(page, of: pool)
+      pages.append(page)
     }
+    hash(pages, recordByteCount: Pool<Record>.recordByteCount, pool.bytes(of: 0..<pool.count))
   }
 
   /// Hashes every page, as after loading.
   @inlinable public mutating func rebuild<Record: FlatRecord>(_ pool: borrowing Pool<Record>) {
     tree = IndexedTree()
-    for page in 0..<((pool.count + recordsPerPage - 1) / recordsPerPage) { hash(page, of: pool) }
+    let pages = Array(0..<((pool.count + recordsPerPage - 1) / recordsPerPage))
+    hash(pages, recordByteCount: Pool<Record>.recordByteCount, pool.bytes(of: 0..<pool.count))
   }
 
-  @inlinable mutating func hash<Record: FlatRecord>(_ page: Int, of pool: borrowing Pool<Record>) {
-    let first = page * recordsPerPage
-    let slots = first..<min(first + recordsPerPage, pool.count)
-    tree.set(page, SHA256.digest(pool.bytes(of: slots)))
+  @usableFromInline mutating func hash(_ pages: [Int], recordByteCount: Int, _ bytes: RawSpan) {
+    let size = recordByteCount * recordsPerPage
+    var bounds: [Int] = []
+    bounds.reserveCapacity(2 * pages.count)
+    for page in pages {
+      bounds.append(page * size)
+      bounds.append(min(page * size + size, bytes.byteCount))
+    }
+    for (page, digest) in zip(pages, SHA256.digests(of: bytes, bounds)) { tree.set(page, digest) }
   }
 
   public mutating func root() -> Digest { tree.root() }

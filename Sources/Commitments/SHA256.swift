@@ -1,7 +1,8 @@
 import CCrypto
 public import Primitives
 
-/// SHA-256 (FIPS 180-4), through libcrypto's low-level calls.
+/// SHA-256 (FIPS 180-4), through libcrypto's low-level calls; many short messages at once are in
+/// `SHA256+Many.swift`.
 /// https://docs.openssl.org/3.0/man3/SHA256_Init/
 public enum SHA256 {
   /// The digest of `bytes`. Cost: about 0.6 µs a KiB.
@@ -31,21 +32,6 @@ public enum SHA256 {
     var words: Words = (0, 0, 0, 0)
     precondition(unsafe novate_sha256_node(&a, &b, &words) == 1, "libcrypto refused to hash")
     return Digest(words)
-  }
-
-  /// `parents[i] = pair(children[2i], children[2i + 1])` for every `i` of `indices`.
-  /// - Precondition: `children` and `parents` reach so far.
-  static func level(_ children: [Digest], into parents: inout [Digest], at indices: [UInt32]) {
-    let last = indices.max().map { Int($0) } ?? -1
-    precondition(2 * last + 1 < children.count && last < parents.count)
-    let done = unsafe children.withUnsafeBytes { from in
-      unsafe parents.withUnsafeMutableBytes { to in
-        unsafe indices.withUnsafeBufferPointer {
-          unsafe novate_sha256_level(from.baseAddress, to.baseAddress, $0.baseAddress, $0.count)
-        }
-      }
-    }
-    precondition(done == 1, "libcrypto refused to hash")
   }
 
   /// Thirty-two bytes in memory order, as `Bytes32` holds them.

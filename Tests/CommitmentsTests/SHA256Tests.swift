@@ -41,6 +41,52 @@ import Testing
     }
   }
 
+  @Test("many messages at once have the digests they have alone")
+  func many() {
+    var generator = Generator(seed: 2)
+    let bytes = (0..<40_000).map { _ in UInt8(truncatingIfNeeded: generator.below(256)) }
+    for count in 0..<7 {
+      for _ in 0..<60 {
+        // Lengths around one, two and three blocks, and none.
+        let bounds = (0..<count).flatMap { _ in
+          let start = generator.below(30_000)
+          return [start, start + generator.below(260)]
+        }
+        let expected = (0..<count).map {
+          SHA256.digest(Array(bytes[bounds[2 * $0]..<bounds[2 * $0 + 1]]))
+        }
+        #expect(SHA256.digests(of: bytes.rawSpan, bounds) == expected)
+      }
+    }
+    for size in 1..<200 {
+      for count in [1, 2, 5] {
+        let records = Array(bytes.prefix(size * count))
+        let expected = (0..<count).map { place in
+          let record = Array(records[(place * size)..<(place * size + size)])
+          return SHA256.digest([UInt8(truncatingIfNeeded: size)] + record)
+        }
+        let prefix = UInt8(truncatingIfNeeded: size)
+        #expect(
+          SHA256.digests(ofRecords: records.rawSpan, size: size, prefix: prefix) == expected)
+      }
+    }
+  }
+
+  @Test("every pair of a list, and every level of a log, as one by one")
+  func pairsAndLogs() {
+    var generator = Generator(seed: 3)
+    for count in 0..<70 {
+      let nodes = (0..<count).map { _ in generator.digest() }
+      let even = Array(nodes.prefix(count & ~1))
+      #expect(
+        SHA256.pairs(even)
+          == stride(from: 0, to: even.count, by: 2).map { SHA256.pair(even[$0], even[$0 + 1]) })
+      var frontier = LogFrontier()
+      for node in nodes { frontier.append(leafHash: node) }
+      #expect(MerkleLog.root(ofLeafHashes: nodes) == frontier.root)
+    }
+  }
+
   @Test("a level with a gap leaves the other parents alone")
   func levelWithGap() {
     let children = (0..<16).map { Digest(UInt64($0)) }

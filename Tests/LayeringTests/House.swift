@@ -23,7 +23,8 @@ enum House {
 
   /// A C module and the Swift module that wraps it.
   static let wrappers = [
-    "CSodium": "Commitments", "CCrypto": "Commitments", "CLMDB": "Storage", "CZlib": "CLI",
+    "CSodium": "Commitments", "CCrypto": "Commitments", "CDigest": "Commitments",
+    "CLMDB": "Storage", "CZlib": "CLI",
     "CReference": "Benchmarks", "CSandbox": "EndToEndTests", "CThreads": "Node",
     "CMemory": "Primitives",
   ]

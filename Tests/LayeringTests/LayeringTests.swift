@@ -60,7 +60,7 @@ private struct Tree: Sendable {
   @Test("settlement, and with it the verifier, is linked from the house's own rooms alone")
   func settlement() {
     let reached = tree.manifest.closure(of: "Settlement")
-    let allowed = House.cores.union(["CSodium", "CCrypto", "CMemory"])
+    let allowed = House.cores.union(["CSodium", "CCrypto", "CDigest", "CMemory"])
     #expect(reached.subtracting(allowed).sorted() == [])
     #expect(reached.contains("Execution") && reached.contains("Clearing"))
   }
