@@ -118,7 +118,7 @@ extension ClearingMachine {
   private mutating func restrict(
     _ account: AccountID, _ isRestricted: Bool, _ standing: Standing? = nil
   ) {
-    accounts[account.index].flags = isRestricted ? AccountFlags.reduceOnly.rawValue : 0
+    setStanding(of: account, to: isRestricted ? .reduceOnly : [])
     if isRestricted {
       let place = restricted.firstIndex { $0 > account } ?? restricted.count
       restricted.insert(account, at: place)

@@ -85,7 +85,7 @@ extension ClearingMachine {
   mutating func canSkip(_ index: Int) -> Bool {
     let record = accounts[index]
     var slack = skipping.slack(index)
-    guard skipping.isOn, slack > 0, record.firstPosition != 0, record.flags == 0,
+    guard skipping.isOn, slack > 0, record.firstPosition != 0, !record.isRestricted,
       !touched.isTouched(AccountID(UInt32(index)))
     else {
       skipping.weighed += 1

@@ -20,7 +20,16 @@ extension ClearingMachine {
   mutating func refusal(of amount: Money, of asset: AssetID, from account: AccountID)
     throws(ArithmeticFailure) -> WithdrawalRefusal?
   {
-    if status[0].isLocked != 0 || accounts[account.index].isRestricted {
+    if status[0].isLocked != 0 { return WithdrawalRefusal(code: .withdrawalsLocked) }
+    if let refusal = try marginRefusal(of: amount, of: asset, from: account) { return refusal }
+    return takeOutflow(amount, of: asset) ? nil : WithdrawalRefusal(code: .outflowLimit)
+  }
+
+  /// Why an account may not do without an amount, wherever it goes; nil when it may.
+  mutating func marginRefusal(of amount: Money, of asset: AssetID, from account: AccountID)
+    throws(ArithmeticFailure) -> WithdrawalRefusal?
+  {
+    if accounts[account.index].isRestricted {
       return WithdrawalRefusal(code: .withdrawalsLocked)
     }
     let held = asset == .quote ? heldBack(of: account) : 0
@@ -38,7 +47,7 @@ extension ClearingMachine {
         return WithdrawalRefusal(code: ReceiptCode(refusal), free: rule.freeMoney)
       }
     }
-    return takeOutflow(amount, of: asset) ? nil : WithdrawalRefusal(code: .outflowLimit)
+    return nil
   }
 
   /// Everything of an account at prudent prices, without what leaves; funding and interest have been

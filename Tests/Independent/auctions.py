@@ -104,7 +104,7 @@ class Auctions:
     def bid(self, r, bidder):
         self.hit.accounts.add(bidder)
         bid = Row(bidder=bidder, account=r.id, stake=r.x, worst=r.y, part=r.z, slot=self.auction_of(r.id))
-        if bidder == r.id:
+        if self.main_of[bidder] == self.main_of[r.id]:
             return self.refuse_bid(bid, 20)
         a = None if bid.slot is None else self.auctions[bid.slot]
         if not a or a.phase not in (SOLVENT, INSOLVENT) or not self.has_adopted(a.batch):
@@ -306,7 +306,7 @@ class Auctions:
             limit = 64 * self.instruments[i].size_max
             if abs(q) > limit // 4 or abs(a.positions.get(i, (0, 0))[0] + q) > limit:
                 return 25
-        if len(set(a.positions) | {i for i, _ in moves}) > self.constant["positions_per_account_max"]:
+        if len(set(a.positions) | {i for i, _ in moves}) > (1 if a.mode == 8 else self.constant["positions_per_account_max"]):
             return 25
         if self.is_exposed(b.bidder) and not self.is_priceable(b.bidder):
             return 17
