@@ -84,6 +84,8 @@ public import Primitives
   case nothingLeft = 26
   /// The owner has as many accounts as one may have.
   case tooManySubAccounts = 27
+  /// No order of its owner's: it pays what another of his accounts owes.
+  case ownersDebt = 28
 }
 
 /// What clearing did, one a fill and one an instruction, in the order it did it: 128 bytes. Fields

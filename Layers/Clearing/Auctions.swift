@@ -189,6 +189,12 @@ extension ClearingMachine {
       return nil
     }
     var figures = figures(standing, reserved: auction.reserved)
+    // Before the fund makes any of a debt good, its owner does.
+    if figures.marked.raw < 0,
+      try callOwner(of: auction.account, for: 0 - figures.marked.raw) > 0
+    {
+      figures = self.figures(weigh(auction.account), reserved: auction.reserved)
+    }
     if try figures.buffered(auctionTerms).raw >= 0 {
       end(slot)
       return nil

@@ -36,10 +36,7 @@ extension ClearingMachine {
     let owes = accounts[account.index].firstPosition != 0 || accounts[account.index].cash.raw < 0
     let isMargin = asset == .quote || collateralTerms(asset).underlying != nil
     if isMargin, owes || held > 0 {
-      if touched.marketChanges != pricedChanges {
-        reprice()
-        pricedChanges = touched.marketChanges
-      }
+      repriceIfMoved()
       let leaving =
         asset == .quote ? nil : Leaving(asset: asset, amount: Amount(raw: amount.raw))
       let rule = try withdrawalRule(account, held: held, less: leaving)
@@ -50,9 +47,16 @@ extension ClearingMachine {
     return nil
   }
 
+  /// Lets marks and scenarios be those of the market as it stands.
+  mutating func repriceIfMoved() {
+    guard touched.marketChanges != pricedChanges else { return }
+    reprice()
+    pricedChanges = touched.marketChanges
+  }
+
   /// Everything of an account at prudent prices, without what leaves; funding and interest have been
   /// booked.
-  private mutating func withdrawalRule(
+  mutating func withdrawalRule(
     _ account: AccountID, held: Int128, less leaving: Leaving?
   ) throws(ArithmeticFailure) -> WithdrawalRule {
     let requirement = weigh(account, less: leaving).requirement

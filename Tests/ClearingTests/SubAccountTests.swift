@@ -49,7 +49,8 @@ extension House {
     var house = Self.house()
     let main = House.client(0)
     let accounts = try house.open(0, .isolated, .cross, .portfolio)
-    let result = try #require(house.last)
+    let last = house.last
+    let result = try #require(last)
     let owner = house.genesis.accounts[main.index]
     #expect(
       result.body.opened == [
@@ -223,7 +224,7 @@ extension House {
     let bids = House.bids(try house.mark(900))
     let own = ReceiptCode.ownAuction.rawValue
     #expect(bids.map(\.code) == [own, own, 0])
-    try house.mark(900)
+    try house.mark(1_000)
     #expect(house.flags(of: accounts[0]) == .cross && house.imbalances == [0, 0])
   }
 
@@ -241,6 +242,84 @@ extension House {
     house.bid(bidder, for: 0)
     let result = try house.mark(900)
     #expect(House.bids(result).map(\.code) == [ReceiptCode.positionLimit.rawValue])
+  }
+
+  @Test("an owner's other accounts pay a flat one's debt before the fund, as far as margin lets them")
+  func debt() throws {
+    var house = Self.house()
+    let accounts = try house.open(0, .isolated, .portfolio)
+    house.deposit(House.client(0), House.money(700))
+    house.deposit(House.client(1), House.money(100_000))
+    house.deposit(.zero, House.money(1_000))
+    house.index(0, 1_000 * Price.scale)
+    try house.clear(after: 0)
+    for (amount, account) in [(200, accounts[0]), (60, accounts[1])] as [(Int64, AccountID)] {
+      let paid = try house.paid(House.money(amount), from: House.client(0), to: account)
+      #expect(paid.code == 0)
+    }
+    // The sub-account is long one; the main account short of one, with 440 and 160 to keep.
+    let long = accounts[0].index - TestWorld.firstClient
+    house.fill(buyer: long, seller: 1, 0, price: 1_000 * Price.scale, quantity: Quantity.scale)
+    house.fill(buyer: 1, seller: 0, 0, price: 1_000 * Price.scale, quantity: Quantity.scale)
+    try house.clear(after: 0)
+    // Closed at 400, it owes 400. A profit of 300 at 700 counts, of 16 % less of initial margin.
+    house.index(0, 700 * Price.scale)
+    house.fill(
+      buyer: 1, seller: long, 0, price: 400 * Price.scale, quantity: Quantity.scale,
+      takerSide: .sell)
+    let result = try house.clear(after: 0)
+    let calls = House.receipts(result).filter { $0.kind == .ownerTransfer }
+    #expect(calls.map(\.seller) == [House.client(0)] && calls[0].buyer == accounts[0])
+    #expect(calls[0].code == ReceiptCode.ownersDebt.rawValue)
+    #expect(calls[0].paid.raw == House.money(400) && calls[0].buyerCash.raw == 0)
+    #expect(house.cash(0) == House.money(40) && house.cash(of: accounts[0]) == 0)
+    #expect(house.machine.fund(.quote).insurance == House.money(1_000))
+    #expect(house.flags(of: accounts[0]) == .isolated && house.imbalances == [0, 0])
+
+    // The next debt takes what can be spared, by number, and the fund pays the rest.
+    #expect(try house.paid(House.money(40), from: accounts[1], to: accounts[0]).code == 0)
+    house.fill(
+      buyer: 1, seller: long, 0, price: 700 * Price.scale, quantity: Quantity.scale,
+      takerSide: .sell)
+    house.fill(buyer: long, seller: 1, 0, price: 900 * Price.scale, quantity: Quantity.scale)
+    let next = House.receipts(try house.clear(after: 0))
+    let spared = next.filter { $0.kind == .ownerTransfer }
+    // 40 of cash, all free beside a profit of 300 and a margin of 112; then the 20 of the other.
+    #expect(spared.map(\.paid.raw) == [House.money(40), House.money(20)])
+    #expect(spared.map(\.seller) == [House.client(0), accounts[1]])
+    #expect(next.first { $0.kind == .insurance }?.paid.raw == House.money(100))
+    #expect(house.machine.fund(.quote).insurance == House.money(900))
+    #expect(house.cash(of: accounts[0]) == 0 && house.imbalances == [0, 0])
+  }
+
+  @Test("an owner pays an insolvent auction's debt before the fund pays for it")
+  func insolventAuction() throws {
+    var house = House.auctions()
+    let account = try house.open(0, .cross)[0]
+    let long = account.index - TestWorld.firstClient
+    house.deposit(House.client(0), House.money(2_150))
+    for client in 1..<4 { house.deposit(House.client(client), House.money(100_000)) }
+    house.deposit(.zero, House.money(1_000))
+    house.index(0, 1_000 * Price.scale)
+    try house.clear(after: 0)
+    #expect(try house.paid(House.money(2_000), from: House.client(0), to: account).code == 0)
+    house.fill(
+      buyer: long, seller: 1, 0, price: 1_000 * Price.scale, quantity: 10 * Quantity.scale)
+    try house.clear(after: 0)
+    // Ten at 780: −200, and the owner has 150 elsewhere.
+    try house.mark(780)
+    #expect(house.flags(of: account) == [.cross, .reduceOnly, .frozen])
+    #expect(house.cash(0) == House.money(150))
+    house.bid(2, for: long, worst: -50)
+    let result = try house.mark(780, after: 0)
+    let call = try #require(House.receipts(result).first { $0.kind == .ownerTransfer })
+    #expect(call.code == ReceiptCode.ownersDebt.rawValue && call.seller == House.client(0))
+    #expect(call.paid.raw == House.money(150) && house.cash(0) == 0)
+    let bid = try #require(House.bids(result).first)
+    #expect(bid.code == 0 && bid.paid.raw == -House.money(50))
+    #expect(house.machine.fund(.quote).insurance == House.money(950))
+    #expect(house.cash(of: account) == 0 && house.flags(of: account) == .cross)
+    #expect(house.imbalances == [0, 0])
   }
 
   @Test("a machine from stored state knows owners and modes")

@@ -150,6 +150,9 @@ class Auctions:
         if a.phase == OVERDUE:
             return self.end_auction(slot) if equity >= requirement or not positions else None
         marked, net = self.figures(equity, maintenance)
+        if marked < 0 and self.call_owner(a.account, -marked):
+            equity, _, _, maintenance, _ = self.weigh(a.account)
+            marked, net = self.figures(equity, maintenance)
         if self.buffered(marked, net) >= 0:
             return self.end_auction(slot)
         if a.phase == DELEVERAGING:

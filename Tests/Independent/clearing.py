@@ -333,6 +333,31 @@ class Clearing(Auctions, Owners, Market):
             theirs = self.move(r.z, r.id, r.x)
         self.receipt(21, code, r.id, r.z, account, numbers=(0, 0, r.x, free, 0, 0, 0, 0, 0, 0, theirs, mine))
 
+    def call_owner(self, account, debt):
+        """What the owner's other accounts pay towards a debt."""
+        left = debt
+        for other in self.group(account):
+            amount = min(left, self.spare_cash(other)) if other != account and left else 0
+            if amount > 0:
+                mine = self.move(other, 0, -amount)
+                theirs = self.move(account, 0, amount)
+                self.receipt(21, 28, 0, account, other, numbers=(0, 0, amount, 0, 0, 0, 0, 0, 0, 0, theirs, mine))
+                left -= amount
+        return debt - left
+
+    def spare_cash(self, account):
+        a = self.accounts[account]
+        if a.cash <= 0 or a.flags:
+            return 0
+        held = self.held_of(account)
+        if not a.positions and not held:
+            return a.cash
+        self.book_interest(account)
+        for i in sorted(a.positions):
+            self.fund_position(account, i)
+        is_old, free = self.rule(account, held)
+        return 0 if is_old else max(0, min(free, a.cash - held))
+
     def pay_out(self, r, signer):
         w = self.withdrawals[r.z] if r.z < len(self.withdrawals) else None
         if not w or w.state != 1 or w.batch >= self.batch:
@@ -655,6 +680,9 @@ class Clearing(Auctions, Owners, Market):
         if a.flags & 2:
             return
         if not self.is_exposed(number):
+            if a.cash < 0 and len(self.group(number)) > 1:
+                self.book_interest(number)
+                self.call_owner(number, -a.cash)
             if a.cash < 0 and self.funds[0].insurance > 0:
                 self.book_interest(number)
             paid = min(-a.cash, self.funds[0].insurance)
@@ -750,25 +778,29 @@ class Clearing(Auctions, Owners, Market):
             return 15, 0
         held = self.held_of(account) if r.id == 0 else 0
         if (r.id == 0 or r.id in self.terms.collaterals) and (a.positions or a.cash < 0 or held):
-            self.reprice()
-            less = (r.id, r.x) if r.id else (None, 0)
-            left = {asset: amount - (r.x if asset == r.id else 0) for asset, amount in a.balances.items() if asset in self.legs}
-            old = any(self.values[i] is None or self.time - self.mark_time(i) > self.constant["grant_age_max_ms"]
-                      for i in a.positions)
-            for asset, amount in left.items():
-                when = self.indices[self.terms.collaterals[asset].underlying][1]
-                old = old or amount > 0 and self.time - when > self.constant["grant_age_max_ms"]
-            profits = {}
-            for i in a.positions:
-                u = self.instruments[i].underlying
-                profits[u] = profits.get(u, 0) + self.prudent_profit(account, i)
-            free = a.cash - held + sum(min(p // MONEY, self.constant["profit_counted_max"]) for p in profits.values())
-            free += sum(self.prudent_prices(self.terms.collaterals[asset].underlying)[0] * self.counted(asset, amount)
-                        * self.multiple[asset] for asset, amount in left.items()) // MONEY
-            free -= up(self.weigh(account, less)[2], MONEY)
+            old, free = self.rule(account, held, (r.id, r.x) if r.id else (None, 0))
             code = 16 if old else 11 if r.id == 0 and r.x > a.cash - held else 17 if (r.x if r.id == 0 else 0) > free else 0
             return code, free if code else 0
         return 0, 0
+
+    def rule(self, account, held, less=(None, 0)):
+        """Whether a price is too old, and what is free by the rule."""
+        a = self.accounts[account]
+        self.reprice()
+        left = {asset: amount - (less[1] if asset == less[0] else 0) for asset, amount in a.balances.items() if asset in self.legs}
+        old = any(self.values[i] is None or self.time - self.mark_time(i) > self.constant["grant_age_max_ms"]
+                  for i in a.positions)
+        for asset, amount in left.items():
+            when = self.indices[self.terms.collaterals[asset].underlying][1]
+            old = old or amount > 0 and self.time - when > self.constant["grant_age_max_ms"]
+        profits = {}
+        for i in a.positions:
+            u = self.instruments[i].underlying
+            profits[u] = profits.get(u, 0) + self.prudent_profit(account, i)
+        free = a.cash - held + sum(min(p // MONEY, self.constant["profit_counted_max"]) for p in profits.values())
+        free += sum(self.prudent_prices(self.terms.collaterals[asset].underlying)[0] * self.counted(asset, amount)
+                    * self.multiple[asset] for asset, amount in left.items()) // MONEY
+        return old, free - up(self.weigh(account, less)[2], MONEY)
 
     def prudent_profit(self, account, i):
         q, c = self.accounts[account].positions[i]
