@@ -73,12 +73,17 @@ struct AccountCommand: ParsableCommand {
     var head = TextTable()
     head.add("account", account.word("account"))
     head.add("owner", account.word("owner"))
+    let group = account.list("accounts").compactMap { element -> String? in
+      if case .number(let text) = element { text } else { nil }
+    }
+    if group.count > 1 { head.add("accounts", group.joined(separator: " ")) }
     head.add("batch", account.word("batch"))
     head.add("root", account.word("root"))
     var money = TextTable(right: [1])
     for key in ["cash", "equity", "initial_margin", "maintenance_margin"] {
       money.add(key.replacing("_", with: " "), account.word(key))
     }
+    money.add("mode", account.word("mode"))
     money.add("reduce only", account.word("reduce_only"))
     if let auction = account["auction"], auction["phase"] != nil {
       money.add("under auction", auction.word("phase"))

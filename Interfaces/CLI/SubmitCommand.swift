@@ -14,8 +14,8 @@ struct SubmitCommand: ParsableCommand {
       FILE holds JSON Lines, or CSV with the same names in its header; '-' is the standard input. \
       A line has an id, an account and an action: limit, market, stop, take_profit, replace, \
       cancel, cancel_all, cancel_after, combination, session, end_session, mass_quote, protect, \
-      reset_protection, bid, withdraw, deposit, release, add_key, revoke_key, index, surface, \
-      list, halt, margin or block; or an id and a bundle signed elsewhere. \
+      reset_protection, bid, withdraw, open, transfer, deposit, release, add_key, revoke_key, \
+      index, surface, list, halt, margin or block; or an id and a bundle signed elsewhere. \
       Docs/Guides/Orders.md has the fields of orders. Prints one outcome a line, in the same \
       order, and a summary on stderr. Execution's signature on every acknowledgement is checked. \
       Exit code 1 if any line failed. A line refused with code 199 was sent and got no answer: \

@@ -55,6 +55,8 @@ struct ActionReader: Sendable {
     ("end_session", ["session"]),
     ("bid", ["auction", "stake", "worst", "part"]),
     ("withdraw", ["asset", "amount", "destination"]),
+    ("open", ["mode"]),
+    ("transfer", ["asset", "amount", "to"]),
     ("deposit", ["asset", "amount", "owner", "reference"]),
     ("release", ["withdrawal", "reference"]),
     ("add_key", ["key", "instrument", "underlying", "key_expires_ms"]),
@@ -141,6 +143,10 @@ struct ActionReader: Sendable {
     case "withdraw":
       let (asset, amount) = try amount(fields)
       return .withdraw(asset: asset, amount: amount, destination: try fields.hex("destination"))
+    case "open": return .open(try accountMode(fields))
+    case "transfer":
+      let (asset, amount) = try amount(fields)
+      return .transfer(asset: asset, amount: amount, to: AccountID(try fields.integer("to")))
     case "deposit":
       let (asset, amount) = try amount(fields)
       return .deposit(
@@ -177,6 +183,20 @@ struct ActionReader: Sendable {
     case "bid": return .bid(try bid(fields))
     case let name: preconditionFailure("action \(name) is in the table and has no reader")
     }
+  }
+}
+
+// MARK: - Accounts
+
+extension ActionReader {
+  /// How a new account is margined; portfolio where nothing is said.
+  private func accountMode(_ fields: Fields) throws(Reason) -> AccountMode {
+    guard let name = try fields.optionalString("mode") else { return .portfolio }
+    guard let mode = AccountMode.allCases.first(where: { "\($0)" == name }) else {
+      let names = AccountMode.allCases.map { "\($0)" }.joined(separator: ", ")
+      throw .value("mode", expected: "one of \(names)", found: name)
+    }
+    return mode
   }
 }
 

@@ -33,6 +33,8 @@ extension Outcome {
     case .addKey: return "key valid from the next batch"
     case .revokeKey: return "key revoked from the next batch"
     case .withdraw: return "debited; clearing books it"
+    case .transfer: return "debited; clearing pays it over"
+    case .open: return "asked for; clearing opens it and says its number"
     case .deposit, .release, .index, .surface: return "sent to clearing"
     case .list, .halt, .margin: return "approval sent to clearing"
     case .bid: return "stake set aside; clearing answers with its batch"
@@ -149,6 +151,8 @@ extension OutcomeCode {
       return "expected fewer than \(figure2) open sessions, found \(figure1)"
     case .unknownSession: return "expected an open session of the account, found none"
     case .notAnOption: return "expected an option, found a contract without volatility"
+    case .tooManySubAccounts:
+      return "expected fewer than \(figure2) accounts of one owner, found \(figure1)"
     case .notAHedge:
       return "expected a hedge in a future or perpetual of the same underlying, found another"
     case .volatilityTooLow:

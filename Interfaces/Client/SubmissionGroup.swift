@@ -103,7 +103,7 @@ extension Action {
     case .openSession, .endSession, .disconnect, .volatility: 1
     case .order, .replace, .trigger, .timer, .protect, .resetProtection, .cancel, .cancelClient,
       .cancelOrders, .addKey, .revokeKey, .withdraw, .deposit,
-      .release, .index, .impact, .halt, .bid:
+      .release, .index, .impact, .halt, .bid, .open, .transfer:
       1
     }
   }

@@ -147,10 +147,10 @@ extension ActionRecord {
   /// Decimals of the amount the action names.
   fileprivate func amountDigits(_ assets: [Genesis.Asset]) -> Int {
     switch kind {
-    case .withdraw, .deposit: id < assets.count ? Int(assets[Int(id)].scale) : 0
+    case .withdraw, .deposit, .transfer: id < assets.count ? Int(assets[Int(id)].scale) : 0
     case .place, .replace, .trigger, .volatility, .timer, .protect, .massQuote, .combination,
       .session, .disconnect, .cancel, .cancelAll, .addKey, .revokeKey, .release, .index, .surface,
-      .block, .hedgedBlock, .list, .halt, .bid, .margin, nil:
+      .block, .hedgedBlock, .list, .halt, .bid, .margin, .open, nil:
       Money.fractionDigits
     }
   }

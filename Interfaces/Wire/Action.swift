@@ -25,6 +25,10 @@ public enum Action: Sendable, Equatable {
   /// `reference` is the custodian's own number of the payment, strictly rising per asset, so that
   /// none is credited twice.
   case deposit(asset: AssetID, amount: Amount, owner: PublicKey, reference: UInt64)
+  /// Another account of the same owner, in a mode that it keeps.
+  case open(AccountMode)
+  /// To another account of the same owner.
+  case transfer(asset: AssetID, amount: Amount, to: AccountID)
   case release(withdrawal: UInt64, reference: Bytes32)
   case index(underlying: UnderlyingID, price: Price, time: Timestamp, sequence: UInt64)
   /// Of a perpetual: the index held between the book's impact bid and impact ask; the index itself
@@ -115,6 +119,13 @@ extension Action {
         record: ActionRecord(
           kindCode: ActionKind.deposit.rawValue, id: UInt32(asset.raw), x: amount.raw,
           z: reference, tail: owner))
+    case .open(let mode):
+      out.write(record: ActionRecord(kindCode: ActionKind.open.rawValue, a: mode.rawValue))
+    case .transfer(let asset, let amount, let account):
+      out.write(
+        record: ActionRecord(
+          kindCode: ActionKind.transfer.rawValue, id: UInt32(asset.raw), x: amount.raw,
+          z: UInt64(account.raw)))
     case .release(let withdrawal, let reference):
       out.write(
         record: ActionRecord(

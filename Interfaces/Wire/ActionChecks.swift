@@ -124,6 +124,13 @@ extension Action {
       try require(record.x > 0, "stake of a bid")
       try require((1...UInt64(Ratio.scale)).contains(record.z), "part of a bid")
       try unused(a: true, b: true, c: true, tail: true)
+    case .open:
+      try require(AccountMode(rawValue: record.a) != nil, "account mode")
+      try unused(b: true, c: true, id: true, x: true, y: true, z: true, tail: true)
+    case .transfer:
+      try require(record.x > 0 && record.id <= UInt16.max, "transfer")
+      try require(record.z <= UInt32.max, "account paid")
+      try unused(a: true, b: true, c: true, y: true, tail: true)
     case .halt:
       try require(record.a <= 1, "halt")
       try unused(b: true, c: true, x: true, y: true, z: true, tail: true)

@@ -36,6 +36,10 @@ public import Primitives
   case volatility = 23
   /// A block trade with a second leg in a future or perpetual of the same underlying.
   case hedgedBlock = 24
+  /// Another account of the same owner.
+  case open = 27
+  /// From one account of an owner to another.
+  case transfer = 28
 
   /// 64-byte records the action takes, a mass quote's entries and a combination's legs aside: see `ActionRecord.recordCount`.
   @inlinable public var recordCount: Int {
@@ -47,7 +51,7 @@ public import Primitives
     case .margin: 25
     case .place, .cancel, .cancelAll, .addKey, .revokeKey, .withdraw, .deposit, .release, .index,
       .halt, .replace, .timer, .protect, .massQuote, .bid, .trigger,
-      .combination, .session, .disconnect, .volatility:
+      .combination, .session, .disconnect, .volatility, .open, .transfer:
       1
     }
   }
@@ -55,7 +59,9 @@ public import Primitives
   /// Whether the action goes to clearing as an instruction.
   @inlinable public var instructsClearing: Bool {
     switch self {
-    case .withdraw, .deposit, .release, .index, .surface, .list, .halt, .bid, .margin: true
+    case .withdraw, .deposit, .release, .index, .surface, .list, .halt, .bid, .margin, .open,
+      .transfer:
+      true
     case .place, .cancel, .cancelAll, .addKey, .revokeKey, .block, .replace, .timer, .protect,
       .massQuote, .trigger, .combination, .session, .disconnect, .volatility, .hedgedBlock:
       false

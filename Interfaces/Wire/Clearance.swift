@@ -9,30 +9,37 @@ public struct AccountFlags: OptionSet, Sendable, Hashable {
   public static let reduceOnly = AccountFlags(rawValue: 1)
   /// Under auction, and so reduce-only too: no orders at all.
   public static let frozen = AccountFlags(rawValue: 2)
-  /// In cross mode: nothing nets, each contract is margined by itself.
-  public static let cross = AccountFlags(rawValue: 1 << 2)
-  /// In isolated mode: one contract at a time.
-  public static let isolated = AccountFlags(rawValue: 1 << 3)
-  /// The modes: what an account keeps for life.
+  /// Its mode, for life: nothing nets across contracts.
+  public static let cross = AccountFlags(rawValue: 4)
+  /// Its mode, for life: one contract at a time.
+  public static let isolated = AccountFlags(rawValue: 8)
+
+  /// What says the account's mode; nothing that happens to it changes these.
   public static let modes: AccountFlags = [.cross, .isolated]
+  public var mode: AccountFlags { intersection(.modes) }
 
   public var isCanonical: Bool {
-    rawValue < 1 << 4 && !(contains(.frozen) && !contains(.reduceOnly))
-      && intersection(.modes) != .modes
+    isSubset(of: [.reduceOnly, .frozen, .cross, .isolated])
+      && intersection([.reduceOnly, .frozen]) != .frozen && mode != .modes
   }
 }
 
-/// An account opened by its first deposit: 40 bytes.
+/// An account opened by its first deposit, or by its owner's main account: 40 bytes.
 @frozen public struct OpenedAccount: CanonicalRecord, Hashable {
   public var account: AccountID
-  private var reserved: UInt32 = 0
+  /// Its mode and nothing else.
+  public var flags: UInt32
   public var owner: PublicKey
   public static let empty = OpenedAccount(account: AccountID(0), owner: .zero)
-  public init(account: AccountID, owner: PublicKey) {
+  public init(account: AccountID, owner: PublicKey, mode: AccountMode = .portfolio) {
     self.account = account
+    flags = mode.flags.rawValue
     self.owner = owner
   }
-  public var isCanonical: Bool { reserved == 0 }
+  public var isCanonical: Bool {
+    let flags = AccountFlags(rawValue: flags)
+    return flags.isCanonical && flags.mode == flags
+  }
 }
 
 /// A touched account's quote cash and flags: 16 bytes.

@@ -114,6 +114,7 @@ public enum RuleSet {
     matching price-time, self-trade by mode, iceberg to the back, calls and auctions at one price
     orders gtc gtt ioc fok, market, post-only, replace, price band, trigger on mark or index, combination of legs, in volatility, block with hedge
     makers timer, mass quote, protection by fills quantity delta vega, sessions by consent
+    owners sub-accounts in portfolio, cross or isolated mode, transfers at initial margin
     margin novate-32 with charges, terms by governance, collateral as a leg, interest on debt
     netting proportional cost release
     liquidation auction of a portfolio where constants ask for it, else close by book with a receipt of its figures

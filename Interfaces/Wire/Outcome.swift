@@ -41,7 +41,7 @@ public import Primitives
   case unknownAsset = 22
   case notAuthorised = 23
   case unknownAccount = 24
-  /// The other side is the account itself. Of an order that was carried out: what is not filled and
+  /// The other side is the account itself, or of a bid another of its owner. Of an order that was carried out: what is not filled and
   /// does not rest met an own order.
   case selfTrade = 25
   case counterpartySignature = 26
@@ -85,6 +85,8 @@ public import Primitives
   case volatilityTooLow = 50
   /// The second leg of a block is no future or perpetual of the first's underlying.
   case notAHedge = 51
+  /// Figures: accounts of the owner, the most.
+  case tooManySubAccounts = 71
 }
 
 /// Whether an action did what it asked for.

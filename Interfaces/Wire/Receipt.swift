@@ -33,6 +33,10 @@ public import Primitives
   case collateral = 18
   /// Execution was told to close part of an account: what the decision went by.
   case close = 19
+  /// An owner's further account.
+  case opened = 20
+  /// From one account of an owner to another.
+  case ownerTransfer = 21
 }
 
 /// Why clearing did not carry an instruction out.
@@ -64,7 +68,7 @@ public import Primitives
   case outflowLimit = 18
   /// Nothing of the account is for sale in this batch.
   case notForSale = 19
-  /// The bidder is the account under auction.
+  /// The bidder is the account under auction, or another of its owner.
   case ownAuction = 20
   /// The bidder may only reduce, or execution has not yet seen what it last bought.
   case bidderBusy = 21
@@ -78,6 +82,10 @@ public import Primitives
   case positionLimit = 25
   /// Others took it all.
   case nothingLeft = 26
+  /// The owner has as many accounts as one may have.
+  case tooManySubAccounts = 27
+  /// No order of its owner's: it pays what another of his accounts owes.
+  case ownersDebt = 28
 }
 
 /// What clearing did, one a fill and one an instruction, in the order it did it: 128 bytes. Fields

@@ -86,7 +86,7 @@ extension ClearingMachine {
         refuse(bid.offer, of: bid.bidder, code)
       } else {
         let entry = AuctionBid(
-          account: bid.bidder, group: bid.bidder.raw, wanted: wanted, worst: bid.offer.worst,
+          account: bid.bidder, group: groups.main(of: bid.bidder).raw, wanted: wanted, worst: bid.offer.worst,
           netAfter: .zero)
         good.append((bid, entry))
       }
@@ -94,7 +94,7 @@ extension ClearingMachine {
     }
     let outcomes = try BatchClearing.outcomes(
       of: good.map(\.entry), available: offering.available.raw, price: offering.price,
-      owner: auctions[slot].account.raw)
+      owner: groups.main(of: auctions[slot].account).raw)
     var sold: Int64 = 0
     for (place, outcome) in outcomes.enumerated() {
       let bid = good[place].bid
@@ -210,7 +210,8 @@ extension ClearingMachine {
         (held + move.quantity.raw).magnitude <= limit.magnitude
       else { return false }
     }
-    return count <= genesis.constants.positionsPerAccountMax
+    let isIsolated = AccountFlags(rawValue: accounts[bidder.index].flags).contains(.isolated)
+    return count <= (isIsolated ? 1 : genesis.constants.positionsPerAccountMax)
   }
 
   /// Initial margin of an account's positions and collateral, if any, with what comes; and what of

@@ -55,7 +55,7 @@ extension ClearingMachine {
     let slot = (0..<auctions.count).first { auctions[$0].phase == 0 } ?? auctions.append(.empty)
     auctions[slot] = auction
     auctionSlots[account] = slot
-    accounts[account.index].flags = AccountFlags([.reduceOnly, .frozen]).rawValue
+    setStanding(of: account, to: [.reduceOnly, .frozen])
     var receipt = Receipt(.auctionStart)
     receipt.instrument = InstrumentID(auction.phase)
     receipt.buyer = account
@@ -134,7 +134,9 @@ extension ClearingMachine {
   mutating func hear(_ offer: AuctionOffer, of bidder: AccountID) {
     // Execution takes the stake back with the account's entry.
     touched.touch(bidder)
-    guard bidder != offer.account else { return refuse(offer, of: bidder, .ownAuction) }
+    guard !groups.areOne(bidder, offer.account) else {
+      return refuse(offer, of: bidder, .ownAuction)
+    }
     guard let slot = auctionSlots[offer.account], auctions[slot].isOffered,
       hasAdopted(auctions[slot].batch)
     else { return refuse(offer, of: bidder, .notForSale) }
@@ -187,6 +189,12 @@ extension ClearingMachine {
       return nil
     }
     var figures = figures(standing, reserved: auction.reserved)
+    // Before the fund makes any of a debt good, its owner does.
+    if figures.marked.raw < 0,
+      try callOwner(of: auction.account, for: 0 - figures.marked.raw) > 0
+    {
+      figures = self.figures(weigh(auction.account), reserved: auction.reserved)
+    }
     if try figures.buffered(auctionTerms).raw >= 0 {
       end(slot)
       return nil
@@ -272,7 +280,7 @@ extension ClearingMachine {
 
   /// An account that is no longer under auction may reduce by orders again.
   private mutating func thaw(_ account: AccountID) {
-    accounts[account.index].flags = AccountFlags.reduceOnly.rawValue
+    setStanding(of: account, to: .reduceOnly)
     touched.touch(account)
   }
 

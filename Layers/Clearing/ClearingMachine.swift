@@ -53,7 +53,7 @@ public struct ClearingMachine: ~Copyable {
   var margins = Pool<MarginTerms>(capacity: 1)
 
   // Derived from the facts.
-  var owners: [PublicKey: AccountID] = [:]
+  var groups = OwnerGroups()
   var freePositions = SlotBitmap()
   /// By instrument: its slot among the perpetuals, or −1.
   var perpetualSlots: [Int] = []
@@ -266,6 +266,8 @@ public struct ClearingMachine: ~Copyable {
   {
     switch kind {
     case .withdraw: record.id < genesis.assets.count
+    case .open: groups.isMain(account)
+    case .transfer: isOwnTransfer(record, by: account)
     case .deposit:
       record.id < genesis.assets.count && genesis.assets[Int(record.id)].custodian == account
     case .release: genesis.assets.contains { $0.custodian == account }

@@ -17,6 +17,10 @@ extension ClearingMachine {
       try withdraw(record, from: instruction.account)
     case .release:
       release(record, by: instruction.account)
+    case .open:
+      openSubAccount(record, of: instruction.account)
+    case .transfer:
+      try transfer(record, from: instruction.account)
     case .index:
       var submission = SubmissionRecord(
         publisher: publisher(instruction.account), kind: SubmissionRecord.index,
@@ -77,7 +81,7 @@ extension ClearingMachine {
     guard terms.underlying == nil || record.x <= terms.cap(at: time).raw - held else {
       return refuse(.depositLimit)
     }
-    let known = record.tail.isZero ? nil : owners[record.tail]
+    let known = record.tail.isZero ? nil : groups.main(of: record.tail)
     if !record.tail.isZero, known == nil {
       guard Ed25519.isAcceptableKey(record.tail) else { return refuse(.badKey) }
       guard record.x >= genesis.constants.depositForNewAccountMin else {
@@ -99,11 +103,14 @@ extension ClearingMachine {
   }
 
   /// Opens the next account.
-  @discardableResult mutating func openAccount(_ owner: PublicKey) -> AccountID {
+  @discardableResult mutating func openAccount(
+    _ owner: PublicKey, mode: AccountMode = .portfolio
+  ) -> AccountID {
     let account = AccountID(UInt32(accounts.count))
-    accounts.append(AccountRecord(owner: owner, opened: status[0].batch))
-    owners[owner] = account
-    opened.append(OpenedAccount(account: account, owner: owner))
+    accounts.append(
+      AccountRecord(owner: owner, flags: mode.flags.rawValue, opened: status[0].batch))
+    groups.note(account, owner: owner)
+    opened.append(OpenedAccount(account: account, owner: owner, mode: mode))
     touched.touch(account)
     return account
   }

@@ -119,7 +119,7 @@ extension ClearingMachine {
   private mutating func restrict(
     _ account: AccountID, _ isRestricted: Bool, _ standing: Standing? = nil
   ) {
-    accounts[account.index].flags = isRestricted ? AccountFlags.reduceOnly.rawValue : 0
+    setStanding(of: account, to: isRestricted ? .reduceOnly : [])
     if isRestricted {
       let place = restricted.firstIndex { $0 > account } ?? restricted.count
       restricted.insert(account, at: place)
@@ -140,8 +140,14 @@ extension ClearingMachine {
     receipts.write(record: receipt)
   }
 
-  /// Pays a flat account's debt from the insurance fund.
+  /// Pays a flat account's debt: with what its owner's others can do without, then from the insurance
+  /// fund.
   private mutating func coverDebt(_ account: AccountID) throws(ArithmeticFailure) {
+    guard accounts[account.index].cash.raw < 0 else { return }
+    if groups.group(of: account).count > 1 {
+      try bookInterest(account)
+      try callOwner(of: account, for: 0 - accounts[account.index].cash.raw)
+    }
     guard accounts[account.index].cash.raw < 0, funds[0].insurance > 0 else { return }
     try bookInterest(account)
     let debt = 0 - accounts[account.index].cash.raw

@@ -48,8 +48,10 @@ extension ClearingMachine: PooledState {
 
   /// Everything derived from the facts but the trees.
   mutating func rebuildDerived() {
-    owners = [:]
-    for index in 0..<accounts.count { owners[accounts[index].owner] = AccountID(UInt32(index)) }
+    groups = OwnerGroups()
+    for index in 0..<accounts.count {
+      groups.note(AccountID(UInt32(index)), owner: accounts[index].owner)
+    }
     freePositions = SlotBitmap(count: positions.count) { _ in true }
     for slot in 0..<positions.count where positions[slot].isUsed == 0 { freePositions.free(slot) }
     restricted = (0..<accounts.count).filter { accounts[$0].isRestricted }
@@ -106,6 +108,8 @@ extension ClearingMachine: PooledState {
     public var owner: PublicKey
     public var cash: Money
     public var flags: AccountFlags
+    /// All accounts of the owner, the main one first.
+    public var group: [AccountID]
     /// What fee tiers go by, as of its last fill.
     public var volume: Money
     public var positions: [(instrument: Instrument, quantity: Quantity, cost: Money, mark: Price)]
@@ -130,7 +134,8 @@ extension ClearingMachine: PooledState {
     let record = accounts[account.index]
     var view = AccountView(
       owner: record.owner, cash: record.cash, flags: AccountFlags(rawValue: record.flags),
-      volume: record.volume, positions: [], balances: [], margin: margin(account))
+      group: groups.group(of: account), volume: record.volume, positions: [], balances: [],
+      margin: margin(account))
     if let slot = auctionSlots[account] {
       let auction = auctions[slot]
       view.auction = AuctionView(

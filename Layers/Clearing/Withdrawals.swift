@@ -20,17 +20,23 @@ extension ClearingMachine {
   mutating func refusal(of amount: Money, of asset: AssetID, from account: AccountID)
     throws(ArithmeticFailure) -> WithdrawalRefusal?
   {
-    if status[0].isLocked != 0 || accounts[account.index].isRestricted {
+    if status[0].isLocked != 0 { return WithdrawalRefusal(code: .withdrawalsLocked) }
+    if let refusal = try marginRefusal(of: amount, of: asset, from: account) { return refusal }
+    return takeOutflow(amount, of: asset) ? nil : WithdrawalRefusal(code: .outflowLimit)
+  }
+
+  /// Why an account may not do without an amount, wherever it goes; nil when it may.
+  mutating func marginRefusal(of amount: Money, of asset: AssetID, from account: AccountID)
+    throws(ArithmeticFailure) -> WithdrawalRefusal?
+  {
+    if accounts[account.index].isRestricted {
       return WithdrawalRefusal(code: .withdrawalsLocked)
     }
     let held = asset == .quote ? heldBack(of: account) : 0
     let owes = accounts[account.index].firstPosition != 0 || accounts[account.index].cash.raw < 0
     let isMargin = asset == .quote || collateralTerms(asset).underlying != nil
     if isMargin, owes || held > 0 {
-      if touched.marketChanges != pricedChanges {
-        reprice()
-        pricedChanges = touched.marketChanges
-      }
+      repriceIfMoved()
       let leaving =
         asset == .quote ? nil : Leaving(asset: asset, amount: Amount(raw: amount.raw))
       let rule = try withdrawalRule(account, held: held, less: leaving)
@@ -38,12 +44,19 @@ extension ClearingMachine {
         return WithdrawalRefusal(code: ReceiptCode(refusal), free: rule.freeMoney)
       }
     }
-    return takeOutflow(amount, of: asset) ? nil : WithdrawalRefusal(code: .outflowLimit)
+    return nil
+  }
+
+  /// Lets marks and scenarios be those of the market as it stands.
+  mutating func repriceIfMoved() {
+    guard touched.marketChanges != pricedChanges else { return }
+    reprice()
+    pricedChanges = touched.marketChanges
   }
 
   /// Everything of an account at prudent prices, without what leaves; funding and interest have been
   /// booked.
-  private mutating func withdrawalRule(
+  mutating func withdrawalRule(
     _ account: AccountID, held: Int128, less leaving: Leaving?
   ) throws(ArithmeticFailure) -> WithdrawalRule {
     let requirement = weigh(account, less: leaving).requirement

@@ -296,6 +296,8 @@ final class ClearingService: ServerHandler, @unchecked Sendable {
       ("equity", .string(view.margin.equity.decimal)),
       ("initial_margin", .string(view.margin.initial.decimal)),
       ("maintenance_margin", .string(view.margin.maintenance.decimal)),
+      ("mode", .string("\(view.flags.accountMode)")),
+      ("accounts", .array(view.group.map { .integer($0.raw) })),
       ("reduce_only", .bool(view.flags.contains(.reduceOnly))),
       ("frozen", .bool(view.flags.contains(.frozen))),
       ("auction", auction(view.auction)),

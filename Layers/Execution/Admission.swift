@@ -23,11 +23,9 @@ extension ExecutionMachine {
         .tooManyOrders, Int64(openOrderCountWithWaiting), Int64(Limits.openOrdersMax))
     }
     let holdingCount = Int64(credits[account.index].holdingCount)
-    if holdingCount >= genesis.constants.positionsPerAccountMax,
-      holdingSlot(account, order.instrument) == nil
-    {
-      return .rejected(
-        .tooManyPositions, holdingCount, genesis.constants.positionsPerAccountMax)
+    let most = positionsMax(account)
+    if holdingCount >= most, holdingSlot(account, order.instrument) == nil {
+      return .rejected(.tooManyPositions, holdingCount, most)
     }
     let going = old.map { left(orders[$0]).raw } ?? 0
     if let refusal = sizeRefusal(order, less: going) { return refusal }

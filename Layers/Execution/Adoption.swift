@@ -9,7 +9,7 @@ extension ExecutionMachine {
   mutating func adopt(_ header: ClearingHeader, _ body: ClearanceBody) {
     for opened in body.opened {
       precondition(opened.account.index == credits.count, "accounts open in order")
-      open(owner: opened.owner, at: status[0].batch)
+      open(owner: opened.owner, flags: opened.flags, at: status[0].batch)
     }
     forgetSince(through: header.batch.raw)
     for entry in body.positions { adopt(entry) }

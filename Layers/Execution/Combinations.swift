@@ -63,9 +63,8 @@ extension ExecutionMachine {
     var holdingCount = Int64(credits[account.index].holdingCount)
     for leg in legs {
       if holdingSlot(account, leg.instrument) == nil {
-        guard holdingCount < genesis.constants.positionsPerAccountMax else {
-          return .rejected(
-            .tooManyPositions, holdingCount, genesis.constants.positionsPerAccountMax)
+        guard holdingCount < positionsMax(account) else {
+          return .rejected(.tooManyPositions, holdingCount, positionsMax(account))
         }
         holdingCount += 1
       }

@@ -57,6 +57,7 @@ public struct ExecutionMachine: ~Copyable {
   var waiting = TriggerIndex()
   var freeTriggers = SlotBitmap()
   var sessionIndex = SessionIndex()
+  var groups = OwnerGroups()
   /// How low a sell and how high a buy may be priced, by instrument.
   var bands: [(low: Int64, high: Int64)] = []
   /// What a contract moves by, for the protection of quotes, by instrument.

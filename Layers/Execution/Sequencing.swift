@@ -121,6 +121,12 @@ extension ExecutionMachine {
     case .bid:
       guard key.isOwner || key.markets == .all else { return .rejected(.outOfScope) }
       if let refusal = stake(AuctionOffer(record), account: account) { return refusal }
+    case .open:
+      guard key.isOwner, groups.isMain(account) else { return .rejected(.outOfScope) }
+      if let refusal = openingRefusal(account) { return refusal }
+    case .transfer:
+      guard key.isOwner else { return .rejected(.outOfScope) }
+      if let refusal = transfer(record, account: account) { return refusal }
     case .deposit:
       guard record.id < genesis.assets.count else { return .rejected(.unknownAsset) }
       guard genesis.assets[Int(record.id)].custodian == account, key.isOwner else {
@@ -212,12 +218,12 @@ extension ExecutionMachine {
   }
 
   /// Opens the next account, in a mode that it keeps.
-  mutating func open(owner: PublicKey, mode: AccountFlags = [], at batch: UInt64) {
+  mutating func open(owner: PublicKey, flags: UInt32 = 0, at batch: UInt64) {
     let account = AccountID(UInt32(credits.count))
-    credits.append(CreditRecord())
-    credits[account.index].flags = mode.rawValue
+    credits.append(CreditRecord(flags: flags))
+    groups.note(account, owner: owner)
     risk.reserve(accounts: credits.count)
-    if mode.contains(.cross) { risk.setApart(account) }
+    if AccountFlags(rawValue: flags).contains(.cross) { risk.setApart(account) }
     books.addAccount()
     enter(KeyRecord(key: owner, account: account, flags: 1, validFrom: batch))
   }
@@ -230,16 +236,19 @@ extension ExecutionMachine {
     guard record.id < genesis.assets.count else { return .rejected(.unknownAsset) }
     if isFrozen(account) { return .rejected(.accountFrozen) }
     let asset = AssetID(UInt16(record.id))
-    if asset == .quote {
-      guard record.x >= genesis.constants.withdrawalMin else {
-        return .rejected(.amountTooSmall, record.x, genesis.constants.withdrawalMin)
-      }
-      return debit(cash: record.x, account: account)
+    if asset == .quote, record.x < genesis.constants.withdrawalMin {
+      return .rejected(.amountTooSmall, record.x, genesis.constants.withdrawalMin)
     }
-    if let refusal = debit(record.x, of: asset, account: account) { return refusal }
+    return takeOut(record.x, of: asset, account: account)
+  }
+
+  /// Sets an amount aside as gone.
+  mutating func takeOut(_ amount: Int64, of asset: AssetID, account: AccountID) -> Outcome? {
+    if asset == .quote { return debit(cash: amount, account: account) }
+    if let refusal = debit(amount, of: asset, account: account) { return refusal }
     remember(
       SinceRecord(
-        batch: status[0].batch, account: account, subject: record.id, quantity: record.x,
+        batch: status[0].batch, account: account, subject: UInt32(asset.raw), quantity: amount,
         kind: SinceRecord.outflow))
     return nil
   }
@@ -247,8 +256,9 @@ extension ExecutionMachine {
   /// Sets a bid's stake aside as if it left: what it buys comes with a Clearance.
   private mutating func stake(_ offer: AuctionOffer, account: AccountID) -> Outcome? {
     guard offer.account.index < credits.count else { return .rejected(.unknownAccount) }
-    guard offer.account != account else { return .rejected(.selfTrade) }
+    guard !groups.areOne(offer.account, account) else { return .rejected(.selfTrade) }
     if isFrozen(account) { return .rejected(.accountFrozen) }
+    if isIsolated(account) { return .rejected(.tooManyPositions, 1, positionsMax(account)) }
     guard isFrozen(offer.account) else { return .rejected(.notUnderAuction) }
     return debit(cash: offer.stake.raw, account: account)
   }

@@ -44,6 +44,7 @@ extension ExecutionMachine: PooledState {
     freeHoldings = SlotBitmap(count: holdings.count) { _ in true }
     for slot in 0..<holdings.count where holdings[slot].isUsed == 0 { freeHoldings.free(slot) }
     resting = Array(repeating: (0, 0), count: holdings.count)
+    rebuildGroups()
     rebuildOrders()
     rebuildMakers()
     risk = RiskBook(underlyingCount: genesis.underlyings.count)

@@ -79,6 +79,12 @@ struct Medley: ~Copyable {
     AccountID(UInt32(TestWorld.firstClient + number))
   }
 
+  /// A client's main account or, less often, another of his.
+  private mutating func trader(_ number: Int) -> AccountID {
+    let main = client(number)
+    return generator.chance(60) ? main : generator.pick(execution.groups.group(of: main))
+  }
+
   private static func sessionKey(_ client: Int, _ number: Int) -> SigningKey {
     TestWorld.key(9_000 + client * 10 + number)
   }
@@ -110,7 +116,7 @@ struct Medley: ~Copyable {
   }
 
   private mutating func send(_ account: AccountID, _ actions: [Action], by key: PublicKey? = nil) {
-    let key = key ?? genesis.accounts[account.index]
+    let key = key ?? genesis.accounts[execution.groups.main(of: account).index]
     let nonce = nonces[key, default: 0] + (generator.chance(90) ? 1 : 3)
     nonces[key] = nonce
     outgoing.append(
@@ -148,7 +154,7 @@ struct Medley: ~Copyable {
       let session =
         generator.chance(25)
         ? Medley.sessionKey(number, generator.below(Medley.sessionKeys)).publicKey : nil
-      send(client(number), actions, by: session)
+      send(trader(number), actions, by: session)
     }
   }
 
@@ -160,7 +166,7 @@ struct Medley: ~Copyable {
           stake: Money(raw: generator.within(1...2_000_000_000)),
           worst: Money(raw: generator.within(-50_000_000...2_000_000_000)),
           part: Ratio(raw: generator.within(1...Ratio.scale)))
-        send(client(generator.below(Medley.clients)), [.bid(offer)])
+        send(trader(generator.below(Medley.clients)), [.bid(offer)])
       }
     }
   }
@@ -290,11 +296,24 @@ struct Medley: ~Copyable {
     case 88..<91:
       return .revokeKey(
         key: Medley.sessionKey(number, generator.below(Medley.sessionKeys)).publicKey)
+    case 91..<94: return subAccount(number)
     default:
       return .withdraw(
         asset: AssetID(UInt16(generator.below(3))),
         amount: Amount(raw: generator.within(1...90_000_000)), destination: SHA256.digest([9]))
     }
+  }
+
+  /// Another account of the owner, or money for one of his, or by mistake for a stranger's.
+  private mutating func subAccount(_ number: Int) -> Action {
+    let group = execution.groups.group(of: client(number))
+    if generator.chance(group.count < 4 ? 50 : 3) {
+      return .open(AccountMode.allCases[generator.below(3)])
+    }
+    return .transfer(
+      asset: AssetID(UInt16(generator.below(20) / 9)),
+      amount: Amount(raw: generator.within(1...900_000_000)),
+      to: generator.chance(90) ? generator.pick(group) : client(generator.below(Medley.clients)))
   }
 
   private mutating func limit(_ instrument: InstrumentID) -> Price {

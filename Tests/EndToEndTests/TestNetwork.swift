@@ -99,10 +99,13 @@ final class TestNetwork {
     return Timestamp(raw: Int64(time.tv_sec) * 1_000 + Int64(time.tv_nsec) / 1_000_000)
   }
 
-  func bundle(_ actions: [Action], _ account: AccountID, life: Int64 = 600_000) -> Bundle {
+  /// - Parameter owner: the account at genesis that has the same owner; nil for itself.
+  func bundle(
+    _ actions: [Action], _ account: AccountID, owner: AccountID? = nil, life: Int64 = 600_000
+  ) -> Bundle {
     let nonce = nonces[account, default: 0] + 1
     nonces[account] = nonce
-    let key = key(of: account)
+    let key = key(of: owner ?? account)
     return Bundle.signed(
       actions, account: account, nonce: nonce,
       expiry: Timestamp(raw: TestNetwork.now.raw + life), network: network, by: key)

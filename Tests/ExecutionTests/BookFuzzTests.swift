@@ -93,7 +93,9 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
       let settled = settle(&extra)
       if settled { move(&extra) }
       extra.instruments.sort { $0.id.raw < $1.id.raw }
-      pending.append(try clearing.clear(header, bytes) { $0 = extra })
+      let clearance = try clearing.clear(header, bytes) { $0 = extra }
+      for opened in clearance.body.opened { maker.open(owner: opened.owner) }
+      pending.append(clearance)
       twin.batch += 1
     }
 
@@ -212,6 +214,7 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
             : .instrument(generator.chance(20) ? .all : instrument),
           side: generator.chance(50) ? nil : generator.chance(50) ? .buy : .sell)
       case 97..<99:
+        guard generator.chance(50) else { return subAccount() }
         return .withdraw(
           asset: .quote, amount: Amount(raw: generator.within(1...400_000_000)),
           destination: Bytes32((1, 2, 3, 4)))
@@ -290,11 +293,12 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
     @inline(never)
     mutating func step(_ count: Int) throws -> String? {
       let actions = (0..<count).map { _ in action() }
-      var account = generator.pick(clients)
+      var account = generator.pick(traders)
       // A cancel by its owner is worth more than one by a stranger.
       if let owner = owner(actions[0]), generator.chance(90) {
         account = AccountID(UInt32(owner))
       }
+      if let sender = sender(actions[0]), generator.chance(90) { account = sender }
       var bundle = maker.bundle(account, actions, at: Timestamp(raw: twin.time))
       if actions.count == 1, generator.chance(4), !twin.sessions.isEmpty {
         let lost = generator.pick(twin.sessions)
@@ -309,6 +313,9 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
       for _ in 0..<count {
         expected.append(twin.apply(bundle, at: place, account.index))
         place += bundle.record(place).recordCount
+      }
+      twin.isolations += expected.count {
+        $0.code == OutcomeCode.tooManyPositions.rawValue && $0.figure2 == 1
       }
       guard outcomes == expected else {
         return "outcomes of \(actions): \(outcomes) against the twin's \(expected)"
@@ -403,6 +410,7 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
     var lost = 0
     var volatilities = 0
     var hedged = 0
+    var (opened, transfers, isolations) = (0, 0, 0)
     var round = seed
     // A run lasts for one life of the expiring contracts, then another begins.
     while done < fuzzCount / 8 {
@@ -433,12 +441,16 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
       lost += run.twin.losses
       volatilities += run.twin.volatilityOrders
       hedged += run.twin.hedgedBlocks
+      opened += run.twin.accounts.count - run.genesis.accounts.count
+      transfers += run.twin.transfers
+      isolations += run.twin.isolations
     }
     print(
       """
       seed \(seed): \(done) operations, \(filled) fills, \(tripped) trips, \(triggered) triggered, \
       \(auctions) auctions, \(combined) combinations, \(lost) sessions lost, \
-      \(volatilities) in volatility, \(hedged) hedged blocks
+      \(volatilities) in volatility, \(hedged) hedged blocks, \(opened) sub-accounts, \
+      \(transfers) transfers, \(isolations) second contracts refused
       """)
     // A fuzz in which nothing trades proves nothing.
     #expect(filled > done / 30, "seed \(seed): \(filled) fills in \(done) operations")
@@ -449,6 +461,9 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
     #expect(
       volatilities > done / 200, "seed \(seed): \(volatilities) in volatility of \(done) operations"
     )
+    #expect(opened > done / 2_000, "seed \(seed): \(opened) opened in \(done) operations")
+    #expect(transfers > done / 2_000, "seed \(seed): \(transfers) transfers of \(done) operations")
+    #expect(isolations > done / 2_000, "seed \(seed): \(isolations) refused of \(done) operations")
     #expect(hedged > done / 2_000, "seed \(seed): \(hedged) hedged blocks in \(done) operations")
     #expect(auctions > done / 1_000, "seed \(seed): \(auctions) auctions in \(done) operations")
   }

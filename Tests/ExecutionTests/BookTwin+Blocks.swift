@@ -40,8 +40,12 @@ extension BookTwin {
         if let refusal = credit(legs[0], replacing: nil) { return refusal }
         continue
       }
-      for leg in legs {
-        if let refusal = size(leg, orders.filter { $0.account == party }) { return refusal }
+      for place in legs.indices {
+        if let refusal = tooManyPositions(Array(legs[...place]))
+          ?? size(legs[place], orders.filter { $0.account == party })
+        {
+          return refusal
+        }
       }
       if let refusal = credit(legs, legs.count, party) { return refusal }
     }

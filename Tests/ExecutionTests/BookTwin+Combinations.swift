@@ -33,8 +33,12 @@ extension BookTwin {
           id: 0, clientID: 0, account: account, instrument: place, side: leg.side, price: price,
           remaining: leg.quantity.raw, isReduceOnly: false))
     }
-    for leg in legs {
-      if let refusal = size(leg, orders.filter { $0.account == account }) { return refusal }
+    for place in legs.indices {
+      if let refusal = tooManyPositions(Array(legs[...place]))
+        ?? size(legs[place], orders.filter { $0.account == account })
+      {
+        return refusal
+      }
     }
     var (fills, net) = (0, Int128(0))
     for place in legs.indices {

@@ -46,6 +46,9 @@ struct BookTwin: ~Copyable {
   /// What clearing has granted, in money and contracts.
   struct Account {
     var cash: Int64 = 0
+    /// The owner's first account.
+    var main: Int
+    var isIsolated = false
     var isRestricted = false
     var granted: [Int: (quantity: Int64, cost: Int64)] = [:]
     /// Withdrawals not yet adopted.
@@ -80,6 +83,12 @@ struct BookTwin: ~Copyable {
   var volatilityOrders = 0
   /// Block trades with a hedge that traded.
   var hedgedBlocks = 0
+  /// Owner keys, by account.
+  var owners: [PublicKey]
+  /// Money that went between accounts of one owner.
+  var transfers = 0
+  /// Refusals of a second contract in an isolated account.
+  var isolations = 0
   /// How often a protection pulled quotes.
   var trips = 0
   var time: Int64
@@ -92,11 +101,12 @@ struct BookTwin: ~Copyable {
   init(genesis: Genesis) {
     constants = genesis.constants
     sequencer = genesis.execution.object
+    owners = genesis.accounts
     instruments = genesis.instruments
     calls = genesis.instruments.map {
       Call(gathers: $0.callDuration > 0 || $0.auctionInterval > 0, end: 0)
     }
-    accounts = Array(repeating: Account(), count: genesis.accounts.count)
+    accounts = genesis.accounts.indices.map { Account(main: $0) }
     time = genesis.startTime.raw
     market = genesis.underlyings.map { _ in UnderlyingMarket(index: .zero, time: .zero) }
   }
@@ -454,7 +464,7 @@ struct BookTwin: ~Copyable {
     if open - (old == nil ? 0 : 1) >= constants.openOrdersPerAccountMax {
       return .rejected(.tooManyOrders, open, constants.openOrdersPerAccountMax)
     }
-    if let refusal = size(order, others) { return refusal }
+    if let refusal = tooManyPositions([order]) ?? size(order, others) { return refusal }
     let before = room(account)
     let after = room(account, with: order, without: old)
     if after >= before {
@@ -636,6 +646,11 @@ struct BookTwin: ~Copyable {
     if record.x < constants.withdrawalMin {
       return .rejected(.amountTooSmall, record.x, constants.withdrawalMin)
     }
+    return takeOut(record, account)
+  }
+
+  @inline(never)
+  mutating func takeOut(_ record: ActionRecord, _ account: Int) -> Outcome {
     for instrument in instruments.indices {
       let isOpen = orders.contains { $0.account == account && $0.instrument == instrument }
       let age = time - table.time(InstrumentID(UInt32(instrument))).raw
@@ -677,6 +692,8 @@ struct BookTwin: ~Copyable {
     case .replace: replace(record, account)
     case .cancelAll: cancelAll(record, account)
     case .withdraw: withdraw(record, account)
+    case .open: openAccount(account)
+    case .transfer: transfer(record, account)
     default: preconditionFailure("the twin knows orders and withdrawals")
     }
   }
@@ -688,6 +705,7 @@ struct BookTwin: ~Copyable {
   mutating func open(time: Int64, adopting bodies: [(batch: UInt64, body: ClearanceBody)]) {
     self.time = time
     for (number, body) in bodies {
+      for opened in body.opened { note(opened) }
       since.removeAll { $0.batch <= number }
       for account in accounts.indices {
         accounts[account].outflows.removeAll { $0.batch <= number }

@@ -84,7 +84,9 @@ struct Desk: ~Copyable {
   ) throws {
     last = machine.closeBatch()
     machine.seal()
-    pending.append(try clearing.clear(last.header, last.body, extra))
+    let clearance = try clearing.clear(last.header, last.body, extra)
+    for opened in clearance.body.opened { maker.open(owner: opened.owner) }
+    pending.append(clearance)
     let adopted = adopting ? pending : []
     if adopting { pending = [] }
     try machine.openBatch(

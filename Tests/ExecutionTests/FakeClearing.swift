@@ -11,6 +11,7 @@ struct FakeClearing {
   private var positions: [[Int: (quantity: Int64, cost: Int64)]]
   private(set) var cash: [Int64]
   private var flags: [AccountFlags]
+  private var owners: [PublicKey]
   private var touched: Set<Int> = []
   private var moved: Set<[Int]> = []
 
@@ -20,6 +21,7 @@ struct FakeClearing {
     positions = Array(repeating: [:], count: genesis.accounts.count)
     cash = Array(repeating: 0, count: genesis.accounts.count)
     flags = Array(repeating: [], count: genesis.accounts.count)
+    owners = genesis.accounts
   }
 
   mutating func credit(_ account: AccountID, _ amount: Int64) {
@@ -28,7 +30,7 @@ struct FakeClearing {
   }
 
   mutating func restrict(_ account: AccountID, _ isRestricted: Bool) {
-    flags[account.index] = isRestricted ? .reduceOnly : []
+    flags[account.index] = flags[account.index].mode.union(isRestricted ? .reduceOnly : [])
     touched.insert(account.index)
   }
 
@@ -36,23 +38,46 @@ struct FakeClearing {
     positions[account.index][instrument]?.quantity ?? 0
   }
 
-  /// Books the fills and withdrawals of a batch and says what was touched, with `extra` on top.
+  /// Freezes an account, as its auction does.
+  mutating func freeze(_ account: AccountID) {
+    flags[account.index] = flags[account.index].mode.union([.reduceOnly, .frozen])
+    touched.insert(account.index)
+  }
+
+  /// Opens another account of an owner.
+  private mutating func open(_ owner: PublicKey, _ mode: AccountMode, _ body: inout ClearanceBody) {
+    body.opened.append(
+      OpenedAccount(account: AccountID(UInt32(cash.count)), owner: owner, mode: mode))
+    touched.insert(cash.count)
+    cash.append(0)
+    positions.append([:])
+    flags.append(mode.flags)
+    owners.append(owner)
+  }
+
+  /// Books the fills, withdrawals, transfers and openings of a batch and says what was touched, with `extra` on top.
   mutating func clear(
     _ header: ExecutionHeader, _ bytes: [UInt8],
     _ extra: (inout ClearanceBody) -> Void = { _ in }
   ) throws -> (header: ClearingHeader, body: ClearanceBody) {
     let batch = try BatchBody(bytes)
+    var body = ClearanceBody()
+    extra(&body)
     for index in 0..<batch.eventCount {
       if batch.eventKind(index) == .fill {
         book(batch.event(index, as: Fill.self))
       } else if batch.eventKind(index) == .instruction {
         let instruction = batch.event(index, as: Instruction.self)
         let record = batch.bundles[Int(instruction.bundle)].record(Int(instruction.record))
-        if record.kind == .withdraw, record.id == 0 { credit(instruction.account, -record.x) }
+        let account = instruction.account
+        if record.kind == .open, let mode = AccountMode(rawValue: record.a) {
+          open(owners[account.index], mode, &body)
+        }
+        guard record.id == 0 else { continue }
+        if record.kind == .withdraw || record.kind == .transfer { credit(account, -record.x) }
+        if record.kind == .transfer { credit(AccountID(UInt32(record.z)), record.x) }
       }
     }
-    var body = ClearanceBody()
-    extra(&body)
     for key in moved.sorted(by: { ($0[0], $0[1]) < ($1[0], $1[1]) }) {
       let entry = positions[key[0]][key[1]] ?? (0, 0)
       body.positions.append(

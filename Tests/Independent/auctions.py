@@ -104,7 +104,7 @@ class Auctions:
     def bid(self, r, bidder):
         self.hit.accounts.add(bidder)
         bid = Row(bidder=bidder, account=r.id, stake=r.x, worst=r.y, part=r.z, slot=self.auction_of(r.id))
-        if bidder == r.id:
+        if self.main_of[bidder] == self.main_of[r.id]:
             return self.refuse_bid(bid, 20)
         a = None if bid.slot is None else self.auctions[bid.slot]
         if not a or a.phase not in (SOLVENT, INSOLVENT) or not self.has_adopted(a.batch):
@@ -150,6 +150,9 @@ class Auctions:
         if a.phase == OVERDUE:
             return self.end_auction(slot) if equity >= requirement or not positions else None
         marked, net = self.figures(equity, maintenance)
+        if marked < 0 and self.call_owner(a.account, -marked):
+            equity, _, _, maintenance, _ = self.weigh(a.account)
+            marked, net = self.figures(equity, maintenance)
         if self.buffered(marked, net) >= 0:
             return self.end_auction(slot)
         if a.phase == DELEVERAGING:
@@ -306,7 +309,7 @@ class Auctions:
             limit = 64 * self.instruments[i].size_max
             if abs(q) > limit // 4 or abs(a.positions.get(i, (0, 0))[0] + q) > limit:
                 return 25
-        if len(set(a.positions) | {i for i, _ in moves}) > self.constant["positions_per_account_max"]:
+        if len(set(a.positions) | {i for i, _ in moves}) > (1 if a.mode == 8 else self.constant["positions_per_account_max"]):
             return 25
         if self.is_exposed(b.bidder) and not self.is_priceable(b.bidder):
             return 17

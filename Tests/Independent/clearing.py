@@ -4,6 +4,7 @@ import struct
 
 from auctions import Auctions
 from pricing import MONEY, ONE, WORDS, Terms, up, variance
+from owners import Owners
 from records import Action, Instrument, Market, Pool, Row, Tree
 from signatures import acceptable
 from verify import ALL, NONE, ZERO, leaf, merkle, need, sha, tag
@@ -14,10 +15,11 @@ def far(*figures):
     return (max(-1 << 61, min(x, 1 << 61)) for x in figures)
 
 
-class Clearing(Auctions, Market):
+class Clearing(Auctions, Owners, Market):
     def __init__(self, genesis):
         super().__init__(genesis)
-        self.accounts, self.by_owner = [], {}
+        self.accounts = []
+        self.begin_owners()
         self.batch, self.time, self.trades = 0, genesis.start, 0
         self.settling_from = self.watch_from = self.locked = self.auction_count = 0
         self.adopted, self.auctions, self.locks, self.bids = NONE, [], [], []
@@ -45,12 +47,12 @@ class Clearing(Auctions, Market):
         self.receipts, self.directives, self.opened = [], [], []
         self.hit = Row(accounts=set(), balances=set(), positions=set(), indices=set(), slices=set(), instruments=set(), margin=False)
 
-    def open_account(self, owner):
+    def open_account(self, owner, mode=0):
         number = len(self.accounts)
-        self.accounts.append(Row(owner=owner, cash=0, flags=0, opened=self.batch, closing=NONE, positions={}, balances={},
+        self.accounts.append(Row(owner=owner, cash=0, flags=0, mode=mode, opened=self.batch, closing=NONE, positions={}, balances={},
                                  funding={}, volume=0, day=0, debt=(0, 0)))
-        self.by_owner[owner] = number
-        self.opened.append((number, owner))
+        self.note_owner(number, owner)
+        self.opened.append((number, mode, owner))
         self.hit.accounts.add(number)
         return number
 
@@ -67,7 +69,7 @@ class Clearing(Auctions, Market):
         positions = [struct.pack("<Iqq16sq", i, *a.positions[i], a.funding[i][0].to_bytes(16, "little", signed=True),
                                  a.funding[i][1]) for i in sorted(a.positions)]
         return merkle(8, [chunk(a.cash, a.debt[0], a.debt[0] >> 64, a.debt[1]), digest("novate/balances/1", balances), digest("novate/positions/1", positions),
-                          chunk(a.flags, a.closing, a.volume, a.day), chunk(number), a.owner, chunk(a.opened), ZERO])
+                          chunk(a.flags | a.mode, a.closing, a.volume, a.day), chunk(number), a.owner, chunk(a.opened), ZERO])
 
     def roots(self):
         for number in self.hit.accounts:
@@ -220,6 +222,10 @@ class Clearing(Auctions, Market):
             self.hear(r, signer)
         elif r.kind == 18:
             self.bid(r, signer)
+        elif r.kind == 27:
+            self.open_sub_account(r, signer)
+        elif r.kind == 28:
+            self.send(r, signer)
         else:
             self.approve(r, signer)
 
@@ -301,6 +307,56 @@ class Clearing(Auctions, Market):
         self.receipt(3, 0, buyer=account, id=len(self.withdrawals), numbers=(0, 0, r.x, 0, 0, 0, 0, 0, 0, 0, cash))
         self.withdrawals.append(Row(account=account, asset=r.id, state=1, amount=r.x, batch=self.batch, destination=r.tail,
                                     reference=ZERO))
+
+    # 9.18
+
+    def open_sub_account(self, r, main):
+        code = 27 if len(self.group(main)) >= 64 else 12 if len(self.accounts) >= 1 << 24 else 0
+        account = 0 if code else self.open_account(self.accounts[main].owner, (0, 4, 8)[r.a])
+        self.receipt(20, code, buyer=account, seller=main, id=r.a)
+
+    def send(self, r, account):
+        a = self.accounts[account]
+        need(r.id < len(self.funds) and r.z != account and self.main_of[r.z] == self.main_of[account], "transfer")
+        self.hit.accounts.add(account)
+        if r.id == 0 or r.id in self.terms.collaterals:
+            self.book_interest(account)
+            for i in sorted(a.positions):
+                self.fund_position(account, i)
+        code = free = mine = theirs = 0
+        if (a.cash if r.id == 0 else a.balances.get(r.id, 0)) < r.x:
+            code = 11
+        else:
+            code, free = self.margin_refusal(account, r)
+        if not code:
+            mine = self.move(account, r.id, -r.x)
+            theirs = self.move(r.z, r.id, r.x)
+        self.receipt(21, code, r.id, r.z, account, numbers=(0, 0, r.x, free, 0, 0, 0, 0, 0, 0, theirs, mine))
+
+    def call_owner(self, account, debt):
+        """What the owner's other accounts pay towards a debt."""
+        left = debt
+        for other in self.group(account):
+            amount = min(left, self.spare_cash(other)) if other != account and left else 0
+            if amount > 0:
+                mine = self.move(other, 0, -amount)
+                theirs = self.move(account, 0, amount)
+                self.receipt(21, 28, 0, account, other, numbers=(0, 0, amount, 0, 0, 0, 0, 0, 0, 0, theirs, mine))
+                left -= amount
+        return debt - left
+
+    def spare_cash(self, account):
+        a = self.accounts[account]
+        if a.cash <= 0 or a.flags:
+            return 0
+        held = self.held_of(account)
+        if not a.positions and not held:
+            return a.cash
+        self.book_interest(account)
+        for i in sorted(a.positions):
+            self.fund_position(account, i)
+        is_old, free = self.rule(account, held)
+        return 0 if is_old else max(0, min(free, a.cash - held))
 
     def pay_out(self, r, signer):
         w = self.withdrawals[r.z] if r.z < len(self.withdrawals) else None
@@ -624,6 +680,9 @@ class Clearing(Auctions, Market):
         if a.flags & 2:
             return
         if not self.is_exposed(number):
+            if a.cash < 0 and len(self.group(number)) > 1:
+                self.book_interest(number)
+                self.call_owner(number, -a.cash)
             if a.cash < 0 and self.funds[0].insurance > 0:
                 self.book_interest(number)
             paid = min(-a.cash, self.funds[0].insurance)
@@ -708,30 +767,10 @@ class Clearing(Auctions, Market):
         self.locked = int(missing > self.funds[0].insurance * MONEY)
 
     def refusal(self, account, r):
-        a, fund, daily = self.accounts[account], self.funds[r.id], self.constant["outflow_daily_max"]
-        if self.locked or a.flags:
-            return 15, 0
-        held = self.held_of(account) if r.id == 0 else 0
-        if (r.id == 0 or r.id in self.terms.collaterals) and (a.positions or a.cash < 0 or held):
-            self.reprice()
-            less = (r.id, r.x) if r.id else (None, 0)
-            left = {asset: amount - (r.x if asset == r.id else 0) for asset, amount in a.balances.items() if asset in self.legs}
-            old = any(self.values[i] is None or self.time - self.mark_time(i) > self.constant["grant_age_max_ms"]
-                      for i in a.positions)
-            for asset, amount in left.items():
-                when = self.indices[self.terms.collaterals[asset].underlying][1]
-                old = old or amount > 0 and self.time - when > self.constant["grant_age_max_ms"]
-            profits = {}
-            for i in a.positions:
-                u = self.instruments[i].underlying
-                profits[u] = profits.get(u, 0) + self.prudent_profit(account, i)
-            free = a.cash - held + sum(min(p // MONEY, self.constant["profit_counted_max"]) for p in profits.values())
-            free += sum(self.prudent_prices(self.terms.collaterals[asset].underlying)[0] * self.counted(asset, amount)
-                        * self.multiple[asset] for asset, amount in left.items()) // MONEY
-            free -= up(self.weigh(account, less)[2], MONEY)
-            code = 16 if old else 11 if r.id == 0 and r.x > a.cash - held else 17 if (r.x if r.id == 0 else 0) > free else 0
-            if code:
-                return code, free
+        fund, daily = self.funds[r.id], self.constant["outflow_daily_max"]
+        code, free = (15, 0) if self.locked else self.margin_refusal(account, r)
+        if code:
+            return code, free
         if daily:
             used, rest, last = fund.outflow
             whole = daily * (self.time - last) + rest
@@ -741,6 +780,36 @@ class Clearing(Auctions, Market):
                 return 18, 0
             fund.outflow = used + r.x, rest, self.time
         return 0, 0
+
+    def margin_refusal(self, account, r):
+        a = self.accounts[account]
+        if a.flags:
+            return 15, 0
+        held = self.held_of(account) if r.id == 0 else 0
+        if (r.id == 0 or r.id in self.terms.collaterals) and (a.positions or a.cash < 0 or held):
+            old, free = self.rule(account, held, (r.id, r.x) if r.id else (None, 0))
+            code = 16 if old else 11 if r.id == 0 and r.x > a.cash - held else 17 if (r.x if r.id == 0 else 0) > free else 0
+            return code, free if code else 0
+        return 0, 0
+
+    def rule(self, account, held, less=(None, 0)):
+        """Whether a price is too old, and what is free by the rule."""
+        a = self.accounts[account]
+        self.reprice()
+        left = {asset: amount - (less[1] if asset == less[0] else 0) for asset, amount in a.balances.items() if asset in self.legs}
+        old = any(self.values[i] is None or self.time - self.mark_time(i) > self.constant["grant_age_max_ms"]
+                  for i in a.positions)
+        for asset, amount in left.items():
+            when = self.indices[self.terms.collaterals[asset].underlying][1]
+            old = old or amount > 0 and self.time - when > self.constant["grant_age_max_ms"]
+        profits = {}
+        for i in a.positions:
+            u = self.instruments[i].underlying
+            profits[u] = profits.get(u, 0) + self.prudent_profit(account, i)
+        free = a.cash - held + sum(min(p // MONEY, self.constant["profit_counted_max"]) for p in profits.values())
+        free += sum(self.prudent_prices(self.terms.collaterals[asset].underlying)[0] * self.counted(asset, amount)
+                    * self.multiple[asset] for asset, amount in left.items()) // MONEY
+        return old, free - up(self.weigh(account, less)[2], MONEY)
 
     def prudent_profit(self, account, i):
         q, c = self.accounts[account].positions[i]
@@ -799,8 +868,8 @@ class Clearing(Auctions, Market):
     def body(self):
         hit, a = self.hit, self.accounts
         lists = [
-            [struct.pack("<II32s", n, 0, owner) for n, owner in self.opened],
-            [struct.pack("<IIq", n, a[n].flags, a[n].cash) for n in sorted(hit.accounts)],
+            [struct.pack("<II32s", *opened) for opened in self.opened],
+            [struct.pack("<IIq", n, a[n].flags | a[n].mode, a[n].cash) for n in sorted(hit.accounts)],
             [struct.pack("<IH2xq", n, asset, a[n].balances[asset]) for n, asset in sorted(hit.balances)],
             [struct.pack("<IIqq", n, i, *a[n].positions.get(i, (0, 0))) for n, i in sorted(hit.positions)],
             [self.index_bytes(u) for u in sorted(hit.indices)],

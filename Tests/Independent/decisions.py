@@ -82,12 +82,12 @@ class One(Clearing):
         interest = records[8][0][80:96]
         self.funds = [Row(interest=int.from_bytes(interest, "little"))]
         flags, closing = struct.unpack_from("<QQ", fields[3])
-        need(flags == 1 and closing == batch, "an account that was told to close")
+        need(flags & 3 == 1 and closing == batch, "an account that was told to close")
         held, funding = {}, {}
         for at in range(36, len(positions), 44):
             i, q, c, paid, booked = struct.unpack_from("<Iqq16sq", positions, at)
             held[i], funding[i] = (q, c), (int.from_bytes(paid, "little", signed=True), booked)
-        self.accounts = {number: Row(cash=cash, flags=flags, closing=closing, positions=held, funding=funding,
+        self.accounts = {number: Row(cash=cash, flags=flags & 3, mode=flags & 12, closing=closing, positions=held, funding=funding,
                                      debt=(int.from_bytes(start, "little", signed=True), owed),
                                      balances=dict(struct.unpack_from("<Hq", balances, at) for at in range(36, len(balances), 10)))}
         self.instruments = {i: Instrument(records[1][i]) for i in held}

@@ -8,13 +8,14 @@ from calls import Calls
 from makers import Makers
 from placing import Placing
 from pricing import MONEY, WORDS, Terms, signed, up
+from owners import Owners
 from records import BODY_MAX, Instrument, Market, Pool, Row, Slots, actions, bundle_header
 from refusals import allows
 from signatures import acceptable, is_signed
 from verify import ALL, NONE, ZERO, merkle, need, object_id, sha
 
 
-class Execution(Books, Placing, Calls, Makers, Market):
+class Execution(Books, Placing, Calls, Makers, Owners, Market):
     def __init__(self, genesis):
         super().__init__(genesis)
         self.keys, self.credits, self.holdings, self.balances, self.since, self.orders = [], [], [], [], [], []
@@ -36,6 +37,7 @@ class Execution(Books, Placing, Calls, Makers, Market):
         self.sessions, self.consents, self.session_slots = [], {}, Slots()
         self.by_id, self.by_client = {}, {}
         self.accounts, self.books = [], []
+        self.begin_owners()
         for owner in genesis.accounts:
             self.open_account(owner, 0)
         for instrument in self.instruments:
@@ -113,9 +115,10 @@ class Execution(Books, Placing, Calls, Makers, Market):
 
     # 8.1
 
-    def open_account(self, owner, start):
+    def open_account(self, owner, start, mode=0):
         account = len(self.credits)
-        self.credits.append(Row(cash=0, outflow=0, flags=0, key=0, holding=0, balance=0, orders=0, keys=0, holdings=0,
+        self.note_owner(account, owner)
+        self.credits.append(Row(cash=0, outflow=0, flags=mode, key=0, holding=0, balance=0, orders=0, keys=0, holdings=0,
                                 spent=0))
         self.accounts.append(Row(keys={}, holdings={}, balances={}, orders={}, fills=[], equity=None, sums={}))
         self.enter_key(account, owner, ALL, 1, start, (1 << 63) - 1)
@@ -179,9 +182,9 @@ class Execution(Books, Placing, Calls, Makers, Market):
         self.time = time
         directives, moved = [], False
         for batch, head_id, body in grants:
-            for account, owner in body["opened"]:
-                need(account == len(self.credits), "opened account")
-                self.open_account(owner, self.batch)
+            for account, mode, owner in body["opened"]:
+                need(account == len(self.credits) and mode in (0, 4, 8), "opened account")
+                self.open_account(owner, self.batch, mode)
             self.forget(batch)
             for account, instrument, quantity, cost in body["positions"]:
                 if quantity or instrument in self.accounts[account].holdings:
@@ -403,7 +406,8 @@ class Execution(Books, Placing, Calls, Makers, Market):
             return None
         g = self.genesis
         custodians = [struct.unpack_from("<I", a, 20)[0] for a in g.assets]
-        allowed = {6: lambda: self.withdraw(account, r),
+        allowed = {6: lambda: self.withdraw(account, r), 28: lambda: self.send(account, r),
+                   27: lambda: self.main_of[account] == account and len(self.group(account)) < 64,
                    7: lambda: r.id < len(custodians) and custodians[r.id] == account,
                    8: lambda: account in custodians,
                    9: lambda: account in g.publishers and (
@@ -428,8 +432,14 @@ class Execution(Books, Placing, Calls, Makers, Market):
             self.enter_key(account, r.tail, r.id, 0, self.batch + 1, r.x)
 
     def bid(self, account, r):
-        return (r.id < len(self.credits) and r.id != account and not self.is_frozen(account) and self.is_frozen(r.id)
-                and self.debit_cash(account, r.x))
+        return (r.id < len(self.credits) and self.main_of[r.id] != self.main_of[account] and not self.is_frozen(account)
+                and not self.is_isolated(account) and self.is_frozen(r.id) and self.debit_cash(account, r.x))
+
+    def is_isolated(self, account):
+        return self.credits[account].flags & 8
+
+    def positions_max(self, account):
+        return 1 if self.is_isolated(account) else self.constant["positions_per_account_max"]
 
     def is_frozen(self, account):
         return self.credits[account].flags & 2
@@ -446,8 +456,15 @@ class Execution(Books, Placing, Calls, Makers, Market):
     def withdraw(self, account, r):
         if r.id >= len(self.genesis.assets) or self.is_frozen(account):
             return False
+        return (r.id or r.x >= self.constant["withdrawal_min"]) and self.take_out(account, r)
+
+    def send(self, account, r):
+        return (r.id < len(self.genesis.assets) and r.z < len(self.credits) and r.z != account
+                and self.main_of[r.z] == self.main_of[account] and not self.is_frozen(account) and self.take_out(account, r))
+
+    def take_out(self, account, r):
         if r.id == 0:
-            return r.x >= self.constant["withdrawal_min"] and self.debit_cash(account, r.x)
+            return self.debit_cash(account, r.x)
         else:
             slot, credit = self.accounts[account].balances.get(r.id), self.credits[account]
             if slot is None or r.x > self.left(slot):

@@ -64,7 +64,7 @@ class Makers:
     def check_limits(self, account, orders):
         if self.is_frozen(account):
             raise Refused(39)
-        holdings, most = self.credits[account].holdings, self.constant["positions_per_account_max"]
+        holdings, most = self.credits[account].holdings, self.positions_max(account)
         for o in orders:
             if o.instrument not in self.accounts[account].holdings:
                 if holdings >= most:

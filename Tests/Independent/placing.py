@@ -80,7 +80,7 @@ class Placing:
             raise Refused(11, credit.orders, most)
         if len(self.by_id) + len(self.waiting) - freed >= 1 << 24:
             raise Refused(11, len(self.by_id) + len(self.waiting), 1 << 24)
-        most = self.constant["positions_per_account_max"]
+        most = self.positions_max(account)
         if instrument not in a.holdings and credit.holdings >= most:
             raise Refused(15, credit.holdings, most)
         self.check_size(account, instrument, side, quantity, reduce, old)

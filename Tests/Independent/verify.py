@@ -317,7 +317,7 @@ class Genesis:
 # 5 to 7: what batches hold
 
 RECORDS = {10: 2, 11: 4, 12: 3, 24: 5, 26: 25}
-KINDS = {*range(1, 25), 26}
+KINDS = {*range(1, 25), 26, 27, 28}
 
 
 def action_records(kind, c):

@@ -145,21 +145,30 @@ public enum TestWorld {
   }
 }
 
-/// Makes bundles of genesis accounts, numbering their nonces.
+/// Makes bundles of accounts by their owners, numbering their nonces.
 public struct BundleMaker: Sendable {
   public let genesis: Genesis
+  /// By account.
+  public private(set) var owners: [PublicKey]
   private var nonces: [UInt64]
 
   public init(genesis: Genesis) {
     self.genesis = genesis
+    owners = genesis.accounts
     nonces = Array(repeating: 0, count: genesis.accounts.count)
+  }
+
+  /// Notes the next account, opened since genesis.
+  public mutating func open(owner: PublicKey) {
+    owners.append(owner)
+    nonces.append(0)
   }
 
   public mutating func bundle(_ account: AccountID, _ actions: [Action], at time: Timestamp)
     -> Bundle
   {
     TestWorld.bundle(
-      actions, account: account, key: genesis.accounts[account.index], nonce: nonce(of: account),
+      actions, account: account, key: owners[account.index], nonce: nonce(of: account),
       expiry: Timestamp(raw: time.raw + 60_000))
   }
 

@@ -52,7 +52,7 @@ import Wire
 
   static let golden = URL(filePath: #filePath).deletingLastPathComponent()
     .deletingLastPathComponent().appending(path: "Fixtures/Wire/genesis.json")
-  static let goldenHash = "e85554356f8aec1d5d5230cdd38994122f93c47431a66facffe470db25c507fb"
+  static let goldenHash = "2a9a8e7fce4616a32cbf74c08dd7d2f8ff96dfe9948237ade98dc06232b9aa7e"
 
   static func goldenBytes() throws -> [UInt8] { Array(try Data(contentsOf: golden)) }
 

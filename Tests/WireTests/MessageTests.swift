@@ -361,7 +361,15 @@ import Testing
     Row("quantity of a halt", "halt") { $0.y = 1 }, Row("free block", "block") { $0.x = 0 },
     Row("empty block", "block") { $0.y = 0 }, Row("side of a block", "block") { $0.a = 2 },
     Row("tail of a block", "block") { $0.tail = Sample.digest(9) },
-    Row("id of a listing", "list") { $0.id = 1 },
+    Row("id of a listing", "list") { $0.id = 1 }, Row("mode 3", "open") { $0.a = 3 },
+    Row("underlying of an opening", "open") { $0.id = 1 },
+    Row("owner of an opening", "open") { $0.tail = Sample.digest(1) },
+    Row("empty transfer", "transfer") { $0.x = 0 },
+    Row("negative transfer", "transfer") { $0.x = -6 },
+    Row("asset of a transfer beyond 16 bits", "transfer") { $0.id = 65_536 },
+    Row("account paid beyond 32 bits", "transfer") { $0.z = 1 << 32 },
+    Row("destination of a transfer", "transfer") { $0.tail = Sample.digest(1) },
+    Row("mode of a transfer", "transfer") { $0.a = 1 },
   ]
 
   /// A bundle of changed records whose hash and signature are right.
@@ -525,6 +533,17 @@ import Testing
     #expect(
       !isFine { $0.indices.append($0.indices[0]) } && !isFine { $0.slices.append($0.slices[0]) })
     #expect(!isFine { $0.opened.append($0.opened[0]) })
+    // An account is of one mode, and what it may do for now stands in another list.
+    for flags in [1, 2, 3, 12, 16, 1 << 31] as [UInt32] {
+      #expect(!isFine { $0.opened[0].flags = flags }, "flags \(flags)")
+    }
+    #expect(isFine { $0.opened[0].flags = 4 } && isFine { $0.opened[0].flags = 8 })
+    for flags in [6, 10, 12, 15, 16] as [UInt32] {
+      #expect(!isFine { $0.accounts[0].flags = flags }, "flags \(flags)")
+    }
+    for flags in [4, 5, 7, 8, 9, 11] as [UInt32] {
+      #expect(isFine { $0.accounts[0].flags = flags }, "flags \(flags)")
+    }
     #expect(!isFine { $0.instruments.append($0.instruments[0]) })
     #expect(isFine { $0.directives.append($0.directives[0]) })
     #expect(!isFine { $0.accounts[0].flags = 2 } && !isFine { $0.directives[0].kindCode = 3 })

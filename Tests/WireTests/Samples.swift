@@ -180,6 +180,10 @@ struct Sample: Sendable, CustomTestStringConvertible {
         .impact(
           instrument: InstrumentID(4), price: Price(raw: 11), time: TestWorld.start, sequence: 5)
       ),
+      ("open", .open(.isolated)),
+      (
+        "transfer", .transfer(asset: AssetID(1), amount: Amount(raw: 6), to: AccountID(10))
+      ),
     ]
   }
 
