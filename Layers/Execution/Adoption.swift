@@ -103,6 +103,8 @@ extension ExecutionMachine {
     var expected = status[0].creditBatch == .max ? 0 : status[0].creditBatch + 1
     var previous = status[0].creditBatch == .max ? network : status[0].creditID
     var accountCount = credits.count
+    // Modes of accounts that these Clearances open.
+    var opened: [AccountFlags] = []
     var instrumentCount = instruments.count
     for (header, body) in clearances {
       guard header.batch.raw == expected, expected < status[0].batch else {
@@ -113,8 +115,9 @@ extension ExecutionMachine {
       }
       try require(header.network == network && header.previous == previous, "chain")
       try require(body.isSorted, "order")
-      for opened in body.opened {
-        try require(opened.account.index == accountCount, "opened account")
+      for entry in body.opened {
+        try require(entry.account.index == accountCount, "opened account")
+        opened.append(AccountFlags(rawValue: entry.flags))
         accountCount += 1
       }
       for instrument in body.instruments {
@@ -127,6 +130,14 @@ extension ExecutionMachine {
         if instrument.id.index == instrumentCount { instrumentCount += 1 }
       }
       try require(body.accounts.allSatisfy { $0.account.index < accountCount }, "account")
+      try require(
+        body.accounts.allSatisfy { entry in
+          let place = entry.account.index
+          let known =
+            place < credits.count
+            ? AccountFlags(rawValue: credits[place].flags) : opened[place - credits.count]
+          return AccountFlags(rawValue: entry.flags).mode == known.mode
+        }, "mode")
       try require(
         body.balances.allSatisfy {
           $0.account.index < accountCount && $0.asset != .quote

@@ -475,12 +475,12 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
     arguments: [201, 202, 203, 204] as [UInt64])
   func subsets(seed: UInt64) throws {
     var run = BookFuzzTests.Run(seed: seed, isFunded: false)
-    var subsets = 0
+    var (subsets, apart) = (0, 0)
     for batch in 0..<36 {
       try run.open(TestWorld.start.raw + Int64(batch) * 1_000)
       for _ in 0..<25 {
         _ = try run.step(1)
-        let account = run.generator.pick(run.clients)
+        let account = run.generator.pick(run.traders)
         let open = run.twin.orders.count { $0.account == account.index }
         guard batch > 1, (1...10).contains(open), run.twin.room(account.index) >= 0 else {
           continue
@@ -490,10 +490,12 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
           return
         }
         subsets += 1 << open
+        apart += run.twin.accounts[account.index].isApart ? 1 << open : 0
       }
       try run.close()
     }
     #expect(subsets > 5_000, "seed \(seed): only \(subsets) subsets")
+    #expect(apart > 20, "seed \(seed): only \(apart) subsets of accounts in cross mode")
   }
 
   @Test("a fill never lowers the room of either side", arguments: [211, 212] as [UInt64])
@@ -601,25 +603,26 @@ extension BookTwin {
           ).raw)
       }
       // Fills already made may have lost a unit each to roundings the room does not know yet.
-      let slack = left(cash, held) + Int128(fills) * Notional.perMoney
+      let slack = left(account, cash, held) + Int128(fills) * Notional.perMoney
       if slack < 0 { return "subset \(subset) of \(open) is short by \(slack)" }
     }
     return nil
   }
 
-  /// Equity less initial margin.
-  private func left(_ cash: Int128, _ held: [Int64]) -> Int128 {
+  /// Equity less what the scenarios ask.
+  private func left(_ account: Int, _ cash: Int128, _ held: [Int64]) -> Int128 {
     var total = cash * Notional.perMoney
-    var sums = Array(repeating: Array(repeating: Int128(0), count: 32), count: market.count)
-    for (instrument, quantity) in held.enumerated() where quantity != 0 {
-      let id = InstrumentID(UInt32(instrument))
-      total += Int128(quantity) * Int128(table.mark(id).raw)
-      for scenario in 0..<32 {
-        sums[instruments[instrument].underlying.index][scenario] +=
-          Int128(quantity) * Int128(table.unit(id, scenario).raw)
+    for page in pages(account) {
+      var sums = Array(repeating: Int128(0), count: 32)
+      for instrument in page where held[instrument] != 0 {
+        let id = InstrumentID(UInt32(instrument))
+        total += Int128(held[instrument]) * Int128(table.mark(id).raw)
+        for scenario in 0..<32 {
+          sums[scenario] += Int128(held[instrument]) * Int128(table.unit(id, scenario).raw)
+        }
       }
+      total += min(0, sums.min() ?? 0)
     }
-    for row in sums { total += min(0, row.min() ?? 0) }
     return total
   }
 }

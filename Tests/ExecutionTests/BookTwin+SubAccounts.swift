@@ -7,7 +7,16 @@ extension BookTwin {
   mutating func note(_ opened: OpenedAccount) {
     let main = owners.firstIndex(of: opened.owner) ?? accounts.count
     owners.append(opened.owner)
-    accounts.append(Account(main: main, isIsolated: opened.flags == 8))
+    accounts.append(
+      Account(main: main, isIsolated: opened.flags == 8, isApart: opened.flags == 4))
+  }
+
+  /// What nets in an account: the contracts of an underlying, or in cross mode each alone.
+  func pages(_ account: Int) -> [[Int]] {
+    if accounts[account].isApart { return instruments.indices.map { [$0] } }
+    return market.indices.map { underlying in
+      instruments.indices.filter { instruments[$0].underlying.index == underlying }
+    }
   }
 
   @inline(never)

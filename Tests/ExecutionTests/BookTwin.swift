@@ -49,6 +49,7 @@ struct BookTwin: ~Copyable {
     /// The owner's first account.
     var main: Int
     var isIsolated = false
+    var isApart = false
     var isRestricted = false
     var granted: [Int: (quantity: Int64, cost: Int64)] = [:]
     /// Withdrawals not yet adopted.
@@ -176,7 +177,7 @@ struct BookTwin: ~Copyable {
     return min(0, gap) - fee - 3 * Notional.perMoney
   }
 
-  /// Equity and the worst of each underlying, over 32 scenarios, the market standing still, and the
+  /// Equity and the worst of each page, over 32 scenarios, the market standing still, and the
   /// charges beside the scan: longs' delta leading, shorts' delta leading, options short.
   @inline(never)
   func room(
@@ -186,10 +187,7 @@ struct BookTwin: ~Copyable {
     var total = equity(account)
     var open = orders.filter { $0.account == account && $0.id != old }
     if let extra { open.append(extra) }
-    for underlying in market.indices {
-      let mine = instruments.indices.filter {
-        instruments[$0].underlying.index == underlying
-      }
+    for mine in pages(account) {
       let entries = open.filter { mine.contains($0.instrument) }.map { ($0, entry($0)) }
       var worst = entries.reduce(Int128(0)) { $0 + $1.1 }
       let held = mine.map { ($0, position(account, $0) + (more[$0] ?? 0)) }.filter { $0.1 != 0 }
