@@ -12,7 +12,7 @@ struct AccountTree: ~Copyable {
   static let balancesTag = AccountProof.balancesTag
 
   private var tree = IndexedTree()
-  private var fixed: [Digest] = []
+  private var fixed = FlatArray<Digest>()
 
   /// The eight leaves of an account: cash with its debt's interest, balances, positions, flags; id,
   /// owner, opened, zero.
@@ -58,7 +58,13 @@ struct AccountTree: ~Copyable {
   ) {
     var changing: [Digest] = []
     changing.reserveCapacity(4 * accounts.count)
+    let first = accounts.startIndex
     for (place, account) in accounts.enumerated() {
+      if place + 8 < accounts.count {
+        let ahead = accounts[first + place + 8].index
+        if ahead < fixed.count { fixed.prefetch(ahead) }
+        tree.prefetch(ahead)
+      }
       let record = records[account.index]
       AccountTree.append(
         changing: record, balances: balances[place], positions: positions[place], to: &changing)

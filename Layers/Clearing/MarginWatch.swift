@@ -40,7 +40,8 @@ extension ClearingMachine {
       for index in 0..<first where !canSkip(index) { try watch(AccountID(UInt32(index))) }
       return
     }
-    for account in touched.accounts.sorted() { try watch(account) }
+    touched.sortAccounts()
+    for account in touched.accounts { try watch(account) }
     // A close that found nothing is tried again once execution has seen it.
     for account in restricted { try watch(account) }
   }

@@ -67,11 +67,11 @@ extension ClearingMachine: PooledState {
     skipping.forgetAll()
   }
 
-  /// What the batch tells execution: each list sorted by ids.
+  /// What the batch tells execution: each list sorted by ids. The touched accounts are sorted.
   func clearanceBody() -> ClearanceBody {
     var body = ClearanceBody()
     body.opened = opened
-    for account in touched.accounts.sorted() {
+    for account in touched.accounts {
       let record = accounts[account.index]
       body.accounts.append(
         AccountEntry(

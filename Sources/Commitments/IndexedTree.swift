@@ -43,6 +43,11 @@ public struct IndexedTree: ~Copyable, Sendable {
     return index < count ? levels[0][index] : .zero
   }
 
+  /// Asks the processor for a leaf that will be set soon.
+  public func prefetch(_ index: Int) {
+    if index < count { levels[0].prefetch(index) }
+  }
+
   /// Replaces the leaf at `index`. Zero takes it away.
   /// - Precondition: `0 ≤ index < 2^depth`.
   public mutating func set(_ index: Int, _ leaf: Digest) {

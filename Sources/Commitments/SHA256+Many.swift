@@ -3,19 +3,21 @@ import CDigest
 public import Primitives
 
 /// Many messages at once: two side by side where the processor has SHA instructions, else one after
-/// the other through libcrypto. The digests are the same.
+/// the other through libcrypto. The digests are the same; `alone` asks for the second way.
 extension SHA256 {
   /// `parents[i] = pair(children[2i], children[2i + 1])` for every `i` of `indices`. Cost: about
   /// 0.05 µs each.
   /// - Precondition: `children` and `parents` reach so far.
-  static func level(_ children: [Digest], into parents: inout [Digest], at indices: [UInt32]) {
+  static func level(
+    _ children: [Digest], into parents: inout [Digest], at indices: [UInt32], alone: Bool = false
+  ) {
     let last = indices.max().map { Int($0) } ?? -1
     precondition(2 * last + 1 < children.count && last < parents.count)
     let done = unsafe children.withUnsafeBytes { from in
       unsafe parents.withUnsafeMutableBytes { to in
         unsafe indices.withUnsafeBufferPointer {
           let (from, to) = (from.baseAddress, to.baseAddress)
-          return unsafe novate_lanes_level(from, to, $0.baseAddress, $0.count) == 1
+          return unsafe !alone && novate_lanes_level(from, to, $0.baseAddress, $0.count) == 1
             || novate_sha256_level(from, to, $0.baseAddress, $0.count) == 1
         }
       }
@@ -43,6 +45,10 @@ extension SHA256 {
   /// The digest of `bytes[bounds[0]..<bounds[1]]`, of `bytes[bounds[2]..<bounds[3]]`, …
   /// - Precondition: the ranges lie in `bytes`.
   public static func digests(of bytes: RawSpan, _ bounds: [Int]) -> [Digest] {
+    digests(of: bytes, bounds, alone: false)
+  }
+
+  static func digests(of bytes: RawSpan, _ bounds: [Int], alone: Bool) -> [Digest] {
     let count = bounds.count / 2
     for place in 0..<count {
       let (start, end) = (bounds[2 * place], bounds[2 * place + 1])
@@ -53,7 +59,8 @@ extension SHA256 {
       unsafe digests.withUnsafeMutableBytes { to in
         unsafe bounds.withUnsafeBytes {
           let ends = unsafe $0.baseAddress?.assumingMemoryBound(to: Int.self)
-          return unsafe novate_lanes_messages(from.baseAddress, ends, count, to.baseAddress) == 1
+          return unsafe !alone
+            && novate_lanes_messages(from.baseAddress, ends, count, to.baseAddress) == 1
         }
       }
     }
@@ -66,13 +73,16 @@ extension SHA256 {
   }
 
   /// SHA-256(prefix || record) of records of `size` bytes that lie one after the other.
-  static func digests(ofRecords bytes: RawSpan, size: Int, prefix: UInt8) -> [Digest] {
+  static func digests(
+    ofRecords bytes: RawSpan, size: Int, prefix: UInt8, alone: Bool = false
+  ) -> [Digest] {
     precondition(size > 0 && bytes.byteCount.isMultiple(of: size), "whole records")
     let count = bytes.byteCount / size
     var digests = [Digest](repeating: .zero, count: count)
     let done = unsafe bytes.withUnsafeBytes { from in
       unsafe digests.withUnsafeMutableBytes {
-        unsafe novate_lanes_records(from.baseAddress, size, count, prefix, $0.baseAddress) == 1
+        unsafe !alone
+          && novate_lanes_records(from.baseAddress, size, count, prefix, $0.baseAddress) == 1
       }
     }
     if !done {

@@ -61,3 +61,11 @@ public import CMemory
   /// Memory held, in bytes.
   public var byteCount: Int { capacity * MemoryLayout<Element>.stride }
 }
+
+extension Array {
+  /// Asks the processor for an element that will be read soon.
+  @inlinable @inline(__always) public func prefetch(_ index: Int) {
+    precondition(indices.contains(index))
+    unsafe withUnsafeBufferPointer { unsafe novate_prefetch($0.baseAddress.map { $0 + index }) }
+  }
+}

@@ -33,6 +33,9 @@ import Testing
     let children = (0..<64).map { _ in generator.digest() }
     var parents = [Digest](repeating: .zero, count: 32)
     SHA256.level(children, into: &parents, at: (0..<32).map { UInt32($0) })
+    var again = [Digest](repeating: .zero, count: 32)
+    SHA256.level(children, into: &again, at: (0..<32).map { UInt32($0) }, alone: true)
+    #expect(again == parents)
     for index in 0..<32 {
       let (left, right) = (children[2 * index], children[2 * index + 1])
       #expect(SHA256.pair(left, right) == Twin.node(left, right))
@@ -56,6 +59,7 @@ import Testing
           SHA256.digest(Array(bytes[bounds[2 * $0]..<bounds[2 * $0 + 1]]))
         }
         #expect(SHA256.digests(of: bytes.rawSpan, bounds) == expected)
+        #expect(SHA256.digests(of: bytes.rawSpan, bounds, alone: true) == expected)
       }
     }
     for size in 1..<200 {
@@ -66,8 +70,11 @@ import Testing
           return SHA256.digest([UInt8(truncatingIfNeeded: size)] + record)
         }
         let prefix = UInt8(truncatingIfNeeded: size)
-        #expect(
-          SHA256.digests(ofRecords: records.rawSpan, size: size, prefix: prefix) == expected)
+        for alone in [false, true] {
+          let digests = SHA256.digests(
+            ofRecords: records.rawSpan, size: size, prefix: prefix, alone: alone)
+          #expect(digests == expected)
+        }
       }
     }
   }
