@@ -86,7 +86,8 @@ extension ClearingMachine {
         refuse(bid.offer, of: bid.bidder, code)
       } else {
         let entry = AuctionBid(
-          account: bid.bidder, group: groups.main(of: bid.bidder).raw, wanted: wanted, worst: bid.offer.worst,
+          account: bid.bidder, group: groups.main(of: bid.bidder).raw, wanted: wanted,
+          worst: bid.offer.worst,
           netAfter: .zero)
         good.append((bid, entry))
       }

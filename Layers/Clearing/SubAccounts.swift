@@ -32,7 +32,8 @@ extension ClearingMachine {
 
   /// Takes what execution has already debited and pays it to another account of the owner. It is
   /// judged as a withdrawal is, but for what guards the house's own money: nothing leaves.
-  mutating func transfer(_ record: ActionRecord, from account: AccountID) throws(ArithmeticFailure) {
+  mutating func transfer(_ record: ActionRecord, from account: AccountID) throws(ArithmeticFailure)
+  {
     let asset = AssetID(UInt16(record.id))
     let recipient = AccountID(UInt32(record.z))
     var receipt = Receipt(.ownerTransfer)

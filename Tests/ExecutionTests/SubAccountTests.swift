@@ -66,7 +66,8 @@ extension Desk {
     #expect(throws: ExecutionFailure.refused(.unknownKey)) {
       try desk.send(as: account, key: session, nonce: 1, .cancelAll(instrument: .all))
     }
-    #expect(try desk.send(as: account, [.addKey(key: session, markets: .all, expiry: far)])[0].code == 0)
+    #expect(
+      try desk.send(as: account, [.addKey(key: session, markets: .all, expiry: far)])[0].code == 0)
     try desk.turn()
     #expect(
       try desk.send(as: account, key: session, nonce: 1, .cancelAll(instrument: .all))?.code == 0)
@@ -126,7 +127,10 @@ extension Desk {
           .rejected(.insufficientBalance, 1_000_000_001, 1_000_000_000),
         ])
     #expect(desk.room(Self.main).raw == room && desk.eventCount == 0)
-    #expect(try desk.send(0, [Desk.pay(1, account), Desk.pay(room - 1, account)]).allSatisfy { $0.code == 0 })
+    #expect(
+      try desk.send(0, [Desk.pay(1, account), Desk.pay(room - 1, account)]).allSatisfy {
+        $0.code == 0
+      })
     #expect(desk.room(Self.main).raw == 0 && desk.room(account).raw == 0)
     #expect(try desk.place(0, .buy, 999, 1).code == OutcomeCode.insufficientMargin.rawValue)
     // What is paid counts once clearing has said so.
@@ -154,11 +158,13 @@ extension Desk {
     let both = Action.combination(
       Combination(legs: [leg(0), leg(1)], netLimit: Money(raw: 1 << 40)))
     #expect(try desk.send(as: account, [both]) == [refused])
-    #expect(try desk.send(as: account, [.cancelAll(instrument: .all), other]).map(\.code) == [0, 0])
+    #expect(
+      try desk.send(as: account, [.cancelAll(instrument: .all), other]).map(\.code) == [0, 0])
     #expect(try desk.send(as: account, [order]) == [refused])
     // Others of the owner, and cross ones, stand in as many as the network allows.
     let cross = try desk.open(.cross)
-    #expect(try desk.send(0, [Desk.pay(100_000_000, cross), order, other]).allSatisfy { $0.code == 0 })
+    #expect(
+      try desk.send(0, [Desk.pay(100_000_000, cross), order, other]).allSatisfy { $0.code == 0 })
     desk.clearing.freeze(Desk.client(2))
     try desk.turn()
     #expect(try desk.send(as: cross, [order, other]).allSatisfy { $0.code == 0 })
@@ -178,7 +184,8 @@ extension Desk {
     var desk = try Desk()
     let account = try desk.open(.portfolio)
     let second = try desk.open(.portfolio)
-    #expect(try desk.send(0, [Desk.pay(1_000_000, account), Desk.pay(1_000_000, second)])[1].code == 0)
+    #expect(
+      try desk.send(0, [Desk.pay(1_000_000, account), Desk.pay(1_000_000, second)])[1].code == 0)
     desk.clearing.freeze(account)
     try desk.turn()
     let bid = Self.bid(for: account)
