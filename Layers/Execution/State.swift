@@ -142,10 +142,10 @@ extension ExecutionMachine: PooledState {
   }
 
   /// Bytes held for orders by book, links and indexes, for risk sums, and for accounts with their
-  /// keys, holdings and risk sums.
+  /// keys, holdings, risk sums and the index of owners.
   public var memory: (orderBytes: Int, riskBytes: Int, accountBytes: Int) {
     let accounts =
-      credits.count * (MemoryLayout<CreditRecord>.stride + 8)
+      credits.count * (MemoryLayout<CreditRecord>.stride + 8 + 60)
       + keys.count * MemoryLayout<KeyRecord>.stride
       + holdings.count * MemoryLayout<HoldingRecord>.stride
     let orders = books.memory

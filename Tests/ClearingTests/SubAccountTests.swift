@@ -244,7 +244,8 @@ extension House {
     #expect(House.bids(result).map(\.code) == [ReceiptCode.positionLimit.rawValue])
   }
 
-  @Test("an owner's other accounts pay a flat one's debt before the fund, as far as margin lets them")
+  @Test(
+    "an owner's other accounts pay a flat one's debt before the fund, as far as margin lets them")
   func debt() throws {
     var house = Self.house()
     let accounts = try house.open(0, .isolated, .portfolio)
