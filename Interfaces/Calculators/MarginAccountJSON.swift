@@ -33,7 +33,10 @@ struct MarginLine {
       return book
     }
     let fields = try Fields(
-      account, known: ["cash", "perps", "collateral", "options", "what_if"])
+      account, known: ["cash", "perps", "collateral", "options", "what_if", "mode"])
+    if fields.has("mode") {
+      self.account.isApart = try fields.word("mode", [("portfolio", false), ("cross", true)])
+    }
     try add(fields)
     for holder in [account, line] {
       if let value = holder["what_if"], value != .null { try addWhatIf(value) }

@@ -50,6 +50,7 @@ extension ClearingMachine {
       "account": [
         "cash": .string(Money(raw: money).decimal), "perps": .array(perpetuals),
         "options": .array(options), "collateral": .array(collateral(of: account)),
+        "mode": .string(accounts[account.index].isApart ? "cross" : "portfolio"),
       ],
     ]
   }

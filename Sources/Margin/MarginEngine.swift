@@ -38,6 +38,9 @@ public struct MarginEngine: Sendable {
   func assess(_ account: MarginAccount, _ markets: [MarginMarket]) throws(MarginFailure)
     -> MarginReport
   {
+    guard !account.isApart || parameters.method == .novate32 else {
+      throw .unsupported("cross mode is one of novate-32")
+    }
     switch parameters.method {
     case .cross: return try cross(account, markets)
     case .derivePMRM2:
@@ -52,8 +55,15 @@ public struct MarginEngine: Sendable {
       return report
     case .novate32:
       let method = try Novate32(parameters)
-      let risks = try all(account, markets, method.risk)
-      return try novate(account, markets, risks)
+      guard account.isApart else {
+        let risks = try all(account, markets, method.risk)
+        return try novate(account, markets, risks, lambda: parameters.lambda)
+      }
+      var risks: [BookRisk] = []
+      for (book, market) in zip(account.books, markets) {
+        for single in book.apart() { risks.append(try method.risk(single, market)) }
+      }
+      return try novate(account, markets, risks, lambda: .zero)
     }
   }
 
@@ -186,7 +196,7 @@ public struct MarginEngine: Sendable {
   /// initial = max(scan, delta minimum, short minimum) + concentration + basis, mixed across
   /// underlyings; maintenance a share of it; entry charges on initial alone.
   private func novate(
-    _ account: MarginAccount, _ markets: [MarginMarket], _ risks: [BookRisk]
+    _ account: MarginAccount, _ markets: [MarginMarket], _ risks: [BookRisk], lambda: Ratio
   ) throws(MarginFailure) -> MarginReport {
     var report = try marks(account, risks)
     report.rank(parameters.scenarios.map(\.kind), basis: nil)
@@ -201,7 +211,7 @@ public struct MarginEngine: Sendable {
       crowd = try crowd + risk.concentration
     }
     let scanJoint = max(-(report.scenarios.min() ?? .zero), .zero)
-    var core = try together(joint: max(scanJoint, delta, short), apart: apart)
+    var core = try together(joint: max(scanJoint, delta, short), apart: apart, lambda)
     core = try core + crowd - report.basisContingency
     if let cap = try capOfOwedNothing(risks) { core = min(core, cap) }
     let initialCore = try core.times(parameters.initialFactor, .up)
@@ -221,7 +231,7 @@ public struct MarginEngine: Sendable {
       try initialCore - report.staticContingencyMaintenance
       - report.staticContingencyInitial - report.confidenceContingency
     report.parts = [
-      .init(name: "scan", value: try together(joint: scanJoint, apart: scanApart)),
+      .init(name: "scan", value: try together(joint: scanJoint, apart: scanApart, lambda)),
       .init(name: "delta_minimum", value: delta),
       .init(name: "short_option_minimum", value: short),
       .init(name: "concentration", value: crowd),
@@ -231,12 +241,14 @@ public struct MarginEngine: Sendable {
   }
 
   /// The mix of `novate-32`, in the units clearing mixes in.
-  private func together(joint: Worth, apart: Worth) throws(MarginFailure) -> Worth {
+  private func together(joint: Worth, apart: Worth, _ lambda: Ratio) throws(MarginFailure)
+    -> Worth
+  {
     func notional(_ worth: Worth) -> Int128 {
       worth.raw.divided(by: Worth.perNotional, rounding: .up)
     }
     let sum = MarginSheet.mixed(
-      joint: notional(joint), apart: notional(apart), lambda: parameters.lambda)
+      joint: notional(joint), apart: notional(apart), lambda: lambda)
     return try Worth(Notional(raw: sum))
   }
 

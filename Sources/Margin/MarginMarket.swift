@@ -104,6 +104,8 @@ public struct OptionLeg: Sendable, Hashable {
 /// An account as a method sees it: cash, and a book for every market, in the markets' order.
 public struct MarginAccount: Sendable {
   public var cash = Worth.zero
+  /// In cross mode: nothing nets, each contract is asked for alone. Of `novate-32` only.
+  public var isApart = false
   public var books: [MarginBook]
 
   public init(books: [MarginBook]) { self.books = books }
@@ -112,6 +114,28 @@ public struct MarginAccount: Sendable {
 // MARK: - Made ready
 
 extension MarginBook {
+  /// A book for each contract, and for each collateral.
+  ///
+  /// - Precondition: the book is canonical.
+  func apart() -> [MarginBook] {
+    var empty = MarginBook()
+    empty.collaterals = collaterals.map { _ in .zero }
+    var books: [MarginBook] = []
+    if perpetual.raw != 0 {
+      books.append(empty)
+      books[0].perpetual = perpetual
+    }
+    for (place, leg) in options.enumerated() {
+      if place == 0 || !leg.isSameContract(as: options[place - 1]) { books.append(empty) }
+      books[books.count - 1].options.append(leg)
+    }
+    for place in collaterals.indices where collaterals[place].raw != 0 {
+      books.append(empty)
+      books[books.count - 1].collaterals[place] = collaterals[place]
+    }
+    return books
+  }
+
   /// The same book with its options in one order, legs of one contract netted, and none of nothing.
   /// - Throws: `.overflow` where quantities of a contract pass Int64.
   func canonical() throws(MarginFailure) -> MarginBook {

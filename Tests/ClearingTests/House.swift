@@ -51,7 +51,15 @@ struct House: ~Copyable {
     buyer: Int, seller: Int, _ instrument: UInt32, price: Int64, quantity: Int64,
     takerSide: Side = .buy
   ) {
-    let (buyer, seller) = (House.client(buyer), House.client(seller))
+    fill(
+      buyer: House.client(buyer), seller: House.client(seller), instrument, price: price,
+      quantity: quantity, takerSide: takerSide)
+  }
+
+  mutating func fill(
+    buyer: AccountID, seller: AccountID, _ instrument: UInt32, price: Int64, quantity: Int64,
+    takerSide: Side = .buy
+  ) {
     events.append(
       .fill(
         Fill(

@@ -12,13 +12,17 @@ import Wire
 
 extension House {
   fileprivate func figures(_ client: Int) throws -> MarginFigures {
-    let view = machine.view(House.client(client))
+    try figures(of: House.client(client))
+  }
+
+  fileprivate func figures(of account: AccountID) throws -> MarginFigures {
+    let view = machine.view(account)
     return try #require(view).margin
   }
 
   /// A client as a line of `novate margin`.
-  fileprivate func line(_ client: Int) throws -> JSONValue {
-    let line = machine.marginLine(House.client(client))
+  fileprivate func line(of account: AccountID) throws -> JSONValue {
+    let line = machine.marginLine(account)
     return try #require(line)
   }
 }
@@ -107,13 +111,23 @@ extension House {
       terms.maintenanceFactor = Ratio(raw: 712_345_678)
       for member in 0..<2 { house.instruct(TestWorld.governance[member], [.margin(terms)]) }
     }
+    // Two of the six accounts are in cross mode.
+    var accounts = (0..<4).map { House.client($0) }
+    for client in 0..<2 {
+      let opened = try house.open(client, .cross)
+      house.pay(20_000_000_000, from: House.client(client), to: opened[0])
+      if takes { house.pay(50_000, from: House.client(client), to: opened[0], asset: 1) }
+      accounts += opened
+    }
+    try house.clear()
     for round in 0..<30 {
-      for _ in 0..<4 {
-        let buyer = generator.below(4)
+      for _ in 0..<5 {
+        let buyer = generator.below(6)
         let instrument = generator.pick([0, 2, 3, 4, 5] as [UInt32])
         let price: Int64 = instrument == 4 ? 70 : instrument == 0 ? 1_000 : 40
         house.fill(
-          buyer: buyer, seller: (buyer + 1 + generator.below(3)) % 4, instrument,
+          buyer: accounts[buyer], seller: accounts[(buyer + 1 + generator.below(5)) % 6],
+          instrument,
           price: price * Self.scale, quantity: TestWorld.lot * generator.within(1...3_000))
       }
       if round % 3 == 2 {
@@ -121,12 +135,12 @@ extension House {
         Self.surfaces(&house, generator.within(900...1_100))
       }
       try house.clear()
-      for client in 0..<4 {
-        let figures = try house.figures(client)
-        let line = try house.line(client)
+      for account in accounts {
+        let figures = try house.figures(of: account)
+        let line = try house.line(of: account)
         let said = try Self.answer(line)
         let known = (figures.initial.raw, figures.maintenance.raw, figures.equity.raw)
-        #expect(said == known, "seed \(seed), round \(round), client \(client): \(line.text())")
+        #expect(said == known, "seed \(seed), round \(round), \(account): \(line.text())")
       }
     }
   }
