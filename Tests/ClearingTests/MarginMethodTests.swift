@@ -259,7 +259,7 @@ extension House {
     // (0.9 − 0.5) · 0.25 of 10 000.
     #expect(figures.initial.raw == sure.initial.raw + 1_000_000_000)
     #expect(figures.maintenance == sure.maintenance)
-    let line = try house.line(0)
+    let line = try house.line(of: House.client(0))
     let said = try Self.answer(line)
     #expect(said.0 == figures.initial.raw && said.1 == figures.maintenance.raw)
   }
@@ -272,7 +272,7 @@ extension House {
     house.fill(buyer: 1, seller: 0, 0, price: 1_000 * Self.scale, quantity: Quantity.scale)
     try house.clear()
     let figures = try house.figures(0)
-    let line = try house.line(0)
+    let line = try house.line(of: House.client(0))
     #expect(try Self.answer(line).0 == figures.initial.raw)
     #expect(figures.initial.raw > 0)
     #expect(house.imbalances.allSatisfy { $0 == 0 })
