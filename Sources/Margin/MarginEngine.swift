@@ -204,7 +204,13 @@ public struct MarginEngine: Sendable {
     var (delta, short) = (Worth.zero, Worth.zero)
     for risk in risks {
       let scan = max(-(risk.scenarios.min() ?? .zero), .zero)
-      apart = try apart + max(scan, risk.least)
+      var asked = max(scan, risk.least)
+      if account.isApart {
+        // Asked for by itself, and no more than it is worth where it owes nothing.
+        asked = try asked + risk.concentration - risk.basis
+        if let cap = risk.cap { asked = min(asked, cap) }
+      }
+      apart = try apart + asked
       scanApart = try scanApart + scan
       delta = try delta + risk.deltaMinimum
       short = try short + risk.shortMinimum
@@ -212,8 +218,10 @@ public struct MarginEngine: Sendable {
     }
     let scanJoint = max(-(report.scenarios.min() ?? .zero), .zero)
     var core = try together(joint: max(scanJoint, delta, short), apart: apart, lambda)
-    core = try core + crowd - report.basisContingency
-    if let cap = try capOfOwedNothing(risks) { core = min(core, cap) }
+    if !account.isApart {
+      core = try core + crowd - report.basisContingency
+      if let cap = try capOfOwedNothing(risks) { core = min(core, cap) }
+    }
     let initialCore = try core.times(parameters.initialFactor, .up)
     let maintenance =
       try initialCore.times(parameters.maintenanceFactor, .up)

@@ -118,10 +118,16 @@ public struct MarginSheet: ~Copyable {
       let scan = 0 - loss.raw
       let charge = totals[page]
       let (minimum, shorts) = (charge.deltaMinimum, charge.short)
-      apart += max(scan, minimum, shorts)
+      var asked = max(scan, minimum, shorts)
+      if isApart {
+        asked += tilts[page].total
+        asked = charge.owes ? asked : min(asked, charge.held)
+      } else {
+        basis += tilts[page].total
+      }
+      apart += asked
       delta += minimum
       short += shorts
-      basis += tilts[page].total
       held += charge.held
       found.initial += charge.doubt
       owes = owes || charge.owes
@@ -139,7 +145,7 @@ public struct MarginSheet: ~Copyable {
       core = MarginSheet.mixed(joint: max(jointScan, delta, short), apart: apart, lambda: lambda)
     }
     core += basis
-    found.core = owes ? core : min(core, held)
+    found.core = owes || isApart ? core : min(core, held)
     found.initial += found.core
     return found
   }

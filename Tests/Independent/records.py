@@ -281,7 +281,7 @@ class Market:
     def requirement(self, positions, balances=(), apart=False):
         """9.11: initial margin of positions and balances, the scenario sums of each page, maintenance, and what that is a
         share of. A page of collateral alone has a number below zero."""
-        sums, delta, owed, short, held, tilts, owes, doubt = {}, {}, {}, {}, {}, {}, False, 0
+        sums, delta, owed, short, held, tilts, owing, doubt = {}, {}, {}, {}, {}, {}, set(), 0
         for i, q in positions:
             terms = self.instruments[i]
             u = self.page(i, apart)
@@ -295,7 +295,7 @@ class Market:
             held.setdefault(u, 0)
             short.setdefault(u, 0)
             if terms.kind != 1 or q < 0:
-                owes = True
+                owing.add(u)
                 owed[u] = tuple(map(sum, zip(owed[u], columns)))
                 short[u] += self.short_charge(i, q)
             else:
@@ -319,14 +319,20 @@ class Market:
             _, one, two = self.worth(asset, amount)
             static = [static[0] + one, static[1] + two]
         least = {u: min(max(0, *delta[u]), max(0, *owed[u]) + held[u]) for u in sums}
-        apart = sum(max(-min(0, *sums[u]), least[u], short[u]) for u in sums)
-        share = 0 if apart else self.terms.share
-        if share:
-            joint = max([0] + [-sum(column) for column in zip(*sums.values())])
-            joint = max(joint, sum(least.values()), sum(short.values()))
-            apart = up(joint * share, ONE) + up(apart * (ONE - share), ONE)
-        core = apart + sum(map(abs, tilts.values()))
-        core = core if owes else min(core, sum(held.values()))
+        asked = {u: max(-min(0, *sums[u]), least[u], short[u]) for u in sums}
+        if apart:
+            for (u, _), tilt in tilts.items():
+                asked[u] += abs(tilt)
+            core = sum(asked[u] if u in owing else min(asked[u], held[u]) for u in sums)
+        else:
+            core = sum(asked.values())
+            share = self.terms.share
+            if share:
+                joint = max([0] + [-sum(column) for column in zip(*sums.values())])
+                joint = max(joint, sum(least.values()), sum(short.values()))
+                core = up(joint * share, ONE) + up(core * (ONE - share), ONE)
+            core += sum(map(abs, tilts.values()))
+            core = core if owing else min(core, sum(held.values()))
         return core + doubt + sum(static), sums, up(core * self.terms.maintenance, ONE) + static[0], core
 
     def greeks(self, instrument):
