@@ -19,7 +19,7 @@ extension BookFuzzTests.Run {
     let account = generator.pick(traders)
     return .transfer(
       asset: AssetID(UInt16(generator.chance(95) ? 0 : 1 + generator.below(2))),
-      amount: Amount(raw: generator.within(1...900_000_000)),
+      amount: Amount(raw: generator.within(1...(isFunded ? 900_000_000 : 200_000_000))),
       to: generator.chance(95) ? account : AccountID(9_999))
   }
 

@@ -207,14 +207,14 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
       case 84..<95:
         let known = twin.orders.isEmpty ? 0 : generator.pick(twin.orders).clientID
         return .cancelClient(instrument: instrument, clientID: known)
-      case 95..<97:
+      case 95..<96:
         return .cancelOrders(
           generator.chance(30)
             ? .underlying(UnderlyingID(UInt16(generator.below(3))))
             : .instrument(generator.chance(20) ? .all : instrument),
           side: generator.chance(50) ? nil : generator.chance(50) ? .buy : .sell)
-      case 97..<99:
-        guard generator.chance(50) else { return subAccount() }
+      case 96..<99:
+        guard generator.chance(40) else { return subAccount() }
         return .withdraw(
           asset: .quote, amount: Amount(raw: generator.within(1...400_000_000)),
           destination: Bytes32((1, 2, 3, 4)))
