@@ -43,6 +43,9 @@ struct BenchCascade: ParsableCommand {
   @Flag(help: "Without auctions, let bidders rest their capital in the book.")
   var bidsInBook = false
 
+  @Option(help: ArgumentHelp("A day's volume, in what is open at the start.", valueName: "n"))
+  var volume: Int64 = 1
+
   @Flag(help: "Play the first seed through three processes too.")
   var processes = false
 
@@ -56,6 +59,13 @@ struct BenchCascade: ParsableCommand {
     guard (1...10_000).contains(seeds) else {
       throw ValidationError("--seeds: expected 1 to 10000, found \(seeds)")
     }
+    guard seed <= .max - 10_000 else {
+      throw ValidationError("--seed: expected at most \(UInt64.max - 10_000), found \(seed)")
+    }
+    guard file == nil || !steps else { throw ValidationError("--steps plays no file") }
+    guard (1...1_000).contains(volume) else {
+      throw ValidationError("--volume: expected 1 to 1000, found \(volume)")
+    }
     guard StormPath.shocks.contains(where: { $0.name == shock }) else {
       throw ValidationError("--shock: no day \(shock) in the library")
     }
@@ -64,6 +74,7 @@ struct BenchCascade: ParsableCommand {
   func run() throws {
     var parameters = StormParameters()
     parameters.botsInBook = bidsInBook
+    parameters.volumePerInterest = volume
     if steps { return try runSteps(parameters) }
     let path = try path(parameters)
     var report = CascadeReport(path: path)

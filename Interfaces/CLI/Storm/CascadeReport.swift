@@ -69,14 +69,14 @@ struct CascadeReport {
   // MARK: - Text
 
   static let head =
-    "seed  forced x market  x auction  own  ratio   lowest m / a     fund use m / a     debt m / a"
+    "seed  forced x market  x auction  own  ratio   farthest m / a     fund use m / a     debt m / a"
 
   static func text(of seed: CascadeSeed) -> String {
     func multiple(_ value: Int64?) -> String {
       value.map { DecimalText.format($0 / 1_000, digits: 3, minimumFraction: 3) } ?? "-"
     }
     func percent(_ outcome: StormOutcome) -> String {
-      Share.text(outcome.lowest == .max ? 0 : outcome.fall)
+      Share.text(outcome.farthest)
     }
     let (market, auction) = (seed.market.moved, seed.auction.moved)
     return "\(seed.seed)  \(multiple(seed.multipliers?.market))  "
@@ -94,9 +94,12 @@ struct CascadeReport {
     let open = outcomes.reduce(Int128(0)) { $0 + Int128($1.open) }
     let use = outcomes.reduce(Int128(0)) { $0 + Int128($1.fundUse) }
     let debt = outcomes.reduce(Int128(0)) { $0 + Int128($1.badDebt) }
-    let parts = Share.whole * 100
-    return "fund use \(use * Int128(parts) / max(1, open)) and bad debt "
-      + "\(debt * Int128(parts) / max(1, open)) of 10^8 open; "
+    // Of what was open, to the thousandth of a per cent.
+    func share(_ value: Int128) -> String {
+      let parts = Int64(value * 100_000 / max(1, open))
+      return DecimalText.format(parts, digits: 3, minimumFraction: 3)
+    }
+    return "fund use \(share(use)) % and bad debt \(share(debt)) % of what was open; "
       + "\(outcomes.reduce(0) { $0 + $1.restricted }) restricted, "
       + "\(outcomes.reduce(0) { $0 + $1.needless }) needlessly"
   }
@@ -224,9 +227,12 @@ struct StepRow {
   }
 
   var isWithin: Bool { move.magnitude <= StepRow.bound.magnitude }
-  /// Nothing is lacking within 0.8 of the scan range.
+  /// Nothing is lacking within 0.8 of the scan range; where impact adds to the step, auctions leave
+  /// nothing owed that the fund did not pay.
   var holds: Bool {
-    isConserved && (!isWithin || [market, auction].allSatisfy { $0.fund <= 0 && $0.debt == 0 })
+    guard isWithin else { return isConserved }
+    let isWhole = [market, auction].allSatisfy { $0.fund <= 0 && $0.debt == 0 }
+    return isConserved && isWhole && movedAuction.debt == 0
   }
 }
 

@@ -106,6 +106,13 @@ struct StormPath: Sendable {
     points = StormPath.lines(snapshots, StormPath.stepsOfGap)
   }
 
+  /// A piece of a path.
+  init(_ whole: StormPath, first: Int, count: Int) {
+    name = whole.name
+    start = whole.start
+    points = Array(whole.points.dropFirst(first).prefix(count))
+  }
+
   private static func lines(_ points: [Point], _ steps: Int) -> [Point] {
     var out = [points[0]]
     for (from, to) in zip(points, points.dropFirst()) {

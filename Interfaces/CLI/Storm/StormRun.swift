@@ -37,8 +37,11 @@ struct StormOutcome: Hashable, Sendable {
   var clearingRoot = Digest.zero
 
   var forced: Int64 { closed + transferred + deleveraged }
-  /// Of the index at its lowest, millionths.
-  var fall: Int64 { Int64(Int128(lowest - first) * Int128(Share.whole) / Int128(first)) }
+  /// Where the index was farthest from its start, millionths.
+  var farthest: Int64 {
+    let end = highest - first > first - lowest ? highest : lowest
+    return Int64(Int128(end - first) * Int128(Share.whole) / Int128(first))
+  }
 }
 
 /// One seed, one path, one method.
