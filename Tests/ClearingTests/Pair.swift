@@ -11,9 +11,9 @@ import Wire
 struct Pair: ~Copyable {
   var execution: ExecutionMachine
   var clearing: ClearingMachine
-  private let genesis: Genesis
+  let genesis: Genesis
   private var maker: BundleMaker
-  private var time = TestWorld.start
+  private(set) var time = TestWorld.start
   private var pending: [(header: ClearingHeader, body: ClearanceBody)] = []
   private var outgoing: [Wire.Bundle] = []
   private var references: UInt64 = 0
@@ -21,11 +21,15 @@ struct Pair: ~Copyable {
   /// Of the last batch.
   private(set) var receipts: [Receipt] = []
 
-  init(margin: MarginTerms = TestWorld.collateral()) {
+  init(
+    margin: MarginTerms = TestWorld.collateral(), clients: Int = 4, fees: Bool = false,
+    _ change: (inout Constants) -> Void = { _ in }
+  ) {
     var constants = Constants()
     constants.auctionFast = 60_000
+    change(&constants)
     genesis = TestWorld.genesis(
-      clients: 4, instruments: TestWorld.instruments(fees: false), constants: constants,
+      clients: clients, instruments: TestWorld.instruments(fees: fees), constants: constants,
       margin: margin)
     execution = ExecutionMachine(genesis: genesis)
     clearing = ClearingMachine(genesis: genesis)
@@ -46,16 +50,17 @@ struct Pair: ~Copyable {
 
   /// Two publishers say the index of BTC.
   mutating func index(_ price: Int64) {
-    sequence += 1
-    for publisher in TestWorld.publishers.prefix(2) {
-      send(
-        publisher,
-        [
-          .index(
-            underlying: UnderlyingID(0), price: Price(raw: price * Price.scale), time: time,
-            sequence: sequence)
-        ])
+    say { sequence, time in
+      .index(
+        underlying: UnderlyingID(0), price: Price(raw: price * Price.scale), time: time,
+        sequence: sequence)
     }
+  }
+
+  /// Two publishers say something now.
+  mutating func say(_ word: (UInt64, Timestamp) -> Action) {
+    sequence += 1
+    for publisher in TestWorld.publishers.prefix(2) { send(publisher, [word(sequence, time)]) }
   }
 
   /// An order in the perpetual of BTC at 1 000.
@@ -77,7 +82,7 @@ struct Pair: ~Copyable {
   }
 
   /// One batch through both; the outcomes of clients' actions.
-  mutating func turn() throws -> [Outcome] {
+  mutating func turn(after milliseconds: Int64 = 1_000) throws -> [Outcome] {
     try execution.openBatch(time: time, adopting: pending)
     var found: [Outcome] = []
     for bundle in outgoing {
@@ -94,7 +99,7 @@ struct Pair: ~Copyable {
     clearing.seal()
     pending = [(result.header, result.body)]
     receipts = House.receipts(result)
-    time = Timestamp(raw: time.raw + 1_000)
+    time = Timestamp(raw: time.raw + milliseconds)
     return found
   }
 }

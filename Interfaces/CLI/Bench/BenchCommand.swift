@@ -9,7 +9,7 @@ struct BenchCommand: ParsableCommand {
     abstract: "Measure on this machine, beside calibrators of the same run.",
     subcommands: [
       PipelineCommand.self, BenchPricing.self, BenchMatching.self, BenchMargin.self,
-      BenchClearing.self, BenchTree.self, BenchSignatures.self,
+      BenchClearing.self, BenchTree.self, BenchSignatures.self, BenchCascade.self,
     ])
 }
 
