@@ -7,7 +7,7 @@ public import Primitives
   case portfolio = 0
   /// All cash stands behind all positions, and nothing nets across contracts.
   case cross = 1
-  /// One contract at a time: what the account holds is all that a position can lose.
+  /// One contract at a time.
   case isolated = 2
 
   public var flags: AccountFlags {
