@@ -66,6 +66,9 @@ extension Array {
   /// Asks the processor for an element that will be read soon.
   @inlinable @inline(__always) public func prefetch(_ index: Int) {
     precondition(indices.contains(index))
-    unsafe withUnsafeBufferPointer { unsafe novate_prefetch($0.baseAddress.map { $0 + index }) }
+    let offset = index * MemoryLayout<Element>.stride
+    unsafe withUnsafeBytes {
+      unsafe novate_prefetch($0.baseAddress.map { unsafe $0 + offset })
+    }
   }
 }

@@ -44,7 +44,9 @@ private func rangeFile(
     let path = FileManager.default.temporaryDirectory
       .appending(path: "second-reader-\(UUID().uuidString).nvb")
     try Data(file).write(to: path)
-    defer { try? FileManager.default.removeItem(at: path) }
+    // What it disagrees with stays, for whoever looks into it.
+    var agrees = false
+    defer { if agrees { try? FileManager.default.removeItem(at: path) } }
     let script = URL(filePath: #filePath).deletingLastPathComponent()
       .deletingLastPathComponent().appending(path: "Independent/\(name)")
     let process = Process()
@@ -61,6 +63,7 @@ private func rangeFile(
       print("skipped: there is no python3 here")
       return nil
     }
+    agrees = process.terminationStatus == 0
     return (process.terminationStatus, text)
   }
 

@@ -743,7 +743,7 @@ class Clearing(Auctions, Owners, Market):
 
     def is_apart(self, number):
         """Whether nothing nets: an account in cross mode."""
-        return bool(self.accounts[number].flags & 4)
+        return bool(self.accounts[number].mode & 4)
 
     @staticmethod
     def worst(sums):

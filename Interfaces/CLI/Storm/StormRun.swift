@@ -205,7 +205,7 @@ private struct StormPlay {
       outcome.soldValue += receipt.received.raw
       outcome.soldPrice += receipt.paid.raw
     case .trade, .deposit, .withdrawal, .release, .oracle, .governance, .expiry, .insurance,
-      .funding, .auctionOffer, .auctionEnd, .interest, .collateral, nil:
+      .funding, .auctionOffer, .auctionEnd, .interest, .collateral, .opened, .ownerTransfer, nil:
       return
     }
   }
