@@ -206,7 +206,8 @@ struct Medley: ~Copyable {
     let isCrash = generator.chance(8)
     let step = max(1, price / (isCrash ? 4 : 50))
     price = min(3_000, max(200, price + (isCrash ? -step : generator.within(-step...step))))
-    sequence += generator.chance(92) ? 1 : 0
+    // The first word of all has a number too.
+    sequence += generator.chance(92) || sequence == 0 ? 1 : 0
     let expiry = genesis.instruments[2].expiry
     for publisher in TestWorld.publishers where generator.chance(85) {
       let word = Timestamp(raw: time.raw - generator.within(-6_000...2_000))
