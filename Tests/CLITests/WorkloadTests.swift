@@ -27,6 +27,12 @@ import Workloads
     #expect(firsts == firsts.sorted())
   }
 
+  @Test("the whole machine trades NM-1 to its published fold")
+  func wholeMachine() throws {
+    let figures = try MatchingHouse.measured(NM1(count: 10_000), rounds: 1)
+    #expect(figures.isExact, "fold \(figures.fold), \(figures.rejections) rejections")
+  }
+
   @Test("a cancel belongs to the maker of the order it cancels")
   func owners() {
     let stream = NM1(count: 10_000).operations

@@ -185,7 +185,7 @@ struct MatchingHouse: ~Copyable {
     for index in 0..<body.eventCount where body.eventKind(index) == .fill {
       let fill = body.event(index, as: Fill.self)
       fold.add(
-        maker: ids[Int(fill.makerOrder.raw)], taker: ids[Int(fill.takerOrder.raw)],
+        maker: ids[Int(fill.makerOrder.number)], taker: ids[Int(fill.takerOrder.number)],
         price: fill.price.raw / NP1.tick.raw, quantity: UInt64(fill.quantity.raw / NP1.lot.raw))
     }
     let result = try clearing.apply(header, body)
