@@ -31,10 +31,19 @@ package struct BookOrder {
 /// The books without the machine around them, for `novate bench matching` and for tests: the steps are
 /// those the machine takes, without asking for credit before and booking it after.
 extension OrderBooks {
+  /// Gives an order of that number its id, then submits it. Here, and not by the caller, since
+  /// nothing of another module is inlined.
+  package mutating func submit(
+    _ order: inout BookOrder, number: UInt64, trade: inout UInt64, into events: inout EventBuffer
+  ) {
+    order.id = id(number: number)
+    submit(order, trade: &trade, into: &events)
+  }
+
   /// Matches an order and rests what is left of it, unless it is immediate.
   /// - Parameter trade: the next trade's number.
   /// - Returns: what is left.
-  @discardableResult
+  @discardableResult @inline(__always)
   package mutating func submit(
     _ order: BookOrder, trade: inout UInt64, into events: inout EventBuffer
   ) -> Quantity {

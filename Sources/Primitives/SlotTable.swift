@@ -10,7 +10,11 @@ public import CMemory
 @safe public struct SlotTable: ~Copyable {
   /// Bytes of a line: 0…11 tags, 12…15 the count beyond, 16…63 slots.
   @usableFromInline var base: UnsafeMutableRawPointer
-  @usableFromInline var lineCount: Int
+  @usableFromInline var lineCount: Int {
+    didSet { room = lineCount &* SlotTable.loadMax }
+  }
+  /// Entries it takes before it must grow.
+  @usableFromInline var room: Int
   public internal(set) var count = 0
 
   private static let slotsPerLine = 12
@@ -19,6 +23,7 @@ public import CMemory
 
   public init(capacity: Int = 16) {
     lineCount = max(2, capacity / SlotTable.loadMax + 1)
+    room = lineCount * SlotTable.loadMax
     unsafe base = SlotTable.lines(lineCount)
   }
 
@@ -100,9 +105,7 @@ public import CMemory
   }
 
   /// Whether the table must grow before another slot is entered.
-  @inlinable @inline(__always) public var isFull: Bool {
-    count >= lineCount &* SlotTable.loadMax
-  }
+  @inlinable @inline(__always) public var isFull: Bool { count >= room }
 
   /// Enters a slot that is not there, into a table that is not full.
   @inlinable @inline(__always) public mutating func insert(_ hash: UInt32, slot: Int) {

@@ -221,6 +221,10 @@ struct BookDesk: ~Copyable {
   var events = EventBuffer(capacity: 8_192)
   private var trade: UInt64 = 1
   private var inBatch = 0
+  /// The order to come, of which only fields change.
+  private var order = BookOrder(
+    id: OrderID(1), clientID: 0, account: AccountID(0), instrument: InstrumentID(0), side: .buy,
+    price: .zero, quantity: .zero, isImmediate: false)
 
   init() {
     books.addInstrument()
@@ -242,13 +246,13 @@ struct BookDesk: ~Copyable {
       return
     }
     let seen = events.count
-    books.submit(
-      BookOrder(
-        id: books.id(number: operation.id), clientID: operation.id,
-        account: AccountID(UInt32(operation.side) + 1), instrument: InstrumentID(0),
-        side: operation.side == 0 ? .buy : .sell, price: Price(raw: operation.price),
-        quantity: Quantity(raw: Int64(operation.quantity)), isImmediate: operation.kind == 2),
-      trade: &trade, into: &events)
+    order.clientID = operation.id
+    order.account = AccountID(UInt32(operation.side) + 1)
+    order.side = operation.side == 0 ? .buy : .sell
+    order.price = Price(raw: operation.price)
+    order.quantity = Quantity(raw: Int64(operation.quantity))
+    order.isImmediate = operation.kind == 2
+    books.submit(&order, number: operation.id, trade: &trade, into: &events)
     for place in seen..<events.count { body(events.record(place, as: Fill.self)) }
   }
 }
