@@ -37,6 +37,8 @@ public import Primitives
   case opened = 20
   /// From one account of an owner to another.
   case ownerTransfer = 21
+  /// How far a deleveraging went, so that it can be checked: its level, lots asked, taken and left.
+  case deleveragingLevel = 22
 }
 
 /// Why clearing did not carry an instruction out.
@@ -86,6 +88,10 @@ public import Primitives
   case tooManySubAccounts = 27
   /// No order of its owner's: it pays what another of his accounts owes.
   case ownersDebt = 28
+  /// Figures of a deleveraging beyond what can be planned with: the position stays.
+  case beyondFigures = 29
+  /// Of a hedge that closes at its mark, with the position it stood against.
+  case hedgeLeg = 30
 }
 
 /// What clearing did, one a fill and one an instruction, in the order it did it: 128 bytes. Fields

@@ -330,12 +330,12 @@ extension ClearingMachine {
   /// Books a fill between two accounts that no order made: no fee, no trade number.
   mutating func exchange(
     _ kind: ReceiptKind, _ id: InstrumentID, _ size: Quantity, at price: Price, buyer: AccountID,
-    seller: AccountID, _ number: UInt64, level: Money = .zero
+    seller: AccountID, _ number: UInt64, code: ReceiptCode = .done, level: Money = .zero
   ) throws(ArithmeticFailure) {
     let instrument = instruments[id.index]
     let paid = try (price * size).money(rounding: .up)
     let received = try (price * size).money(rounding: .down)
-    var receipt = Receipt(kind)
+    var receipt = Receipt(kind, code)
     receipt.instrument = id
     receipt.buyer = buyer
     receipt.seller = seller

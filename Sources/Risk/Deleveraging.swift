@@ -34,7 +34,7 @@ public enum Deleveraging {
     public let lots: Int64
     public let unit: [Int128]
     /// In the order of instruments.
-    public let legs: [Leg]
+    public var legs: [Leg]
 
     public init(
       account: AccountID, equity: Notional, lossPerLot: Notional, base: Notional, sums: [Int128],
@@ -49,6 +49,17 @@ public enum Deleveraging {
       self.lots = lots
       self.unit = unit
       self.legs = legs
+    }
+
+    /// Whether the position stands against others of the account: its last lot raises the requirement.
+    /// A requirement is convex, so where that one does not, none does.
+    ///
+    /// - Throws: `.overflow` as `plan` does.
+    public func isHedged() throws(ArithmeticFailure) -> Bool {
+      let path = try DeleveragingPath(
+        account: account, lots: lots, equity: equity.raw, lossPerLot: lossPerLot.raw,
+        base: base.raw, sums: sums, changePerLot: unit.map { 0 - $0 })
+      return lots > 0 && path.requirement(lots) > path.requirement(lots - 1)
     }
   }
 
@@ -96,7 +107,7 @@ public enum Deleveraging {
         lossPerLot: candidate.lossPerLot.raw, base: candidate.base.raw, sums: candidate.sums,
         changePerLot: minus)
       let rest = candidate.lots - easy
-      let (leg, legLots) = try Paths.pair(candidate, whole)
+      let (leg, legLots) = rest > 0 ? try Paths.pair(candidate, whole) : (nil, 0)
       paired = leg
       pairedLots = legLots
       // Times the lots of the rest, so that a part of the lots takes the same part of the leg.
@@ -153,19 +164,18 @@ public enum Deleveraging {
 
   /// Closes `lots` against the candidates.
   ///
-  /// - Parameter factor: maintenance over initial.
+  /// - Parameters:
+  ///   - factor: maintenance over initial.
+  ///   - sparing: whether lots that raise their owner's requirement are left alone.
   /// - Precondition: accounts strictly increase.
   /// - Throws: `.overflow` when values pass 2^120 notional units times lots.
-  public static func plan(_ candidates: [Candidate], closing lots: Int64, factor: Ratio)
-    throws(ArithmeticFailure) -> Plan
-  {
+  public static func plan(
+    _ candidates: [Candidate], closing lots: Int64, factor: Ratio, sparing: Bool = false
+  ) throws(ArithmeticFailure) -> Plan {
     precondition(lots >= 0)
     var paths: [Paths] = []
     for candidate in candidates { paths.append(try Paths(candidate)) }
-    let easy = WaterFilling.total(paths.map(\.first.lots))
-    let hard = WaterFilling.total(paths.map(\.second.lots))
-    let firstLots = Int64(min(easy, Int128(lots)))
-    let secondLots = Int64(min(hard, Int128(lots - firstLots)))
+    let (firstLots, secondLots) = division(of: lots, among: paths, sparing)
     let first = WaterFilling.certificate(paths.map(\.first), closing: firstLots, factor: factor)
     var second: WaterFilling.Certificate?
     if secondLots > 0 {
@@ -180,6 +190,16 @@ public enum Deleveraging {
       parts: parts, left: lots - firstLots - secondLots, first: first, second: second)
   }
 
+  /// How many lots raise no requirement, and how many of the others are needed.
+  private static func division(of lots: Int64, among paths: [Paths], _ sparing: Bool)
+    -> (first: Int64, second: Int64)
+  {
+    let easy = WaterFilling.total(paths.map(\.first.lots))
+    let hard = sparing ? 0 : WaterFilling.total(paths.map(\.second.lots))
+    let first = Int64(min(easy, Int128(lots)))
+    return (first, Int64(min(hard, Int128(lots - first))))
+  }
+
   private static func part(_ paths: Paths, _ easy: Int64, _ hard: Int64) -> Part {
     // Lots × lots fits Int128, and the quotient is at most the leg's lots.
     let paired = hard > 0 ? Int128(paths.pairedLots) * Int128(hard) / Int128(paths.second.lots) : 0
@@ -191,14 +211,12 @@ public enum Deleveraging {
   /// Whether a plan is the one: both certificates hold, the second is there only when the first
   /// takes all it can, and the parts are theirs.
   public static func isValid(
-    _ plan: Plan, for candidates: [Candidate], closing lots: Int64, factor: Ratio
+    _ plan: Plan, for candidates: [Candidate], closing lots: Int64, factor: Ratio,
+    sparing: Bool = false
   ) throws(ArithmeticFailure) -> Bool {
     var paths: [Paths] = []
     for candidate in candidates { paths.append(try Paths(candidate)) }
-    let easy = WaterFilling.total(paths.map(\.first.lots))
-    let hard = WaterFilling.total(paths.map(\.second.lots))
-    let firstLots = Int64(min(easy, Int128(lots)))
-    let secondLots = Int64(min(hard, Int128(lots - firstLots)))
+    let (firstLots, secondLots) = division(of: lots, among: paths, sparing)
     guard plan.left == lots - firstLots - secondLots, (plan.second != nil) == (secondLots > 0),
       plan.parts.count == paths.count,
       WaterFilling.isValid(

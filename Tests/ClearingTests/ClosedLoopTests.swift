@@ -27,6 +27,8 @@ struct Loop: ~Copyable {
   let crashes: Bool
   let hasAuctions: Bool
   let hasCollateral: Bool
+  /// Some are long the perpetual, and those against them hedge it with the future.
+  let hasHedges: Bool
   private var outgoing: [Wire.Bundle] = []
   var fills = 0
   var closes = 0
@@ -35,6 +37,7 @@ struct Loop: ~Copyable {
   var auctions = 0
   var sales = 0
   var deleveragings = 0
+  var hedges = 0
   var interests = 0
   var collateralSales = 0
 
@@ -51,7 +54,10 @@ struct Loop: ~Copyable {
     var decisions: DecisionRecords?
   }
 
-  init(seed: UInt64, crashes: Bool, auctions: Bool = false, collateral: Bool = false) {
+  init(
+    seed: UInt64, crashes: Bool, auctions: Bool = false, collateral: Bool = false,
+    hedges: Bool = false
+  ) {
     var constants = Constants()
     if auctions {
       constants.auctionFast = 3_000
@@ -66,6 +72,7 @@ struct Loop: ~Copyable {
     }
     hasAuctions = auctions
     hasCollateral = collateral
+    hasHedges = hedges
     genesis = TestWorld.genesis(
       clients: 8, instruments: TestWorld.instruments(expiry: 100_000), constants: constants,
       margin: collateral ? TestWorld.collateral() : .novate32)
@@ -114,7 +121,9 @@ struct Loop: ~Copyable {
       if receipt.kind == .insurance { insured += 1 }
       if receipt.kind == .restriction { restrictions += 1 }
       if receipt.kind == .auctionStart { auctions += 1 }
-      if receipt.kind == .deleveraging { deleveragings += 1 }
+      if receipt.kind == .deleveraging {
+        if receipt.code == 0 { deleveragings += 1 } else { hedges += 1 }
+      }
       if receipt.kind == .interest { interests += 1 }
       if receipt.kind == .collateral { collateralSales += 1 }
       if receipt.kind == .bid, receipt.code == 0 { sales += 1 }
@@ -199,15 +208,34 @@ struct Loop: ~Copyable {
     }
     if number == 0 || generator.chance(60) { oracle() }
     guard number > 0, !execution.isAheadOfClearing else { return outgoing }
-    for _ in 0..<(5 + generator.below(25)) {
+    for _ in 0..<(hasHedges ? 2 : 5 + generator.below(25)) {
       let account = client(generator.below(8))
       let count = 1 + generator.below(3)
       var actions: [Action] = []
       for _ in 0..<count { actions.append(action()) }
       send(account, actions)
     }
-    if hasAuctions { bid() }
+    if hasHedges { spread() }
+    if hasAuctions, !hasHedges { bid() }
     return outgoing
+  }
+
+  /// Clients 0 and 1 buy the perpetual of clients 2 to 4, who buy the future of the others.
+  private mutating func spread() {
+    for number in 0..<8 {
+      func order(_ instrument: UInt32, _ side: Side) -> Action {
+        let base = price[0] * Price.scale
+        return .place(
+          instrument: InstrumentID(instrument), side: side,
+          price: Price(raw: side == .buy ? base + base / 100 : base - base / 100),
+          quantity: Quantity(raw: TestWorld.lot * generator.within(100...400)),
+          timeInForce: .gtc, postOnly: false, reduceOnly: false, clientID: 0)
+      }
+      let actions =
+        number < 2
+        ? [order(0, .buy)] : number < 5 ? [order(0, .sell), order(1, .buy)] : [order(1, .sell)]
+      send(client(number), actions)
+    }
   }
 
   /// Somebody wants a part of every account under auction that execution knows of.

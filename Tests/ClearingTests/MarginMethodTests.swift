@@ -211,7 +211,7 @@ extension House {
     "leaving out accounts that cannot matter changes no byte of a crash",
     arguments: [
       (811, false, false), (812, true, false), (813, false, false), (814, true, false),
-      (815, true, true), (816, true, true), (817, true, true),
+      (815, true, true), (817, true, true), (819, true, true), (821, true, true),
     ] as [(UInt64, Bool, Bool)])
   func skipping(seed: UInt64, auctions: Bool, collateral: Bool) throws {
     var loop = Loop(seed: seed, crashes: true, auctions: auctions, collateral: collateral)

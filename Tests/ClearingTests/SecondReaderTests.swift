@@ -198,6 +198,23 @@ private func rangeFile(
     #expect(code == 0, "seed \(seed): \(text)")
   }
 
+  @Test(
+    "it finds hedges that close with what they hedged the same",
+    arguments: [781, 782, 784, 786] as [UInt64])
+  func hedges(seed: UInt64) throws {
+    var loop = Loop(seed: seed, crashes: true, auctions: true, hedges: true)
+    for number in 0..<150 {
+      let fault = try loop.step(number)
+      #expect(fault == nil)
+    }
+    let (taken, hedges) = (loop.deleveragings, loop.hedges)
+    #expect(taken > 0 && hedges > 0, "seed \(seed): \(taken) closed, \(hedges) hedges with them")
+    let file = rangeFile(
+      loop.genesis, loop.record.map { ($0.header, $0.body) }, loop.record.map(\.result))
+    guard let (code, text) = try verdict(file) else { return }
+    #expect(code == 0, "seed \(seed): \(text)")
+  }
+
   /// An option anywhere in the domain, now and then in a market's middle.
   private static func option(_ random: inout Generator) -> (ExpirySlice, Instrument) {
     func logarithmic(_ bits: Int) -> Int64 {

@@ -322,13 +322,13 @@ class Auctions:
         buyer, seller = (bidder, account) if q > 0 else (account, bidder)
         self.exchange(14, i, abs(q), self.mark(i), buyer, seller, number)
 
-    def exchange(self, kind, i, size, price, buyer, seller, number, level=0):
+    def exchange(self, kind, i, size, price, buyer, seller, number, level=0, code=0):
         instrument = self.instruments[i]
         paid, received = up(price * size, MONEY), price * size // MONEY
         one = self.net(buyer, instrument, size, -paid, 0)
         two = self.net(seller, instrument, -size, received, 0)
         self.funds[0].rounding += paid - received
-        self.receipt(kind, 0, i, buyer, seller, number, (price, size, paid, received, level, 0, one[0], two[0], one[1], two[1],
+        self.receipt(kind, code, i, buyer, seller, number, (price, size, paid, received, level, 0, one[0], two[0], one[1], two[1],
                                                          one[2], two[2]))
 
     # Payouts beyond a debt
@@ -391,34 +391,97 @@ class Auctions:
             self.close_against(a, i, q, up(up(missing * weight, sum(weights)), abs(q)))
 
     def close_against(self, a, i, q, shift):
-        terms, mark = self.instruments[i], self.mark(i)
+        terms, mark, top = self.instruments[i], self.mark(i), 1 << 120
         price = min(mark + shift, (1 << 63) - 1) if q > 0 else max(0, mark - shift)
-        loss, sides, top = abs(price - mark) * terms.lot, [], 1 << 120
-        for number, other in enumerate(self.accounts):
-            own = other.positions.get(i, (0, 0))[0]
-            if (number == a.account or other.flags & 2 or not self.has_adopted(other.closing) or own == 0 or (own > 0) == (q > 0)
-                    or any(self.values[n] is None for n in other.positions) or not any(map(self.is_mark_fresh, other.positions))):
-                continue
-            equity, sums, _, _, core = self.weigh(number)
-            if equity <= 0:
-                continue
-            total = sums[self.page(i, self.is_apart(number))]
-            lots = min(abs(own), 16 * terms.size_max) // terms.lot
-            step = [u * (terms.lot if q > 0 else -terms.lot) for u in self.units(i)]
-            sides.append(Path(number, lots, equity, loss, max(0, core + min(0, *total)), total, step))
+        sides = [p for n in range(len(self.accounts)) if n != a.account for p in [self.side(n, i, q < 0, abs(price - mark) * terms.lot)] if p]
         wanted, factor = abs(q) // terms.lot, self.terms.maintenance
-        easy = [p.part(0, p.easy()) for p in sides]
-        hard = [p.part(e.lots, p.lots) for p, e in zip(sides, easy)]
-        if any(not p.fits(1, top) for p in sides) or any(not p.fits(max(1, p.lots), top) for p in hard):
-            return
+        easy, hard = [p.part(0, p.easy()) for p in sides], []
+        fits = all(p.fits(top) for p in sides)
+        for p, e in zip(sides, easy):
+            hedge = self.hedge(p, i, top) if fits and e.lots < p.lots else None
+            fits = fits and hedge is not False
+            hard.append(p.with_hedge(e.lots, hedge or None))
+            fits = fits and hard[-1].is_sound(top)
+        if not fits:
+            return self.say_level(a, i, price, wanted, 29)
         first = fill_water(easy, min(wanted, sum(p.lots for p in easy)), factor)
         rest = min(sum(p.lots for p in hard), wanted - sum(first[1]))
         second = fill_water(hard, rest, factor) if rest else (0, [0] * len(sides))
-        for p, one, two in zip(sides, first[1], second[1]):
+        self.say_level(a, i, price, wanted, 0, sides, first, second)
+        legs = {}
+        for p, one, two in zip(hard, first[1], second[1]):
             if one + two:
                 self.accounts[p.account].closing = self.batch
                 pair = (p.account, a.account) if q > 0 else (a.account, p.account)
                 self.exchange(16, i, (one + two) * terms.lot, price, *pair, a.number, second[0] if two else first[0])
+            if two and p.hedge and p.hedge[1] * two // p.lots:
+                j = p.hedge[0]
+                legs.setdefault((j, self.accounts[p.account].positions[j][0] > 0), []).append([p.account, p.hedge[1] * two // p.lots])
+        for (j, is_long), parts in sorted(legs.items()):
+            self.close_legs(a, j, is_long, parts, top)
+
+    def close_legs(self, a, j, is_long, parts, top):
+        """What hedged a position that is gone goes at its mark to those whom it makes no worse."""
+        asked, mark, lot = min((1 << 63) - 1, sum(lots for _, lots in parts)), self.mark(j), self.instruments[j].lot
+        sides = [p for n in range(len(self.accounts)) if n != a.account for p in [self.side(n, j, not is_long, 0)] if p]
+        if not all(p.fits(top) for p in sides) or not all(p.with_hedge(p.easy(), None).is_sound(top) for p in sides):
+            return self.say_level(a, j, mark, asked, 29)
+        easy = [p.part(0, p.easy()) for p in sides]
+        level, given = fill_water(easy, min(asked, sum(p.lots for p in easy)), self.terms.maintenance)
+        self.say_level(a, j, mark, asked, 30, sides, (level, given))
+        for p, left in zip(sides, given):
+            if left:
+                self.accounts[p.account].closing = self.batch
+            while left:
+                one = parts[0]
+                lots = min(left, one[1])
+                pair = (p.account, one[0]) if is_long else (one[0], p.account)
+                self.exchange(16, j, lots * lot, mark, *pair, a.number, level, 30)
+                left, one[1] = left - lots, one[1] - lots
+                if not one[1]:
+                    parts.pop(0)
+
+    def say_level(self, a, i, price, asked, code, sides=(), first=(0, ()), second=(0, ())):
+        gave = sum(1 for n in range(len(sides)) if first[1][n] or second[1] and second[1][n])
+        self.receipt(22, code, i, a.account, len(sides), a.number, (
+            price, asked, sum(first[1]), sum(second[1]), first[0], second[0], asked - sum(first[1]) - sum(second[1]), gave))
+
+    def side(self, number, i, is_long, loss):
+        """An account as one that may close its position in a contract."""
+        other, terms = self.accounts[number], self.instruments[i]
+        own = other.positions.get(i, (0, 0))[0]
+        if (other.flags & 2 or not self.has_adopted(other.closing) or own == 0 or (own > 0) != is_long
+                or any(self.values[n] is None for n in other.positions) or not any(map(self.is_mark_fresh, other.positions))):
+            return None
+        equity, sums, _, _, core = self.weigh(number)
+        if equity <= 0:
+            return None
+        total = sums[self.page(i, self.is_apart(number))]
+        step = [-u * terms.lot if is_long else u * terms.lot for u in self.units(i)]
+        return Path(number, self.closable(i, own), equity, loss, max(0, core + min(0, *total)), total, step)
+
+    def closable(self, i, q):
+        return min(abs(q), 16 * self.instruments[i].size_max) // self.instruments[i].lot
+
+    def hedge(self, side, i, top):
+        """The leg that leaves least without the position, how much of it, and its unit; False beyond all figures."""
+        if self.is_apart(side.account):
+            return None
+        bare = [s + side.lots * d for s, d in zip(side.start, side.step)]
+        best, least = None, side.base - min(0, *bare)
+        for j, (q, _) in sorted(self.accounts[side.account].positions.items()):
+            terms = self.instruments[j]
+            if (j == i or terms.underlying != self.instruments[i].underlying or not self.is_mark_fresh(j) or terms.status == 4
+                    or terms.expires and terms.expiry <= self.time or not self.closable(j, q)):
+                continue
+            step = [-u * terms.lot if q > 0 else u * terms.lot for u in self.units(j)]
+            leg = Path(side.account, self.closable(j, q), 0, 0, side.base, bare, step)
+            if not leg.fits(top):
+                return False
+            lots = first_of(0, leg.lots, lambda n: leg.requirement(n + 1) >= leg.requirement(n))
+            if leg.requirement(lots) < least:
+                best, least = (j, lots, step), leg.requirement(lots)
+        return best
 
 
 class Path:
@@ -427,6 +490,7 @@ class Path:
     def __init__(self, account, lots, equity, loss, base, start, step):
         self.account, self.lots, self.equity, self.loss, self.base = account, lots, equity, loss, base
         self.start, self.step = start, step
+        self.hedge, self.bounds = None, ()
 
     def requirement(self, n):
         return self.base - min(0, *(s + n * d for s, d in zip(self.start, self.step)))
@@ -438,11 +502,24 @@ class Path:
     def easy(self):
         return first_of(0, self.lots, lambda n: self.requirement(n + 1) > self.requirement(n))
 
-    def fits(self, factor, top):
-        """Whether every figure times a factor stays below what the machine's plan holds."""
+    def with_hedge(self, easy, hedge):
+        """The lots after the easy ones, every figure times their number, with the part of the leg that goes with all of them."""
+        count = self.lots - easy
+        factor = max(1, count)
+        start = [(s + easy * d) * factor for s, d in zip(self.start, self.step)]
+        own, leg = [d * factor for d in self.step], [hedge[1] * d for d in hedge[2]] if hedge else [0] * len(self.step)
+        rest = Path(self.account, count, (self.equity - easy * self.loss) * factor, self.loss * factor, self.base * factor, start,
+                    [x + y for x, y in zip(own, leg)])
+        rest.hedge, rest.bounds = hedge, own + leg
+        return rest
+
+    def is_sound(self, top):
+        return self.fits(top) and all(abs(x) < top for x in self.bounds)
+
+    def fits(self, top):
+        """Whether every figure stays below what the machine's plan holds."""
         rows = [(self.equity, self.loss), *zip(self.start, self.step)]
-        return (self.base * factor < top and all(abs(s) * factor < top and abs(d) * factor < top and abs(d) * factor * self.lots < top
-                                                 for s, d in rows))
+        return self.base < top and all(abs(s) < top and abs(d) < top and abs(d) * self.lots < top for s, d in rows)
 
     def least(self, level, factor):
         def within(n):

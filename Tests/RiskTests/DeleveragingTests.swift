@@ -230,4 +230,108 @@ extension Generator {
     }
     #expect(paired > 10, "seed \(seed): \(paired) legs closed with their hedge")
   }
+
+  /// A candidate with up to two other positions on the underlying.
+  private func candidate(_ account: UInt32, _ generator: inout Generator)
+    -> Deleveraging.Candidate
+  {
+    let unit = generator.vector(4, 30)
+    let lots = generator.within(0...60)
+    let legs = (0..<generator.below(3)).map { place in
+      Deleveraging.Leg(
+        instrument: InstrumentID(UInt32(place)), lots: generator.within(0...50),
+        unit: generator.vector(4, 30))
+    }
+    var sums = unit.map { $0 * Int128(lots) }
+    for leg in legs { for s in sums.indices { sums[s] += leg.unit[s] * Int128(leg.lots) } }
+    return Deleveraging.Candidate(
+      account: AccountID(account), equity: Notional(raw: Int128(generator.within(1...3_000))),
+      lossPerLot: Notional(raw: Int128(generator.within(0...5))), base: .zero, sums: sums,
+      lots: lots, unit: unit, legs: legs)
+  }
+
+  /// Every way to alter a plan by a little.
+  private func altered(_ plan: Deleveraging.Plan) -> [Deleveraging.Plan] {
+    var lies: [Deleveraging.Plan] = []
+    func lie(
+      _ parts: [Deleveraging.Part], _ left: Int64, _ first: WaterFilling.Certificate,
+      _ second: WaterFilling.Certificate?
+    ) {
+      lies.append(.init(parts: parts, left: left, first: first, second: second))
+    }
+    for change in [-1, 1] as [Int64] {
+      lie(plan.parts, plan.left + change, plan.first, plan.second)
+      for place in plan.parts.indices {
+        let part = plan.parts[place]
+        var parts = plan.parts
+        parts[place] = .init(
+          account: part.account, lots: part.lots + change, paired: part.paired,
+          pairedLots: part.pairedLots)
+        lie(parts, plan.left, plan.first, plan.second)
+        parts[place] = .init(
+          account: part.account, lots: part.lots, paired: part.paired ?? InstrumentID(9),
+          pairedLots: part.pairedLots + change)
+        lie(parts, plan.left, plan.first, plan.second)
+        // The certificate is bent to what the part says.
+        parts[place] = .init(
+          account: part.account, lots: part.lots + change, paired: part.paired,
+          pairedLots: part.pairedLots)
+        var first = plan.first
+        first.shares[place].lots += change
+        lie(parts, plan.left, first, plan.second)
+        lie(parts, plan.left - change, first, plan.second)
+      }
+    }
+    if plan.second != nil { lie(plan.parts, plan.left, plan.first, nil) }
+    if plan.second == nil { lie(plan.parts, plan.left, plan.first, plan.first) }
+    lie(
+      plan.parts.reversed().filter { _ in plan.parts.count > 1 }, plan.left, plan.first, plan.second
+    )
+    return lies
+  }
+
+  @Test("no altered plan is valid, sparing or not", arguments: 31...35)
+  func altered(seed: Int) throws {
+    var generator = Generator(seed: UInt64(seed))
+    var (count, spared) = (0, 0)
+    for _ in 0..<60 {
+      let candidates = (0..<UInt32(1 + generator.below(5))).map { candidate($0, &generator) }
+      let all = candidates.reduce(0) { $0 + $1.lots }
+      let lots = generator.within(0...all + 5)
+      for sparing in [false, true] {
+        let plan = try Deleveraging.plan(
+          candidates, closing: lots, factor: factor, sparing: sparing)
+        #expect(
+          try Deleveraging.isValid(
+            plan, for: candidates, closing: lots, factor: factor, sparing: sparing))
+        for lie in altered(plan) {
+          count += 1
+          #expect(
+            try !Deleveraging.isValid(
+              lie, for: candidates, closing: lots, factor: factor, sparing: sparing),
+            "seed \(seed): \(lie) for \(plan)")
+        }
+        guard sparing else { continue }
+        #expect(plan.second == nil && plan.parts.allSatisfy { $0.paired == nil })
+        for (candidate, part) in zip(candidates, plan.parts) where part.lots > 0 {
+          spared += 1
+          func requirement(_ x: Int64) -> Int128 {
+            0
+              - candidate.sums.indices.reduce(Int128(0)) {
+                min($0, candidate.sums[$1] - Int128(x) * candidate.unit[$1])
+              }
+          }
+          #expect(requirement(part.lots) <= requirement(0), "seed \(seed)")
+        }
+      }
+    }
+    #expect(count > 1_000 && spared > 50, "seed \(seed): \(count) lies, \(spared) parts")
+  }
+
+  @Test("a book is hedged where its last lot raises its requirement, and a leg is sought only then")
+  func isHedged() throws {
+    #expect(try hedged(1, lots: 50, equity: 100).isHedged())
+    #expect(try !directional(1, lots: 50, equity: 100).isHedged())
+    #expect(try !hedged(1, lots: 0, equity: 100).isHedged())
+  }
 }

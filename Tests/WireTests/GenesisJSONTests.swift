@@ -52,7 +52,7 @@ import Wire
 
   static let golden = URL(filePath: #filePath).deletingLastPathComponent()
     .deletingLastPathComponent().appending(path: "Fixtures/Wire/genesis.json")
-  static let goldenHash = "2a9a8e7fce4616a32cbf74c08dd7d2f8ff96dfe9948237ade98dc06232b9aa7e"
+  static let goldenHash = "adbac24fc2f2ee3179787ee868e057a5ef8381d45d2909ab8788ce4a6f153bed"
 
   static func goldenBytes() throws -> [UInt8] { Array(try Data(contentsOf: golden)) }
 

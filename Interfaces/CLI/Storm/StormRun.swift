@@ -191,6 +191,11 @@ private struct StormPlay {
     case .auctionStart: outcome.auctions += 1
     case .transfer, .deleveraging:
       let quantity = Int64(receipt.quantity.raw.magnitude)
+      guard receipt.code != ReceiptCode.hedgeLeg.rawValue else {
+        // Of two who are not in need.
+        outcome.deleveraged += quantity
+        return
+      }
       let isBuyer = agents.ledger.isFlagged(receipt.buyer)
       count(quantity, of: isBuyer ? receipt.buyer : receipt.seller)
       if receipt.kind == .transfer {
@@ -205,7 +210,8 @@ private struct StormPlay {
       outcome.soldValue += receipt.received.raw
       outcome.soldPrice += receipt.paid.raw
     case .trade, .deposit, .withdrawal, .release, .oracle, .governance, .expiry, .insurance,
-      .funding, .auctionOffer, .auctionEnd, .interest, .collateral, .opened, .ownerTransfer, nil:
+      .funding, .auctionOffer, .auctionEnd, .interest, .collateral, .opened, .ownerTransfer,
+      .deleveragingLevel, nil:
       return
     }
   }
