@@ -47,6 +47,10 @@ public enum Limits {
   public static let marginTermsMax = 1 << 16
   /// A proposal undecided for so many milliseconds lapses.
   public static let proposalLife: Int64 = 604_800_000
+  /// What accounts bore of losses on record; the oldest goes for the next.
+  public static let lossSharesMax = 65_536
+  /// Of them so many are looked at in one batch for what they are due; the rest in the next.
+  public static let repaymentsPerBatchMax = 1_024
   public static let assetsMax = 16
   public static let publishersMax = 16
   public static let governanceMembersMax = 16
@@ -127,6 +131,12 @@ public struct Constants: FlatRecord, Hashable {
   /// underlying and day in quote units.
   public var auctionPayoutMax: Int64 = 0
   public var auctionPayoutDailyMax: Int64 = 0
+  /// Losses that others bore and whose recoveries go to them, on record at once; zero for none.
+  public var lossEpochsMax: Int64 = 0
+  /// Share of what the insurance fund takes in beyond its target that goes to them, 1e-9.
+  public var lossRecovery: Int64 = 0
+  /// What the insurance fund keeps before it shares, quote units.
+  public var insuranceTarget: Int64 = 0
 
   public static let empty = Constants()
   public init() {}
@@ -162,6 +172,8 @@ public struct Constants: FlatRecord, Hashable {
       ("auction_underlying_notional_max", \.auctionUnderlyingNotionalMax),
       ("auction_starts_max", \.auctionStartsMax), ("auction_payout_max", \.auctionPayoutMax),
       ("auction_payout_daily_max", \.auctionPayoutDailyMax),
+      ("loss_epochs_max", \.lossEpochsMax), ("loss_recovery", \.lossRecovery),
+      ("insurance_target", \.insuranceTarget),
     ]
   }
 

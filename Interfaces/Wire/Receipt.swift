@@ -39,6 +39,10 @@ public import Primitives
   case ownerTransfer = 21
   /// How far a deleveraging went, so that it can be checked: its level, lots asked, taken and left.
   case deleveragingLevel = 22
+  /// Something came back of a loss that others bore.
+  case recovery = 23
+  /// Who bore a loss was paid his part of what came back.
+  case repayment = 24
 }
 
 /// Why clearing did not carry an instruction out.
@@ -92,6 +96,8 @@ public import Primitives
   case beyondFigures = 29
   /// Of a hedge that closes at its mark, with the position it stood against.
   case hedgeLeg = 30
+  /// Losses are on record for so many others that this one's record ends.
+  case epochClosed = 31
 }
 
 /// What clearing did, one a fill and one an instruction, in the order it did it: 128 bytes. Fields

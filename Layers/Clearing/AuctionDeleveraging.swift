@@ -35,6 +35,7 @@ extension ClearingMachine {
         by: Int128(position.quantity.raw.magnitude), rounding: .up)
       try close(position.id, position.quantity, shiftedBy: shift, of: slot)
     }
+    try openEpoch(of: auctions[slot])
   }
 
   /// Pays a debt as far as the fund reaches.
@@ -80,6 +81,7 @@ extension ClearingMachine {
       try exchange(
         .deleveraging, id, size, at: price, buyer: buyer, seller: seller, auctions[slot].number,
         level: Money(raw: level ?? 0))
+      noteLoss(of: part.account, size, at: price, mark: table.mark(id))
     }
     try closeHedges(plan, of: slot)
   }

@@ -51,10 +51,16 @@ public struct ClearingMachine: ~Copyable {
   var payouts = Pool<PayoutRecord>()
   /// Terms of the margin method: those of genesis, and all that were ever proposed.
   var margins = Pool<MarginTerms>(capacity: 1)
+  /// Losses that others bore, and what each of them did.
+  var epochs = Pool<EpochRecord>()
+  var shares = Pool<ShareRecord>()
 
   // Derived from the facts.
   var groups = OwnerGroups()
   var freePositions = SlotBitmap()
+  var freeShares = SlotBitmap()
+  /// Shares in use.
+  var shareCount = 0
   /// By instrument: its slot among the perpetuals, or −1.
   var perpetualSlots: [Int] = []
   var table = RiskTable()
@@ -88,6 +94,10 @@ public struct ClearingMachine: ~Copyable {
   var startCount = 0
   /// Notional under auction by underlying, and in all; empty until somebody asks.
   var underAuction: [Int128] = []
+  /// What accounts bore of the step of deleveraging that goes on.
+  var borne: [BorneLoss] = []
+  /// What the insurance fund held before it.
+  var fundBefore: Int64 = 0
 
   /// Id of the last header; the network id before the first.
   public internal(set) var previousID: Digest
@@ -157,6 +167,7 @@ public struct ClearingMachine: ~Copyable {
       let last = status[0].time
       status[0].time = header.time
       adopted = header.creditBatch
+      fundBefore = funds[0].insurance
       freeLocks()
       try runInterest(since: last)
       activateProposals()
@@ -169,6 +180,7 @@ public struct ClearingMachine: ~Copyable {
       if touched.marketMoved { reprice() }
       try runAuctions()
       try watchMargin()
+      try runRecoveries()
       lockWithdrawals()
     } catch {
       undo()
@@ -379,6 +391,7 @@ public struct ClearingMachine: ~Copyable {
     bids = []
     startCount = 0
     underAuction = []
+    borne = []
     pricedChanges = 0
   }
 

@@ -20,6 +20,8 @@ struct ClearingTrees: ~Copyable {
   var locks = PoolTree(recordsPerPage: 1)
   var payouts = PoolTree(recordsPerPage: 1)
   var margins = PoolTree(recordsPerPage: 1)
+  var epochs = PoolTree(recordsPerPage: 1)
+  var shares = PoolTree(recordsPerPage: 1)
   var constants: Digest = .zero
 
   mutating func oracleRoot() -> Digest {
@@ -28,6 +30,10 @@ struct ClearingTrees: ~Copyable {
 
   mutating func liquidationRoot() -> Digest {
     Merkle.root(of: [auctions.root(), locks.root(), payouts.root()], width: 4)
+  }
+
+  mutating func lossRoot() -> Digest {
+    Merkle.root(of: [epochs.root(), shares.root()], width: 2)
   }
 
   mutating func parametersRoot() -> Digest {
@@ -46,6 +52,7 @@ extension ClearingMachine {
     static let funds = 5
     static let liquidation = 6
     static let withdrawals = 7
+    static let losses = 8
     static let status = 15
   }
 
@@ -60,6 +67,7 @@ extension ClearingMachine {
     roots[RootPlace.funds] = trees.funds.root()
     roots[RootPlace.liquidation] = trees.liquidationRoot()
     roots[RootPlace.withdrawals] = trees.withdrawals.root()
+    roots[RootPlace.losses] = trees.lossRoot()
     roots[RootPlace.status] = trees.status.root()
     return roots
   }
@@ -82,6 +90,8 @@ extension ClearingMachine {
     trees.locks.refresh(locks)
     trees.payouts.refresh(payouts)
     trees.margins.refresh(margins)
+    trees.epochs.refresh(epochs)
+    trees.shares.refresh(shares)
     hash(body.accounts.map(\.account))
   }
 
@@ -103,6 +113,8 @@ extension ClearingMachine {
     trees.locks.rebuild(locks)
     trees.payouts.rebuild(payouts)
     trees.margins.rebuild(margins)
+    trees.epochs.rebuild(epochs)
+    trees.shares.rebuild(shares)
     accountTree = AccountTree()
     hash((0..<accounts.count).map { AccountID(UInt32($0)) })
     root = stateRoot()

@@ -4,7 +4,7 @@ import Wire
 extension ClearingMachine {
   /// Stops the process unless the batch moved value without making or losing any: per asset, the
   /// change of balances (a position's cost counts against its owner's cash), insurance, fees,
-  /// rounding and funding equals deposits less withdrawals. Costs one pass over what was touched.
+  /// rounding, funding and recoveries not yet repaid equals deposits less withdrawals. Costs one pass over what was touched.
   func checkConservation() {
     var change = Array(repeating: Int128(0), count: genesis.assets.count)
     for index in 0..<accounts.touchedCount {
@@ -24,6 +24,9 @@ extension ClearingMachine {
       let asset = funds.touchedSlot(index)
       change[asset] += funds[asset].held - funds.touchedOld(index).held
     }
+    for index in 0..<epochs.touchedCount {
+      change[0] += epochs[epochs.touchedSlot(index)].held - epochs.touchedOld(index).held
+    }
     for asset in change.indices {
       precondition(
         change[asset] == 0,
@@ -31,12 +34,13 @@ extension ClearingMachine {
     }
   }
 
-  /// The same over the whole state: what all accounts, insurance, fees, rounding and funding hold, less
-  /// deposits plus withdrawals. Zero, always.
+  /// The same over the whole state: what all accounts, insurance, fees, rounding, funding and
+  /// recoveries hold, less deposits plus withdrawals. Zero, always.
   public func imbalance(_ asset: AssetID) -> Int128 {
     var total = funds[asset.index].held
     if asset == .quote {
       for index in 0..<accounts.count { total += Int128(accounts[index].cash.raw) }
+      for index in 0..<epochs.count { total += epochs[index].held }
       for index in 0..<positions.count { total -= Int128(positions[index].cost.raw) }
     } else {
       for index in 0..<balances.count where balances[index].asset == asset {
@@ -45,6 +49,11 @@ extension ClearingMachine {
     }
     return total
   }
+}
+
+extension EpochRecord {
+  /// Recovered, and not yet with those it is owed to.
+  fileprivate var held: Int128 { Int128(recovered.raw) - Int128(repaid.raw) }
 }
 
 extension FundRecord {

@@ -35,7 +35,7 @@ extension ClearingMachine {
   }
 
   /// Cash an account could pay over to another of its owner.
-  private mutating func spareCash(of account: AccountID) throws(ArithmeticFailure) -> Int64 {
+  mutating func spareCash(of account: AccountID) throws(ArithmeticFailure) -> Int64 {
     guard accounts[account.index].cash.raw > 0, !accounts[account.index].isRestricted else {
       return 0
     }

@@ -215,7 +215,9 @@ struct StatusRecord: FlatRecord {
   var auctions: UInt64 = 0
   /// The margin terms in force, by their slot.
   var margin: UInt64 = 0
-  var reserved2: UInt64 = 0
+  /// The share of a loss looked at next for what it is due, and how many are still to be looked at.
+  var repayFrom: UInt32 = 0
+  var repayLeft: UInt32 = 0
 
   static let empty = StatusRecord()
 }

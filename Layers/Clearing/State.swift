@@ -27,6 +27,8 @@ extension ClearingMachine: PooledState {
     try visitor.visit(&locks)
     try visitor.visit(&payouts)
     try visitor.visit(&margins)
+    try visitor.visit(&epochs)
+    try visitor.visit(&shares)
   }
 
   /// Rebuilds all derived state after the pools were loaded, and checks the root.
@@ -54,6 +56,12 @@ extension ClearingMachine: PooledState {
     }
     freePositions = SlotBitmap(count: positions.count) { _ in true }
     for slot in 0..<positions.count where positions[slot].isUsed == 0 { freePositions.free(slot) }
+    freeShares = SlotBitmap(count: shares.count) { _ in true }
+    shareCount = shares.count
+    for slot in 0..<shares.count where shares[slot].epoch == 0 {
+      freeShares.free(slot)
+      shareCount -= 1
+    }
     restricted = (0..<accounts.count).filter { accounts[$0].isRestricted }
       .map { AccountID(UInt32($0)) }
     auctionSlots = [:]

@@ -11,7 +11,7 @@ extension ClearingMachine {
     guard status[0].settlingFrom <= accounts.count, status[0].watchFrom <= accounts.count else {
       return "a place among the accounts"
     }
-    guard status[0].margin < UInt64(margins.count), status[0].reserved2 == 0,
+    guard status[0].margin < UInt64(margins.count),
       (0..<margins.count).allSatisfy({
         margins[$0].fault == nil
           && margins[$0].fits(assets: genesis.assets.count, underlyings: genesis.underlyings.count)
@@ -28,7 +28,7 @@ extension ClearingMachine {
       else { return "instrument \(slot)" }
     }
     if let fault = figureFault() ?? decisionFault() ?? perpetualFault() ?? minuteFault()
-      ?? liquidationFault()
+      ?? liquidationFault() ?? epochFault()
     {
       return fault
     }

@@ -58,33 +58,3 @@ extension Ratio {
   /// All of it.
   public static let one = Ratio(raw: Ratio.scale)
 }
-
-/// The division of a whole number of units among many by weight, without remainder.
-public enum Apportionment {
-  /// Parts of `total` in proportion to `weights`, in their order: part i is the growth of
-  /// ⌊total × (weights up to i) ÷ all weights⌋. The parts sum to `total` exactly, each is within
-  /// one unit of its share, and none exceeds its weight while `total` is at most their sum.
-  ///
-  /// - Precondition: no weight is negative, and neither is `total`.
-  /// - Throws: `.divisionByZero` when `total` is positive and every weight is zero; `.overflow`.
-  public static func parts(of total: Int64, by weights: [Int64]) throws(ArithmeticFailure)
-    -> [Int64]
-  {
-    precondition(total >= 0, "there is nothing negative to divide")
-    var all: Int128 = 0
-    for weight in weights {
-      precondition(weight >= 0, "a weight is at least zero")
-      all += Int128(weight)
-    }
-    guard total > 0 else { return weights.map { _ in 0 } }
-    var parts: [Int64] = []
-    var (sum, given): (Int128, Int128) = (0, 0)
-    for weight in weights {
-      sum += Int128(weight)
-      let until = try Int128(total).scaled(by: sum, over: all, rounding: .down)
-      parts.append(Int64(until - given))
-      given = until
-    }
-    return parts
-  }
-}

@@ -38,6 +38,10 @@ struct Loop: ~Copyable {
   var sales = 0
   var deleveragings = 0
   var hedges = 0
+  var recoveries = 0
+  var repayments = 0
+  /// Epochs of losses that closed before all was recovered.
+  var ended = 0
   var interests = 0
   var collateralSales = 0
 
@@ -69,6 +73,9 @@ struct Loop: ~Copyable {
       constants.auctionUnderlyingNotionalMax = 20_000_000_000
       constants.auctionPayoutMax = 20_000_000
       constants.auctionPayoutDailyMax = 30_000_000
+      constants.lossEpochsMax = 3
+      constants.lossRecovery = 500_000_000
+      constants.insuranceTarget = 10_000_000
     }
     hasAuctions = auctions
     hasCollateral = collateral
@@ -125,6 +132,10 @@ struct Loop: ~Copyable {
         if receipt.code == 0 { deleveragings += 1 } else { hedges += 1 }
       }
       if receipt.kind == .interest { interests += 1 }
+      if receipt.kind == .recovery {
+        if receipt.code != ReceiptCode.epochClosed.rawValue { recoveries += 1 } else { ended += 1 }
+      }
+      if receipt.kind == .repayment { repayments += 1 }
       if receipt.kind == .collateral { collateralSales += 1 }
       if receipt.kind == .bid, receipt.code == 0 { sales += 1 }
     }

@@ -146,14 +146,14 @@ import Wire
         "status",
         StatusRecord(
           batch: 1, time: Timestamp(raw: 2), term: 1, isLocked: 6, trades: 3, settlingFrom: 4,
-          watchFrom: 5, auctions: 7)
+          watchFrom: 5, auctions: 7, margin: 8, repayFrom: 9, repayLeft: 10)
       ) {
         for word in [1, 2] as [UInt64] { $0.write(word) }
         for word in [1, 6] as [UInt32] { $0.write(word) }
         $0.write(UInt64(3))
         for word in [4, 5] as [UInt32] { $0.write(word) }
-        $0.write(UInt64(7))
-        $0.pad(16)
+        for word in [7, 8] as [UInt64] { $0.write(word) }
+        for word in [9, 10] as [UInt32] { $0.write(word) }
       },
       Row(
         "auction",
@@ -174,6 +174,24 @@ import Wire
       },
       Row("payout", PayoutRecord(start: Timestamp(raw: 1), paid: Money(raw: 2))) {
         for word in [1, 2] as [Int64] { $0.write(word) }
+      },
+      Row(
+        "epoch",
+        EpochRecord(
+          number: 1, batch: 2, account: AccountID(3), shares: 4, loss: Money(raw: 7),
+          recovered: Money(raw: 6), repaid: Money(raw: 5))
+      ) {
+        for word in [1, 2] as [UInt64] { $0.write(word) }
+        for word in [3, 4] as [UInt32] { $0.write(word) }
+        for word in [7, 6, 5] as [Int64] { $0.write(word) }
+      },
+      Row(
+        "share",
+        ShareRecord(
+          epoch: 1, account: AccountID(2), loss: Money(raw: 4), repaid: Money(raw: 3))
+      ) {
+        for word in [1, 2] as [UInt32] { $0.write(word) }
+        for word in [4, 3] as [Int64] { $0.write(word) }
       },
       Row("perpetual", perpetual) {
         for word in [1, 0] as [UInt32] { $0.write(word) }

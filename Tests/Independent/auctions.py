@@ -389,6 +389,7 @@ class Auctions:
             if self.instruments[i].expires and self.instruments[i].expiry <= self.time:
                 continue
             self.close_against(a, i, q, up(up(missing * weight, sum(weights)), abs(q)))
+        self.open_epoch(a)
 
     def close_against(self, a, i, q, shift):
         terms, mark, top = self.instruments[i], self.mark(i), 1 << 120
@@ -414,6 +415,7 @@ class Auctions:
                 self.accounts[p.account].closing = self.batch
                 pair = (p.account, a.account) if q > 0 else (a.account, p.account)
                 self.exchange(16, i, (one + two) * terms.lot, price, *pair, a.number, second[0] if two else first[0])
+                self.note_loss(p.account, (one + two) * terms.lot, price, mark)
             if two and p.hedge and p.hedge[1] * two // p.lots:
                 j = p.hedge[0]
                 legs.setdefault((j, self.accounts[p.account].positions[j][0] > 0), []).append([p.account, p.hedge[1] * two // p.lots])

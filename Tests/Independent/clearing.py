@@ -4,6 +4,7 @@ import struct
 
 from auctions import Auctions
 from pricing import MONEY, ONE, WORDS, Terms, up, variance
+from losses import Losses
 from owners import Owners
 from records import Action, Instrument, Market, Pool, Row, Tree
 from signatures import acceptable
@@ -15,11 +16,12 @@ def far(*figures):
     return (max(-1 << 61, min(x, 1 << 61)) for x in figures)
 
 
-class Clearing(Auctions, Owners, Market):
+class Clearing(Auctions, Losses, Owners, Market):
     def __init__(self, genesis):
         super().__init__(genesis)
         self.accounts = []
         self.begin_owners()
+        self.begin_losses()
         self.batch, self.time, self.trades = 0, genesis.start, 0
         self.settling_from = self.watch_from = self.locked = self.auction_count = 0
         self.adopted, self.auctions, self.locks, self.bids = NONE, [], [], []
@@ -31,7 +33,8 @@ class Clearing(Auctions, Owners, Market):
         self.submissions, self.withdrawals, self.proposals, self.slice_order = [], [], [], []
         self.pools = {name: Pool(size) for name, size in (
             ("instruments", 128), ("indices", 24), ("slices", 72), ("submissions", 80), ("proposals", 192), ("funds", 104),
-            ("withdrawals", 88), ("status", 64), ("perpetuals", 552), ("minutes", 528), ("auctions", 64), ("locks", 24), ("payouts", 16), ("margins", 1536))}
+            ("withdrawals", 88), ("status", 64), ("perpetuals", 552), ("minutes", 528), ("auctions", 64), ("locks", 24), ("payouts", 16), ("margins", 1536), ("epochs", 48),
+            ("shares", 24))}
         self.tree, self.perpetuals = Tree(), {}
         self.minutes = [Row(gathering=0, sampled=0, doubt=0, doubtful=0, samples={}, words={}) for _ in genesis.underlyings]
         for i in self.instruments:
@@ -86,9 +89,10 @@ class Clearing(Auctions, Owners, Market):
                           for f in self.funds],
                 "withdrawals": [struct.pack("<IHHqQ32s32s", w.account, w.asset, w.state, w.amount, w.batch, w.destination,
                                             w.reference) for w in self.withdrawals],
-                "status": [struct.pack("<QqIIQIIQQ8x", self.batch, self.time, 1, self.locked, self.trades, self.settling_from,
-                                      self.watch_from, self.auction_count, self.margin_number)],
+                "status": [struct.pack("<QqIIQIIQQII", self.batch, self.time, 1, self.locked, self.trades, self.settling_from,
+                                      self.watch_from, self.auction_count, self.margin_number, self.repay_from, self.repay_left)],
                 "margins": self.margins,
+                "epochs": self.epoch_rows(), "shares": self.share_rows(),
                 "auctions": [struct.pack("<IIQQqqqqq", a.account, a.phase, a.number, a.batch, a.started, a.phase_started,
                                          a.reserved, a.notional, a.paid) if a else bytes(64) for a in self.auctions],
                 "locks": [struct.pack("<I4xqq", k.account, k.amount, k.until) if k else bytes(24) for k in self.locks],
@@ -114,6 +118,7 @@ class Clearing(Auctions, Owners, Market):
         places[4], places[5], places[7], places[15] = (root["perpetuals"], root["funds"], root["withdrawals"],
                                                            root["status"])
         places[6] = merkle(4, [root["auctions"], root["locks"], root["payouts"]])
+        places[8] = merkle(2, [root["epochs"], root["shares"]])
         return merkle(16, places), oracle, parameters
 
     # 9.3
@@ -124,6 +129,7 @@ class Clearing(Auctions, Owners, Market):
         credit, = struct.unpack_from("<Q", header, 152)
         self.begin()
         last, self.time, self.adopted = self.time, time, credit
+        self.fund_before = self.funds[0].insurance
         self.begin_auctions()
         self.run_interest(last)
         self.activate()
@@ -145,6 +151,7 @@ class Clearing(Auctions, Owners, Market):
             self.reprice()
         self.run_auctions()
         self.watch_margin()
+        self.run_recoveries()
         self.lock()
         self.conserve()
         body = self.body()
@@ -860,10 +867,11 @@ class Clearing(Auctions, Owners, Market):
     # 9.12, 7.2
 
     def conserve(self):
+        recovered = sum(e.recovered - e.repaid for e in self.epochs if e)
         for asset, f in enumerate(self.funds):
             held_by = sum(a.cash - sum(c for _, c in a.positions.values()) if asset == 0 else a.balances.get(asset, 0)
                           for a in self.accounts)
-            need(held_by + f.insurance + f.fees + f.rounding + f.funding == f.deposits - f.withdrawals, "conservation")
+            need(held_by + f.insurance + f.fees + f.rounding + f.funding + (0 if asset else recovered) == f.deposits - f.withdrawals, "conservation")
 
     def body(self):
         hit, a = self.hit, self.accounts

@@ -52,7 +52,7 @@ import Wire
 
   static let golden = URL(filePath: #filePath).deletingLastPathComponent()
     .deletingLastPathComponent().appending(path: "Fixtures/Wire/genesis.json")
-  static let goldenHash = "adbac24fc2f2ee3179787ee868e057a5ef8381d45d2909ab8788ce4a6f153bed"
+  static let goldenHash = "f1e108d7833e92a1d1dd6f1d651f790ea391a8fc6f35bf5a499cdcdc18935929"
 
   static func goldenBytes() throws -> [UInt8] { Array(try Data(contentsOf: golden)) }
 

@@ -211,7 +211,7 @@ private struct StormPlay {
       outcome.soldPrice += receipt.paid.raw
     case .trade, .deposit, .withdrawal, .release, .oracle, .governance, .expiry, .insurance,
       .funding, .auctionOffer, .auctionEnd, .interest, .collateral, .opened, .ownerTransfer,
-      .deleveragingLevel, nil:
+      .deleveragingLevel, .recovery, .repayment, nil:
       return
     }
   }
