@@ -59,7 +59,7 @@ extension ClearingMachine {
     guard isPriceable(account) else { return }
     let standing = weigh(account)
     if standing.equity >= standing.requirement {
-      skipping.note(account, slack: standing.equity - standing.requirement)
+      noteSlack(of: account, standing.equity - standing.requirement)
       if record.isRestricted { restrict(account, false, standing) }
       return
     }
