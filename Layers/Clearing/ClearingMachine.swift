@@ -324,6 +324,8 @@ public struct ClearingMachine: ~Copyable {
       let fill = body.event(index + 8, as: Fill.self)
       accounts.prefetch(fill.maker.index)
       accounts.prefetch(fill.taker.index)
+      touched.prefetch(fill.maker)
+      touched.prefetch(fill.taker)
     }
     if index + 4 < body.eventCount, body.eventKind(index + 4) == .fill {
       let fill = body.event(index + 4, as: Fill.self)
@@ -336,6 +338,13 @@ public struct ClearingMachine: ~Copyable {
   private func lookAheadToPosition(of account: AccountID) {
     let first = accounts[account.index].firstPosition
     if first != 0 { positions.prefetch(Int(first) - 1) }
+  }
+
+  /// The same on a walk over accounts in order: of many, few were neighbours of another.
+  @inline(__always)
+  func askAhead(_ order: ArraySlice<AccountID>, _ place: Int) {
+    if place + 12 < order.endIndex { accounts.prefetch(order[place + 12].index) }
+    if place + 6 < order.endIndex { lookAheadToPosition(of: order[place + 6]) }
   }
 
   // MARK: - Closing
@@ -452,6 +461,12 @@ struct Touched {
     guard marks[account.index] != round else { return }
     marks[account.index] = round
     accounts.append(account)
+  }
+
+  /// Asks for an account's mark before it is touched.
+  @inline(__always)
+  func prefetch(_ account: AccountID) {
+    if account.index < marks.count { marks.prefetch(account.index) }
   }
 
   /// Puts the accounts in order; almost nothing where they are.

@@ -131,7 +131,9 @@ extension ClearingMachine {
 
   private func positionsDigests(_ part: ArraySlice<AccountID>) -> [Digest] {
     var out = Messages(count: part.count)
-    for account in part {
+    for place in part.indices {
+      askAhead(part, place)
+      let account = part[place]
       if accounts[account.index].firstPosition != 0 {
         write(positionsOf: account, into: &out.bytes)
       }

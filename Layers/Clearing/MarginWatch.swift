@@ -41,7 +41,11 @@ extension ClearingMachine {
       return
     }
     touched.sortAccounts()
-    for account in touched.accounts { try watch(account) }
+    let order = touched.accounts[...]
+    for place in order.indices {
+      askAhead(order, place)
+      try watch(order[place])
+    }
     // A close that found nothing is tried again once execution has seen it.
     for account in restricted { try watch(account) }
   }

@@ -79,7 +79,11 @@ extension ClearingMachine: PooledState {
   func clearanceBody() -> ClearanceBody {
     var body = ClearanceBody()
     body.opened = opened
-    for account in touched.accounts {
+    let order = touched.accounts[...]
+    body.accounts.reserveCapacity(order.count)
+    for place in order.indices {
+      askAhead(order, place)
+      let account = order[place]
       let record = accounts[account.index]
       body.accounts.append(
         AccountEntry(
