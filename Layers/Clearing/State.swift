@@ -54,6 +54,7 @@ extension ClearingMachine: PooledState {
     }
     freePositions = SlotBitmap(count: positions.count) { _ in true }
     for slot in 0..<positions.count where positions[slot].isUsed == 0 { freePositions.free(slot) }
+    openInterest = countOpenInterest()
     restricted = (0..<accounts.count).filter { accounts[$0].isRestricted }
       .map { AccountID(UInt32($0)) }
     auctionSlots = [:]

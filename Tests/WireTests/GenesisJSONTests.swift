@@ -52,7 +52,7 @@ import Wire
 
   static let golden = URL(filePath: #filePath).deletingLastPathComponent()
     .deletingLastPathComponent().appending(path: "Fixtures/Wire/genesis.json")
-  static let goldenHash = "2a9a8e7fce4616a32cbf74c08dd7d2f8ff96dfe9948237ade98dc06232b9aa7e"
+  static let goldenHash = "6976e1a601eec495d902a79c93068286ee2da182ce3ead029fa4a24b98292c5f"
 
   static func goldenBytes() throws -> [UInt8] { Array(try Data(contentsOf: golden)) }
 
