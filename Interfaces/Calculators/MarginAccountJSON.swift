@@ -50,13 +50,16 @@ struct MarginLine {
       value,
       known: [
         "underlying", "spot", "stable", "perp_price", "confidence", "expiries", "collaterals",
-        "perp_adv",
+        "perp_adv", "perp_open_interest",
       ])
     var market = MarginMarket(
       spot: try f.price("spot"),
       perpetualPrice: f.has("perp_price") ? try f.price("perp_price") : nil)
     if f.has("stable") { market.stable = try f.price("stable") }
     if f.has("perp_adv") { market.perpetualVolume = try f.quantity("perp_adv") }
+    if f.has("perp_open_interest") {
+      market.perpetualInterest = try f.quantity("perp_open_interest")
+    }
     if let confidence = value["confidence"], confidence != .null {
       let c = try Fields(confidence, known: ["spot", "perp"])
       market.spotConfidence = try c.ratio("spot", default: 1)
@@ -124,7 +127,9 @@ struct MarginLine {
     if f.has("perps"), let perps = f.value["perps"] {
       for entry in try MarginLine.one(perps, orListOf: "perps") {
         try addPerpetual(
-          entry, try Fields(entry, known: ["underlying", "quantity", "unrealised", "price"]))
+          entry,
+          try Fields(
+            entry, known: ["underlying", "quantity", "unrealised", "price", "owner_others"]))
       }
     }
     for entry in f.has("collateral") ? try f.list("collateral") : [] {
@@ -146,7 +151,9 @@ struct MarginLine {
         try addCollateral(leg)
       } else {
         try addPerpetual(
-          leg, try Fields(leg, known: ["underlying", "quantity", "unrealised", "price"]))
+          leg,
+          try Fields(
+            leg, known: ["underlying", "quantity", "unrealised", "price", "owner_others"]))
       }
     }
   }
@@ -188,6 +195,9 @@ struct MarginLine {
     let place = try place(f)
     let quantity = try f.quantity("quantity")
     account.books[place].perpetual = try sum(account.books[place].perpetual, quantity)
+    if f.has("owner_others") {
+      account.books[place].perpetualBeside = try f.quantity("owner_others")
+    }
     var gain = f.has("unrealised") ? try f.worth("unrealised") : .zero
     if f.has("price") {
       // Bought at another price than the mark: the difference is unrealised.
@@ -226,17 +236,23 @@ struct MarginLine {
   private mutating func addOption(_ value: JSONValue) throws(CalculatorFailure) {
     let f = try Fields(
       value,
-      known: ["underlying", "time_ms", "strike", "type", "vol", "quantity", "price"])
+      known: [
+        "underlying", "time_ms", "strike", "type", "vol", "quantity", "price", "adv",
+        "open_interest", "owner_others",
+      ])
     let place = try place(f)
     let time = try f.integer("time_ms")
     guard let expiry = markets[place].expiries.firstIndex(where: { $0.time == time }) else {
       throw CalculatorFailure("unknown_expiry", "no expiry of the market has time_ms \(time)")
     }
     let quantity = try f.quantity("quantity")
-    account.books[place].options.append(
-      OptionLeg(
-        expiry: expiry, type: try f.type, strike: try f.price("strike"),
-        volatility: try f.ratio("vol"), quantity: quantity))
+    var leg = OptionLeg(
+      expiry: expiry, type: try f.type, strike: try f.price("strike"),
+      volatility: try f.ratio("vol"), quantity: quantity)
+    if f.has("adv") { leg.volume = try f.quantity("adv") }
+    if f.has("open_interest") { leg.interest = try f.quantity("open_interest") }
+    if f.has("owner_others") { leg.beside = try f.quantity("owner_others") }
+    account.books[place].options.append(leg)
     guard f.has("price") else { return }
     let price = try f.price("price")
     try addCash(try margined { () throws(MarginFailure) in -(try Worth(price, quantity)) })

@@ -68,6 +68,10 @@ enum MarginParametersJSON {
       ),
       ("tilt", [("skew", \.tilt.skew), ("term", \.tilt.term)]),
       (
+        "open_interest",
+        [("lower", \.openInterest.lower), ("upper", \.openInterest.upper)]
+      ),
+      (
         "cross",
         [
           ("perp_mm", \.cross.perpetualMaintenance), ("perp_im", \.cross.perpetualInitial),
@@ -94,8 +98,8 @@ enum MarginParametersJSON {
     switch method {
     case .novate32:
       [
-        "scenarios", "vol_shock", "tilt", "basis", "minimum", "concentration", "confidence",
-        "depeg", "mm_factor", "im_factor", "lambda",
+        "scenarios", "vol_shock", "tilt", "basis", "minimum", "concentration",
+        "open_interest", "confidence", "depeg", "mm_factor", "im_factor", "lambda",
       ]
     case .derivePMRM2:
       [

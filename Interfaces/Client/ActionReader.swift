@@ -75,6 +75,7 @@ struct ActionReader: Sendable {
         "instrument", "tick", "lot", "order_quantity_max", "price_max", "maker_fee", "taker_fee",
         "price_band", "fee_tiers", "fee_tier_volume", "fee_tier_maker_step",
         "fee_tier_taker_step", "settlement_samples", "call_ms", "auction_interval_ms",
+        "daily_volume",
       ]
     ),
     ("halt", ["instrument", "halted"]),
@@ -289,7 +290,8 @@ extension ActionReader {
       settlementSamples: try fields.optionalInteger("settlement_samples")
         ?? Listing.settlementSamples(of: name),
       callDuration: try fields.optionalInteger("call_ms") ?? 0,
-      auctionInterval: try fields.optionalInteger("auction_interval_ms") ?? 0)
+      auctionInterval: try fields.optionalInteger("auction_interval_ms") ?? 0,
+      dailyVolume: try fields.optionalUnit("daily_volume") ?? .zero)
     if let fault = terms.fault {
       throw .value("list", expected: "terms that can be listed", found: "\(fault)")
     }

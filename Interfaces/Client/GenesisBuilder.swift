@@ -68,6 +68,8 @@ public struct Listing: Sendable, Hashable {
   /// Milliseconds; 0 for continuous trading from the first.
   public var callDuration: UInt32 = 0
   public var auctionInterval: UInt32 = 0
+  /// Contracts a day; zero for no charge on size.
+  public var dailyVolume = Quantity.zero
 
   /// The defaults: tick 0.1, lot 0.001, orders up to 10 000 contracts at up to 10 000 000, together
   /// a tenth of `Instrument.orderNotionalMax`; fees of 0.01 % and 0.03 %; a price band of half the
@@ -222,7 +224,7 @@ public struct GenesisBuilder: Sendable {
       priceMax: listing.priceMax, makerFee: listing.makerFee, takerFee: listing.takerFee,
       priceBand: listing.priceBand, tiers: listing.tiers,
       settlementSamples: listing.settlementSamples, callDuration: listing.callDuration,
-      auctionInterval: listing.auctionInterval)
+      auctionInterval: listing.auctionInterval, dailyVolume: listing.dailyVolume)
   }
 
   /// Whether a network may bear the name.

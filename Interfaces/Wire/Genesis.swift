@@ -116,6 +116,7 @@ public enum RuleSet {
     makers timer, mass quote, protection by fills quantity delta vega, sessions by consent
     owners sub-accounts in portfolio, cross or isolated mode, transfers at initial margin
     margin novate-32 with charges, terms by governance, collateral as a leg, interest on debt
+    size concentration of an owner and open interest, on initial margin alone
     netting proportional cost release
     liquidation auction of a portfolio where constants ask for it, else close by book with a receipt of its figures
     deleveraging by water-filling with its level, hedges close at their marks, recoveries to those who bore the loss

@@ -104,6 +104,7 @@ extension Genesis {
       "settlement_samples": .integer(instrument.settlementSamples),
       "call_ms": .integer(instrument.callDuration),
       "auction_interval_ms": .integer(instrument.auctionInterval),
+      "daily_volume": .string(instrument.dailyVolume.decimal),
     ]
   }
 }
@@ -322,7 +323,7 @@ extension JSONReader {
     try allow([
       "name", "tick", "lot", "order_quantity_max", "price_max", "maker_fee", "taker_fee",
       "price_band", "fee_tiers", "fee_tier_volume", "fee_tier_maker_step", "fee_tier_taker_step",
-      "settlement_samples", "call_ms", "auction_interval_ms",
+      "settlement_samples", "call_ms", "auction_interval_ms", "daily_volume",
     ])
     let text = try string("name")
     let name: InstrumentName
@@ -348,7 +349,8 @@ extension JSONReader {
         makerStep: try integer("fee_tier_maker_step"),
         takerStep: try integer("fee_tier_taker_step")),
       settlementSamples: try integer("settlement_samples"),
-      callDuration: try integer("call_ms"), auctionInterval: try integer("auction_interval_ms"))
+      callDuration: try integer("call_ms"), auctionInterval: try integer("auction_interval_ms"),
+      dailyVolume: try decimal("daily_volume"))
   }
 
   func constants() throws(GenesisFailure) -> Constants {
@@ -366,7 +368,8 @@ extension Instrument {
     id: InstrumentID, underlying: UnderlyingID, name: InstrumentName, tick: Price, lot: Quantity,
     orderQuantityMax: Quantity, priceMax: Price, makerFee: Ratio = .zero,
     takerFee: Ratio = .zero, priceBand: Ratio = .zero, tiers: FeeTiers = .none,
-    settlementSamples: UInt16 = 0, callDuration: UInt32 = 0, auctionInterval: UInt32 = 0
+    settlementSamples: UInt16 = 0, callDuration: UInt32 = 0, auctionInterval: UInt32 = 0,
+    dailyVolume: Quantity = .zero
   ) {
     let kind: InstrumentKind
     var (optionTypeCode, strike, expiry) = (UInt8(0), Price.zero, Timestamp.zero)
@@ -381,6 +384,6 @@ extension Instrument {
       expiry: expiry, tick: tick, lot: lot, orderQuantityMax: orderQuantityMax,
       priceMax: priceMax, makerFee: makerFee, takerFee: takerFee,
       priceBand: priceBand, tiers: tiers, settlementSamples: settlementSamples,
-      callDuration: callDuration, auctionInterval: auctionInterval)
+      callDuration: callDuration, auctionInterval: auctionInterval, dailyVolume: dailyVolume)
   }
 }

@@ -63,6 +63,8 @@ public struct ClearingMachine: ~Copyable {
   var shareCount = 0
   /// By instrument: its slot among the perpetuals, or −1.
   var perpetualSlots: [Int] = []
+  /// By instrument: contracts open, as many held as owed.
+  var openInterest: [Int128] = []
   var table = RiskTable()
   /// What other assets count, at the marks in force.
   var collaterals: CollateralTable

@@ -71,6 +71,7 @@ extension ClearingMachine {
     let cash = try addCash(change.raw, to: account)
     // Positions of one instrument sum to zero, so what the roundings keep is minus their values.
     funds[0].rounding = try sum(funds[0].rounding, 0 - value.raw)
+    noteInterest(instrument.id, from: position.quantity, to: .zero)
     closePosition(account, instrument.id)
     touched.touch(account)
     touched.positions.append(UInt64(account.raw) << 32 | UInt64(instrument.id.raw))

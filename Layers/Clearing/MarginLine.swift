@@ -17,6 +17,7 @@ extension ClearingMachine {
     var (perpetuals, options): ([JSONValue], [JSONValue]) = ([], [])
     var held: Set<SliceKey> = []
     var isWhole = true
+    var weighty: [UnderlyingID: InstrumentID] = [:]
     forEachPosition(account) { _, position in
       let instrument = instruments[position.instrument.index]
       isWhole =
@@ -30,29 +31,54 @@ extension ClearingMachine {
         let time = max(0, instrument.expiry.raw - slice.time.raw)
         let volatility = slice.expirySlice.surface.volatility(
           strike: instrument.strike, forward: slice.forward, time: time)
-        options.append([
-          "underlying": name, "time_ms": .string("\(time)"),
-          "strike": .string(instrument.strike.decimal),
-          "type": .string(instrument.isCall ? "call" : "put"),
-          "vol": .string(volatility.decimal), "quantity": .string(position.quantity.decimal),
-        ])
+        var leg: [(key: String, value: JSONValue)] = [
+          (key: "underlying", value: name), (key: "time_ms", value: .string("\(time)")),
+          (key: "strike", value: .string(instrument.strike.decimal)),
+          (key: "type", value: .string(instrument.isCall ? "call" : "put")),
+          (key: "vol", value: .string(volatility.decimal)),
+          (key: "quantity", value: .string(position.quantity.decimal)),
+        ]
+        if instrument.dailyVolume.raw > 0 {
+          leg.append((key: "adv", value: .string(instrument.dailyVolume.decimal)))
+          leg.append((key: "open_interest", value: interestText(instrument.id)))
+          leg.append((key: "owner_others", value: besideText(account, instrument.id)))
+        }
+        options.append(.object(leg))
       } else {
         // As if bought for nothing: what was paid is in cash.
-        perpetuals.append([
-          "underlying": name, "quantity": .string(position.quantity.decimal), "price": "0",
-        ])
+        var leg: [(key: String, value: JSONValue)] = [
+          (key: "underlying", value: name),
+          (key: "quantity", value: .string(position.quantity.decimal)), (key: "price", value: "0"),
+        ]
+        let other = weighty.updateValue(instrument.id, forKey: instrument.underlying)
+        if instrument.dailyVolume.raw > 0 {
+          leg.append((key: "owner_others", value: besideText(account, instrument.id)))
+        }
+        // The calculator knows one perpetual of an underlying, and of it what its size costs.
+        for id in [other, instrument.id] {
+          if other != nil, let id, instruments[id.index].dailyVolume.raw > 0 { isWhole = false }
+        }
+        perpetuals.append(.object(leg))
       }
     }
     guard isWhole, let money = Int64(exactly: cash) else { return nil }
     return [
       "id": .string("\(account)"), "method": margins[Int(status[0].margin)].methodValue,
-      "market": .array(markets(holding: held)),
+      "market": .array(markets(holding: held, weighty)),
       "account": [
         "cash": .string(Money(raw: money).decimal), "perps": .array(perpetuals),
         "options": .array(options), "collateral": .array(collateral(of: account)),
         "mode": .string(accounts[account.index].isApart ? "cross" : "portfolio"),
       ],
     ]
+  }
+
+  private func interestText(_ instrument: InstrumentID) -> JSONValue {
+    .string(Quantity(raw: Int64(clamping: openInterest(instrument))).decimal)
+  }
+
+  private func besideText(_ account: AccountID, _ instrument: InstrumentID) -> JSONValue {
+    .string(Quantity(raw: Int64(clamping: counted(beside: account, instrument))).decimal)
   }
 
   /// What counts of an account's balances.
@@ -101,7 +127,9 @@ extension ClearingMachine {
   }
 
   /// Every underlying with a price, with the expiries still to come and those that are held.
-  private func markets(holding held: Set<SliceKey>) -> [JSONValue] {
+  private func markets(
+    holding held: Set<SliceKey>, _ perpetuals: [UnderlyingID: InstrumentID]
+  ) -> [JSONValue] {
     var markets: [JSONValue] = []
     for place in 0..<indices.count where indices[place].price.raw > 0 {
       var expiries: [JSONValue] = []
@@ -114,14 +142,26 @@ extension ClearingMachine {
           "forward_variable": .string(slice.forward.decimal),
         ])
       }
-      markets.append([
-        "underlying": .string(genesis.underlyings[place]),
-        "spot": .string(indices[place].price.decimal),
-        "confidence": [
-          "spot": .string(Ratio(raw: Ratio.scale - indices[place].doubt.raw).decimal)
-        ],
-        "expiries": .array(expiries), "collaterals": .array(collaterals(of: place)),
-      ])
+      var market: [(key: String, value: JSONValue)] = [
+        (key: "underlying", value: .string(genesis.underlyings[place])),
+        (key: "spot", value: .string(indices[place].price.decimal)),
+        (
+          key: "confidence",
+          value: [
+            "spot": .string(Ratio(raw: Ratio.scale - indices[place].doubt.raw).decimal)
+          ]
+        ),
+        (key: "expiries", value: .array(expiries)),
+        (key: "collaterals", value: .array(collaterals(of: place))),
+      ]
+      if let perpetual = perpetuals[UnderlyingID(UInt16(place))],
+        instruments[perpetual.index].dailyVolume.raw > 0
+      {
+        let volume = instruments[perpetual.index].dailyVolume.decimal
+        market.append((key: "perp_adv", value: .string(volume)))
+        market.append((key: "perp_open_interest", value: interestText(perpetual)))
+      }
+      markets.append(.object(market))
     }
     return markets
   }

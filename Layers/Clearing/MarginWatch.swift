@@ -8,7 +8,7 @@ public struct MarginFigures: Sendable {
   /// Cash, collateral that counts and every position at its mark, less cost, funding and interest not
   /// yet booked; rounded down.
   public let equity: Money
-  /// By the method in force; rounded up.
+  /// By the method in force, with what is asked on entry for size; rounded up.
   public let initial: Money
   /// The maintenance share of initial; rounded up.
   public let maintenance: Money
@@ -239,7 +239,8 @@ extension ClearingMachine {
     }
     return MarginFigures(
       equity: money(equity + worth.value, .down),
-      initial: money(found.initial + worth.maintenance + worth.initial, .up),
+      initial: money(
+        found.initial + worth.maintenance + worth.initial + sizeCharge(account), .up),
       maintenance: money(
         MarginSheet.share(found.core, factors.maintenance) + worth.maintenance, .up))
   }

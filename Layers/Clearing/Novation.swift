@@ -71,11 +71,13 @@ extension ClearingMachine {
   ) throws(ArithmeticFailure) -> (Quantity, Money, Money) {
     let slot = positionSlot(account, instrument.id) ?? openPosition(account, instrument.id)
     if instrument.kindCode == InstrumentKind.perpetual.rawValue { try bookFunding(slot) }
+    let before = positions[slot].quantity
     let posting = try positions[slot].net(change, for: money, isOption: instrument.isOption)
     let quantity = positions[slot].quantity
     // What orders may fill, and a quarter that an auction may have brought before execution knew.
     let limit = instrument.positionMax.raw + instrument.positionMax.raw / 4
     if quantity.raw.magnitude > limit.magnitude { throw .overflow("position") }
+    noteInterest(instrument.id, from: before, to: quantity)
     var change = try posting.cash.subtracting(fee)
     if instrument.kindCode == InstrumentKind.perpetual.rawValue { restartFunding(slot) }
     if quantity.raw == 0 {

@@ -62,12 +62,21 @@ extension ClearingMachine {
     for slot in 0..<instruments.count where instruments[slot].underlying == underlying {
       let instrument = instruments[slot]
       guard let array = table.array(instrument.id) else { continue }
+      let size = table.size(instrument.id)
       found.append(
         .object(
           [
             ("instrument", .string(instrument.label(underlyings: genesis.underlyings))),
             ("expiry_ms", instrument.expires ? .integer(instrument.expiry.raw) : .null),
-          ] + fields(of: array)))
+          ] + fields(of: array) + [
+            ("daily_volume", .string(instrument.dailyVolume.decimal)),
+            (
+              "open_interest",
+              .string(Quantity(raw: Int64(clamping: openInterest(instrument.id))).decimal)
+            ),
+            ("crowd_long", .string(size.long.decimal)),
+            ("crowd_short", .string(size.short.decimal)),
+          ]))
     }
     return found
   }

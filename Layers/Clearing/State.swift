@@ -62,6 +62,7 @@ extension ClearingMachine: PooledState {
       freeShares.free(slot)
       shareCount -= 1
     }
+    openInterest = countOpenInterest()
     restricted = (0..<accounts.count).filter { accounts[$0].isRestricted }
       .map { AccountID(UInt32($0)) }
     auctionSlots = [:]

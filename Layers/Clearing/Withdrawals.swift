@@ -59,7 +59,7 @@ extension ClearingMachine {
   mutating func withdrawalRule(
     _ account: AccountID, held: Int128, less leaving: Leaving?
   ) throws(ArithmeticFailure) -> WithdrawalRule {
-    let requirement = weigh(account, less: leaving).requirement
+    let requirement = weigh(account, less: leaving).requirement + sizeCharge(account)
     var profits = [Int128](repeating: 0, count: genesis.underlyings.count)
     var isFresh = true
     var next = accounts[account.index].firstPosition

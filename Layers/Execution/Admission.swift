@@ -54,13 +54,17 @@ extension ExecutionMachine {
     let terms = terms(order.instrument)
     let exposure = exposure(order.side, quantity: order.quantity, price: order.price, terms)
     let slot = risk.slot(account, terms.underlying, .init(terms.id))
-    let before = risk.room(account)
+    let before = room(left: account)
     // Sums are exact: what is taken out for the question comes back as it was.
     let going = old.map { wholeExposure(orders[$0], terms) }
     if let going { table.remove(going, terms.id, from: &risk.sums, slot) }
     defer { if let going { table.add(going, terms.id, to: &risk.sums, slot) } }
     let worst = table.worst(with: exposure, terms.id, in: risk.sums, slot)
-    let after = risk.room(account, slot, worst: worst)
+    var after = risk.room(account, slot, worst: worst)
+    if table.asksForSize {
+      let going = old.map { left(orders[$0]).raw } ?? 0
+      after -= sizeCharge(account, with: [SizeChange(resting: order, less: going)])
+    }
     if after >= before {
       if after >= 0 { return nil }
       let still = stillRoom(account) + exposure.entry

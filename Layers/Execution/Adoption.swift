@@ -43,7 +43,7 @@ extension ExecutionMachine {
         credits[record.account.index].spent &-= spent(on: record)
         holdings[slot].sinceFills -= 1
         holdings[slot].since = Quantity(raw: holdings[slot].since.raw - record.quantity)
-        holdings[slot].granted = Quantity(raw: holdings[slot].granted.raw + record.quantity)
+        grant(slot, Quantity(raw: holdings[slot].granted.raw + record.quantity))
       }
     }
     for place in kept..<count { since[place] = .empty }
@@ -69,7 +69,7 @@ extension ExecutionMachine {
     let slot =
       holdingSlot(entry.account, entry.instrument) ?? openHolding(entry.account, entry.instrument)
     let before = holdings[slot].total
-    holdings[slot].granted = entry.quantity
+    grant(slot, entry.quantity)
     holdings[slot].cost = entry.cost
     if holdings[slot].total != before {
       let sums = risk.slot(

@@ -64,7 +64,7 @@ extension ExecutionMachine {
     let credit = credits[account.index]
     let owes = credit.firstHolding != 0 || credit.cash < credit.outflow
     let counts = collaterals.counts(asset)
-    let room = risk.room(account)
+    let room = room(left: account)
     if counts, owes {
       let own = time.raw - collaterals.time(asset).raw
       let age = staleAge(account) ?? own
@@ -74,7 +74,7 @@ extension ExecutionMachine {
     }
     setBalance(
       slot, granted: balances[slot].granted, outflow: Amount(raw: outflow.raw + amount))
-    let after = risk.room(account)
+    let after = self.room(left: account)
     guard counts, owes, after < 0 else { return nil }
     setBalance(slot, granted: balances[slot].granted, outflow: outflow)
     return .rejected(.insufficientMargin, moneyFloor(after), moneyFloor(room))

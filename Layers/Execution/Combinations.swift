@@ -80,7 +80,7 @@ extension ExecutionMachine {
   mutating func wholeRefusal(
     _ legs: [NewOrder], moreFills: Int, _ account: AccountID
   ) -> Outcome? {
-    let before = risk.room(account)
+    let before = room(left: account)
     let still = stillRoom(account)
     var entries = -Int128(moreFills) * OrderExposure.dust
     for leg in legs {
@@ -88,7 +88,10 @@ extension ExecutionMachine {
       entries += exposure(leg.side, quantity: leg.quantity, price: leg.price, terms).entry
       hold(leg, terms, true)
     }
-    let after = risk.room(account) + entries
+    var after = risk.room(account) + entries
+    if table.asksForSize {
+      after -= sizeCharge(account, with: legs.map { SizeChange(filled: $0) })
+    }
     // Sums are exact: what joined them for the question leaves them as they were.
     for leg in legs { hold(leg, terms(leg.instrument), false) }
     if after >= before {

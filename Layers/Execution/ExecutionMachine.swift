@@ -64,6 +64,8 @@ public struct ExecutionMachine: ~Copyable {
   var greeks: [(delta: Ratio, vega: Price)] = []
   /// Contracts of the resting orders of each holding, bids and asks.
   var resting: [(bids: Int64, asks: Int64)] = []
+  /// By instrument: contracts open, as granted.
+  var openInterest: [Int128] = []
   var risk: RiskBook
   var table = RiskTable()
   var collaterals: CollateralTable

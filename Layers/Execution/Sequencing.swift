@@ -269,7 +269,7 @@ extension ExecutionMachine {
     }
     let free = freeCash(account)
     guard amount <= free else { return .rejected(.insufficientBalance, amount, max(0, free)) }
-    let room = risk.room(account)
+    let room = room(left: account)
     let debited = Notional(Money(raw: amount)).raw
     guard room >= debited else {
       return .rejected(.insufficientMargin, moneyFloor(room - debited), moneyFloor(room))

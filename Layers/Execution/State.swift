@@ -45,6 +45,7 @@ extension ExecutionMachine: PooledState {
     for slot in 0..<holdings.count where holdings[slot].isUsed == 0 { freeHoldings.free(slot) }
     resting = Array(repeating: (0, 0), count: holdings.count)
     rebuildGroups()
+    openInterest = countOpenInterest()
     rebuildOrders()
     rebuildMakers()
     risk = RiskBook(underlyingCount: genesis.underlyings.count)
@@ -138,7 +139,7 @@ extension ExecutionMachine: PooledState {
 
   /// What an account has left under its worst scenario, in money, rounded down.
   public func room(_ account: AccountID) -> Money {
-    Money(raw: moneyFloor(risk.room(account)))
+    Money(raw: moneyFloor(room(left: account)))
   }
 
   /// Bytes held for orders by book, links and indexes, for risk sums, and for accounts with their
@@ -181,6 +182,12 @@ extension ExecutionMachine: PooledState {
       }
     }
     if let fault = triggerFault() { return fault }
+    let interest = countOpenInterest()
+    for index in interest.indices where index < openInterest.count {
+      guard openInterest[index] == interest[index] else {
+        return "open interest of \(index): kept \(openInterest[index]), counted \(interest[index])"
+      }
+    }
     for slot in resting.indices where slot < open.count && resting[slot] != open[slot] {
       return "resting of holding \(slot): kept \(resting[slot]), recomputed \(open[slot])"
     }

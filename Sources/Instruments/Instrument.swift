@@ -59,7 +59,9 @@ public import Primitives
   public var callDuration: UInt32 = 0
   /// How long they gather between auctions, in milliseconds; 0 where they trade continuously.
   public var auctionInterval: UInt32 = 0
-  private var reserved: UInt64 = 0
+  /// Contracts traded a day, as governance says: what large positions and much open interest are
+  /// measured by on entry; zero for no such charge.
+  public var dailyVolume: Quantity = .zero
   /// How far from the mark an order may buy above it or sell below it, as a share of the index;
   /// zero for no limit.
   public var priceBand: Ratio = .zero
@@ -92,7 +94,8 @@ public import Primitives
     strike: Price = .zero, expiry: Timestamp = .zero, tick: Price, lot: Quantity,
     orderQuantityMax: Quantity, priceMax: Price, makerFee: Ratio = .zero,
     takerFee: Ratio = .zero, priceBand: Ratio = .zero, tiers: FeeTiers = .none,
-    settlementSamples: UInt16 = 0, callDuration: UInt32 = 0, auctionInterval: UInt32 = 0
+    settlementSamples: UInt16 = 0, callDuration: UInt32 = 0, auctionInterval: UInt32 = 0,
+    dailyVolume: Quantity = .zero
   ) {
     self.init()
     self.id = id
@@ -115,6 +118,7 @@ public import Primitives
     self.settlementSamples = settlementSamples
     self.callDuration = callDuration
     self.auctionInterval = auctionInterval
+    self.dailyVolume = dailyVolume
     statusCode = InstrumentStatus.active.rawValue
   }
 }
@@ -160,12 +164,14 @@ public enum InstrumentFailure: Error, Hashable, Sendable {
   case samples
   /// A call or an interval of more than a day.
   case calls
+  /// A daily volume below zero, or above 2^55 units.
+  case volume
 }
 
 extension Instrument {
-  /// Whether every reserved field is zero.
+  /// Whether what stands where records once had zeros is in its range.
   public var isCanonical: Bool {
-    reserved == 0
+    (0...Instrument.orderQuantityLimit.raw).contains(dailyVolume.raw)
   }
 
   /// Whether these are terms to list: active, never settled, nothing reserved set.
@@ -276,6 +282,7 @@ extension Instrument {
     guard settlementSamples == 0 || settlementSamples <= 30 && expires && expiry.raw % 60_000 == 0
     else { return .samples }
     guard max(callDuration, auctionInterval) <= Instrument.callMax else { return .calls }
+    guard isCanonical else { return .volume }
     return nil
   }
 

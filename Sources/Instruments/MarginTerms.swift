@@ -79,7 +79,11 @@ public import Primitives
   public var slopes = InlineArray<3, SlopeTerms>(repeating: .empty)
   /// A year of interest on negative cash.
   public var interest = Ratio.zero
-  private var reserved2 = InlineArray<4, UInt64>(repeating: 0)
+  /// Open interest, in average daily volumes, from which a contract asks more on entry, and where it
+  /// asks for all it can lose; both zero for none.
+  public var openInterestLower = Ratio.zero
+  public var openInterestUpper = Ratio.zero
+  private var reserved2 = InlineArray<2, UInt64>(repeating: 0)
   public var scenarios = InlineArray<32, ScenarioTerms>(repeating: .empty)
   /// By asset; the first, the quote asset, counts in full and stands empty.
   public var collaterals = InlineArray<16, CollateralTerms>(repeating: .empty)
@@ -105,6 +109,8 @@ public import Primitives
       ("minimum", "net_delta", \.netDelta), ("minimum", "hedged_delta", \.hedgedDelta),
       ("minimum", "short_option", \.shortOption),
       ("tilt", "skew", \.tiltSkew), ("tilt", "term", \.tiltTerm),
+      ("open_interest", "lower", \.openInterestLower),
+      ("open_interest", "upper", \.openInterestUpper),
     ]
   }
 
@@ -126,7 +132,7 @@ extension MarginTerms {
   public var fault: StaticString? {
     let one = Ratio.scale
     guard methodCode == 1 else { return "margin method" }
-    guard reserved0 == 0, reserved1 == 0, (0..<4).allSatisfy({ reserved2[$0] == 0 }) else {
+    guard reserved0 == 0, reserved1 == 0, (0..<2).allSatisfy({ reserved2[$0] == 0 }) else {
       return "margin reserved"
     }
     guard (1...MarginTerms.scenarioCountMax).contains(Int(scenarioCount)) else {
@@ -163,6 +169,10 @@ extension MarginTerms {
         (0...one).contains(slopes[place].rate.raw)
       else { return "concentration" }
     }
+    let interest = (from: openInterestLower.raw, to: openInterestUpper.raw)
+    guard interest.from >= 0, interest.to <= 1_000 * one,
+      interest.from < interest.to || interest == (0, 0)
+    else { return "open_interest" }
     guard collaterals[0] == .empty,
       (0..<MarginTerms.collateralCount).allSatisfy({ collaterals[$0].isSound })
     else { return "collateral" }
@@ -207,6 +217,8 @@ extension MarginTerms {
       SlopeTerms(from: millionths(250_000), rate: millionths(40_000)),
       SlopeTerms(from: millionths(1_000_000), rate: millionths(150_000)),
     ]
+    terms.openInterestLower = millionths(2_000_000)
+    terms.openInterestUpper = millionths(10_000_000)
     func add(_ percent: Int64, _ cover: UInt32, _ volatility: UInt8) {
       terms.scenarios[Int(terms.scenarioCount)] = ScenarioTerms(
         spot: Ratio(raw: Ratio.scale + percent * 10_000_000), cover: cover,

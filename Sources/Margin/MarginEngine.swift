@@ -193,33 +193,35 @@ public struct MarginEngine: Sendable {
     return Ratio(raw: raw)
   }
 
-  /// initial = max(scan, delta minimum, short minimum) + concentration + basis, mixed across
-  /// underlyings; maintenance a share of it; entry charges on initial alone.
+  /// initial = max(scan, delta minimum, short minimum) + basis, mixed across underlyings; maintenance
+  /// a share of it; entry charges, those for size among them, on initial alone.
   private func novate(
     _ account: MarginAccount, _ markets: [MarginMarket], _ risks: [BookRisk], lambda: Ratio
   ) throws(MarginFailure) -> MarginReport {
     var report = try marks(account, risks)
     report.rank(parameters.scenarios.map(\.kind), basis: nil)
-    var (apart, scanApart, crowd) = (Worth.zero, Worth.zero, Worth.zero)
+    var (apart, scanApart) = (Worth.zero, Worth.zero)
+    var (owner, crowd) = (Worth.zero, Worth.zero)
     var (delta, short) = (Worth.zero, Worth.zero)
     for risk in risks {
       let scan = max(-(risk.scenarios.min() ?? .zero), .zero)
       var asked = max(scan, risk.least)
       if account.isApart {
         // Asked for by itself, and no more than it is worth where it owes nothing.
-        asked = try asked + risk.concentration - risk.basis
+        asked = try asked - risk.basis
         if let cap = risk.cap { asked = min(asked, cap) }
       }
       apart = try apart + asked
       scanApart = try scanApart + scan
       delta = try delta + risk.deltaMinimum
       short = try short + risk.shortMinimum
-      crowd = try crowd + risk.concentration
+      owner = try owner + risk.concentration
+      crowd = try crowd + risk.crowding
     }
     let scanJoint = max(-(report.scenarios.min() ?? .zero), .zero)
     var core = try together(joint: max(scanJoint, delta, short), apart: apart, lambda)
     if !account.isApart {
-      core = try core + crowd - report.basisContingency
+      core = try core - report.basisContingency
       if let cap = try capOfOwedNothing(risks) { core = min(core, cap) }
     }
     let initialCore = try core.times(parameters.initialFactor, .up)
@@ -237,12 +239,12 @@ public struct MarginEngine: Sendable {
     }
     let initial =
       try initialCore - report.staticContingencyMaintenance
-      - report.staticContingencyInitial - report.confidenceContingency
+      - report.staticContingencyInitial - report.confidenceContingency + owner + crowd
     report.parts = [
       .init(name: "scan", value: try together(joint: scanJoint, apart: scanApart, lambda)),
       .init(name: "delta_minimum", value: delta),
       .init(name: "short_option_minimum", value: short),
-      .init(name: "concentration", value: crowd),
+      .init(name: "concentration", value: owner), .init(name: "open_interest", value: crowd),
     ]
     try finish(&report, maintenance: maintenance, initial: initial)
     return report

@@ -13,6 +13,8 @@ public struct MarginMarket: Sendable {
   public var collaterals: [MarginCollateral] = []
   /// Contracts of the perpetual traded a day; nil where nobody says.
   public var perpetualVolume: Quantity?
+  /// Contracts of the perpetual that are open, whoever holds them.
+  public var perpetualInterest = Quantity.zero
 
   public init(spot: Price, perpetualPrice: Price? = nil) {
     self.spot = spot
@@ -59,6 +61,8 @@ public struct MarginCollateral: Sendable {
 /// What an account holds in one underlying, beside its market.
 public struct MarginBook: Sendable {
   public var perpetual = Quantity.zero
+  /// Contracts of the perpetual in other accounts of the owner, long and short together.
+  public var perpetualBeside = Quantity.zero
   /// PnL and funding of the perpetual that cash does not hold yet.
   public var unrealised = Worth.zero
   /// A quantity for each collateral of the market, in its order.
@@ -78,6 +82,11 @@ public struct OptionLeg: Sendable, Hashable {
   /// Mark volatility.
   public var volatility: Ratio
   public var quantity: Quantity
+  /// Of its contract: traded a day, where that differs from its expiry's; open, whoever holds them; owed
+  /// by other accounts of the owner.
+  public var volume: Quantity?
+  public var interest = Quantity.zero
+  public var beside = Quantity.zero
 
   public init(
     expiry: Int, type: OptionType, strike: Price, volatility: Ratio, quantity: Quantity
@@ -94,6 +103,10 @@ public struct OptionLeg: Sendable, Hashable {
     if strike != other.strike { return strike < other.strike }
     if type != other.type { return type.rawValue < other.type.rawValue }
     return volatility < other.volatility
+  }
+
+  fileprivate func isAsWeighty(as other: OptionLeg) -> Bool {
+    volume == other.volume && interest == other.interest && beside == other.beside
   }
 
   func isSameContract(as other: OptionLeg) -> Bool {
@@ -124,6 +137,7 @@ extension MarginBook {
     if perpetual.raw != 0 {
       books.append(empty)
       books[0].perpetual = perpetual
+      books[0].perpetualBeside = perpetualBeside
     }
     for (place, leg) in options.enumerated() {
       if place == 0 || !leg.isSameContract(as: options[place - 1]) { books.append(empty) }
@@ -143,7 +157,7 @@ extension MarginBook {
     result.options = []
     for leg in options.sorted(by: { $0.precedes($1) }) {
       guard let last = result.options.last, last.isSameContract(as: leg),
-        last.volatility == leg.volatility
+        last.volatility == leg.volatility, last.isAsWeighty(as: leg)
       else {
         result.options.append(leg)
         continue
@@ -163,12 +177,16 @@ extension MarginBook {
     for quantity in collaterals where quantity.isNegative {
       throw .outsideDomain(.collateralQuantity)
     }
+    guard !perpetualBeside.isNegative else { throw .outsideDomain(.volume) }
     guard options.count <= MarginBook.optionCountMax else {
       throw .unsupported("a book takes at most 4096 options")
     }
     for leg in options {
       guard market.expiries.indices.contains(leg.expiry) else { throw .outsideDomain(.time) }
       guard leg.strike.raw >= 0 else { throw .outsideDomain(.strike) }
+      guard !leg.interest.isNegative, !leg.beside.isNegative,
+        (0...Quantity.dailyMax.raw).contains(leg.volume?.raw ?? 0)
+      else { throw .outsideDomain(.volume) }
       guard leg.volatility.raw >= 0, leg.volatility.raw <= 1_000_000_000_000_000 else {
         throw .outsideDomain(.vol)
       }
@@ -183,6 +201,10 @@ extension MarginMarket {
     guard spot.raw > 0 else { throw .outsideDomain(.spot) }
     guard stable.raw > 0 else { throw .outsideDomain(.stable) }
     guard perpetualPrice.raw >= 0 else { throw .outsideDomain(.perpetualPrice) }
+    let volumes = [perpetualVolume] + expiries.map(\.optionVolume)
+    guard !perpetualInterest.isNegative,
+      volumes.allSatisfy({ (0...Quantity.dailyMax.raw).contains($0?.raw ?? 0) })
+    else { throw .outsideDomain(.volume) }
     var confidences = [spotConfidence, perpetualConfidence]
     for expiry in expiries {
       guard expiry.time >= 0, expiry.time <= 10 * Timestamp.millisecondsPerYear else {
@@ -280,6 +302,15 @@ extension MarginParameters {
     }
     guard concentration.slopes.count <= 3 else {
       throw .unsupported("concentration takes at most three slopes")
+    }
+    let slopes = concentration.slopes
+    let scale = openInterest
+    guard slopes.allSatisfy({ $0.from.raw >= 0 && (0...Ratio.scale).contains($0.rate.raw) }),
+      scale.lower.raw >= 0, scale.lower.raw < scale.upper.raw || scale == OpenInterestScale(),
+      (slopes.map(\.from) + [scale.upper]).allSatisfy({ $0.raw <= 1_000 * Ratio.scale })
+    else {
+      throw .unsupported(
+        "sizes are measured by up to 1000 daily volumes, rates up to 1, lower below upper")
     }
     if let price = span.price, price.isNegative { throw .outsideDomain(.scanRange) }
     guard span.lookahead >= 0 else { throw .outsideDomain(.lookahead) }

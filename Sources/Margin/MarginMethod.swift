@@ -86,6 +86,7 @@ public struct MarginParameters: Sendable, Hashable {
   public var lambda = Ratio.zero
   public var minimum = MinimumCharge()
   public var concentration = Concentration()
+  public var openInterest = OpenInterestScale()
   public var tilt = VolatilityTilt()
   public var span = SpanRange()
   public var cross = CrossRates()
@@ -124,6 +125,8 @@ public struct MarginParameters: Sendable, Hashable {
       concentration.slopes.append(
         .init(from: terms.slopes[place].from, rate: terms.slopes[place].rate))
     }
+    openInterest = OpenInterestScale(
+      lower: terms.openInterestLower, upper: terms.openInterestUpper)
     tilt = VolatilityTilt(skew: terms.tiltSkew, term: terms.tiltTerm)
   }
 }
@@ -224,6 +227,13 @@ public struct Concentration: Sendable, Hashable {
   }
   /// At most three.
   public var slopes: [Slope] = []
+}
+
+/// Where a contract's open interest, whoever holds it, begins to ask more on entry, and where it asks
+/// for all that a contract can lose; in average daily volumes. Both zero for none.
+public struct OpenInterestScale: Sendable, Hashable {
+  public var lower = Ratio.zero
+  public var upper = Ratio.zero
 }
 
 /// Tilts applied inside the vol-up and vol-down columns of `novate-32`.

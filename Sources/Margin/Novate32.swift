@@ -38,8 +38,13 @@ struct Novate32 {
         parameters.confidence, confidence: min(market.spotConfidence, market.perpetualConfidence),
         spot: market.spot)
       try add(valuation, charges, book.perpetual)
-      try crowd(&risk, book.perpetual, market.perpetualVolume, market)
+      let size = table.sizeCharge(
+        InstrumentID(next - 1), isOption: false, strike: nil, spot: market.spot,
+        dailyVolume: market.perpetualVolume ?? .zero, parameters)
+      try weigh(
+        &risk, size, book.perpetual, open: market.perpetualInterest, beside: book.perpetualBeside)
     }
+    let firstOption = next
     let front = market.expiries.map(\.time).filter { $0 > 0 }.min()
     for leg in book.options {
       let expiry = market.expiries[leg.expiry]
@@ -83,7 +88,14 @@ struct Novate32 {
     } else {
       risk.cap = .zero
     }
-    try charge(&risk, book, market)
+    let sizes = book.options.indices.map { place in
+      let leg = book.options[place]
+      return table.sizeCharge(
+        InstrumentID(firstOption + UInt32(place)), isOption: true,
+        strike: leg.type == .put ? leg.strike : nil, spot: market.spot,
+        dailyVolume: leg.volume ?? market.expiries[leg.expiry].optionVolume ?? .zero, parameters)
+    }
+    try charge(&risk, book, market, sizes)
     return risk
   }
 
@@ -95,10 +107,11 @@ struct Novate32 {
 
   // MARK: - Beside the scan
 
-  private func charge(_ risk: inout BookRisk, _ book: MarginBook, _ market: MarginMarket)
-    throws(MarginFailure)
-  {
-    // Short options net in their instrument; several marks of one contract are one instrument.
+  private func charge(
+    _ risk: inout BookRisk, _ book: MarginBook, _ market: MarginMarket, _ sizes: [SizeCharge]
+  ) throws(MarginFailure) {
+    // Short options net in their instrument; several marks of one contract are one instrument, and
+    // the first of them that says so says what its size costs.
     let unit = UnitCharges(.option, delta: 0, spot: market.spot, parameters.minimum)
     var first = 0
     while first < book.options.count {
@@ -113,21 +126,26 @@ struct Novate32 {
       if net.isNegative {
         risk.shortMinimum =
           try risk.shortMinimum + Worth(Notional(raw: unit.short(net.raw)))
-        try crowd(&risk, net, market.expiries[leg.expiry].optionVolume, market)
+        let said = (first..<end).first { sizes[$0].isOn } ?? first
+        try weigh(
+          &risk, sizes[said], net, open: book.options[said].interest,
+          beside: book.options[said].beside)
       }
       first = end
     }
     risk.least = max(risk.deltaMinimum, risk.shortMinimum)
   }
 
-  /// The convex charge on one instrument of one owner.
-  private func crowd(
-    _ risk: inout BookRisk, _ quantity: Quantity, _ volume: Quantity?, _ market: MarginMarket
+  /// What is asked on entry for the size of one position.
+  private func weigh(
+    _ risk: inout BookRisk, _ size: SizeCharge, _ quantity: Quantity, open: Quantity,
+    beside: Quantity
   ) throws(MarginFailure) {
-    guard let volume else { return }
-    risk.concentration =
-      try risk.concentration
-      + parameters.concentration.charge(quantity, volume: volume, spot: market.spot)
+    let crowding = size.crowding(Int128(quantity.raw), openInterest: Int128(open.raw))
+    let concentration = size.concentration(
+      size.counted(Int128(quantity.raw)), beside: Int128(beside.raw))
+    risk.crowding = try risk.crowding + Worth(Notional(raw: crowding))
+    risk.concentration = try risk.concentration + Worth(Notional(raw: concentration))
   }
 
   private func take(
@@ -160,23 +178,6 @@ struct Novate32 {
     risk.confidence =
       try risk.confidence
       - notional.times(Ratio(raw: gap), .up).times(parameters.confidence.factor, .up)
-  }
-}
-
-extension Concentration {
-  /// Σ rate·max(0, |quantity| − from·volume)·spot, rounded up: convex in the quantity, so it is asked of
-  /// an owner's total, never of his accounts one by one.
-  func charge(_ quantity: Quantity, volume: Quantity, spot: Price) throws(MarginFailure) -> Worth {
-    var sum = Worth.zero
-    for slope in slopes {
-      let threshold = (Int128(volume.raw) * Int128(slope.from.raw))
-        .divided(by: Int128(Ratio.scale), rounding: .down)
-      let excess = Int128(quantity.raw.magnitude) - threshold
-      guard excess > 0 else { continue }
-      let notional = try Worth(Notional(raw: excess * Int128(spot.raw)))
-      sum = try sum + notional.times(slope.rate, .up)
-    }
-    return sum
   }
 }
 

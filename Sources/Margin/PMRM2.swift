@@ -15,8 +15,9 @@ struct BookRisk {
   var staticInitial = Worth.zero
   /// What the scan is at least, whatever the scenarios say; `novate-32`.
   var least = Worth.zero
-  /// Never below zero; added beside the scan.
+  /// Never below zero, on initial margin alone: the owner's size, and everybody's.
   var concentration = Worth.zero
+  var crowding = Worth.zero
   /// Before what is held is let go.
   var deltaTerm = Worth.zero
   var deltaMinimum = Worth.zero

@@ -17,6 +17,9 @@ public import Primitives
   private var times: [Timestamp] = []
   private var spans: [Ratio] = []
   private var unitCharges: [UnitCharges] = []
+  /// What is asked on entry for size, and of how many instruments anything is.
+  var sizes: [SizeCharge] = []
+  var sizedCount = 0
   /// Since they were last forgotten: see `drift`.
   private var drifts: [Int128] = []
   private(set) var parameters: MarginParameters
@@ -52,6 +55,9 @@ public import Primitives
     instrument.index < times.count ? times[instrument.index] : .zero
   }
 
+  /// Whether any instrument asks anything for size.
+  @inline(__always) public var asksForSize: Bool { sizedCount > 0 }
+
   /// Takes other terms of the method; what was priced is to be priced anew.
   public mutating func use(_ terms: MarginTerms) {
     parameters = MarginParameters(terms)
@@ -75,6 +81,8 @@ public import Primitives
 
   /// Prices one instrument from its underlying's market; a settled instrument has no mark.
   public mutating func update(_ instrument: Instrument, market: UnderlyingMarket) {
+    reserve(instrument.id.index)
+    defer { updateSize(instrument, spot: market.index) }
     guard instrument.status != .settled,
       let valuation = Valuation.of(instrument, market: market, grid)
     else { return update(instrument.id, nil, .none) }
@@ -153,6 +161,7 @@ public import Primitives
       spans.append(.zero)
       unitCharges.append(.none)
       drifts.append(0)
+      sizes.append(.none)
       exponents.append(0)
     }
     guard marks.count > capacity else { return }

@@ -15,6 +15,7 @@ public enum MarginFailure: Error, Hashable, Sendable {
     case time = "time_ms"
     case perpetualPrice = "perp_price"
     case collateralQuantity = "collateral quantity"
+    case volume = "daily volume, open interest or the owner's others"
     case collateralPrice = "collateral price"
     case confidence, powers
     case riskArrays = "risk_arrays"

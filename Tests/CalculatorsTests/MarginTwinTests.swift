@@ -104,6 +104,9 @@ enum MarginLines {
           ("expiries", .array(expiries)), ("collaterals", .array(listed)),
         ]
       if lot.chance(2) { market.append(("perp_adv", text(lot.decimal(1...900, digits: 1)))) }
+      if lot.chance(2) {
+        market.append(("perp_open_interest", text(lot.decimal(1...6_000, digits: 1))))
+      }
       markets.append(.object(market))
       if !lot.chance(3) {
         perps.append(
@@ -111,6 +114,7 @@ enum MarginLines {
             name + [
               ("quantity", text(lot.decimal(-900...900, digits: 2))),
               ("unrealised", text(lot.decimal(-90_000...90_000, digits: 2))),
+              ("owner_others", text(lot.decimal(0...90, digits: 2))),
             ]))
       }
     }

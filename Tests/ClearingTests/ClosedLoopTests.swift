@@ -60,7 +60,7 @@ struct Loop: ~Copyable {
 
   init(
     seed: UInt64, crashes: Bool, auctions: Bool = false, collateral: Bool = false,
-    hedges: Bool = false
+    hedges: Bool = false, sized: Bool = false
   ) {
     var constants = Constants()
     if auctions {
@@ -80,9 +80,15 @@ struct Loop: ~Copyable {
     hasAuctions = auctions
     hasCollateral = collateral
     hasHedges = hedges
+    var instruments = TestWorld.instruments(expiry: 100_000)
+    var margin = collateral ? TestWorld.collateral() : .novate32
+    if sized {
+      TestWorld.size(&instruments)
+      margin.openInterestLower = Ratio(raw: Ratio.scale / 4)
+      margin.openInterestUpper = Ratio(raw: 6 * Ratio.scale)
+    }
     genesis = TestWorld.genesis(
-      clients: 8, instruments: TestWorld.instruments(expiry: 100_000), constants: constants,
-      margin: collateral ? TestWorld.collateral() : .novate32)
+      clients: 8, instruments: instruments, constants: constants, margin: margin)
     execution = ExecutionMachine(genesis: genesis)
     clearing = ClearingMachine(genesis: genesis)
     maker = BundleMaker(genesis: genesis)

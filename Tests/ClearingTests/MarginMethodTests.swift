@@ -41,9 +41,11 @@ extension House {
   }
 
   private static func house(
-    _ constants: Constants = Constants(), margin: MarginTerms = .novate32
+    _ constants: Constants = Constants(), margin: MarginTerms = .novate32, sized: Bool = false
   ) throws -> House {
-    var house = House(constants: constants, instruments: instruments(), margin: margin)
+    var listed = instruments()
+    if sized { TestWorld.size(&listed, contracts: 40) }
+    var house = House(constants: constants, instruments: listed, margin: margin)
     for client in 0..<4 { house.deposit(House.client(client), 50_000_000_000) }
     house.index(0, 1_000 * scale)
     house.index(1, 70 * scale)
@@ -85,7 +87,7 @@ extension House {
 
   @Test(
     "`novate margin` says of an exported account what the machine says, to the unit",
-    arguments: [1, 2, 3, 4, 5, 6] as [UInt64])
+    arguments: [1, 2, 3, 4, 5, 6, 7, 8] as [UInt64])
   func calculator(seed: UInt64) throws {
     var constants = Constants()
     constants.runAheadMax = 1
@@ -94,7 +96,8 @@ extension House {
     constants.confidenceBand = 20_000_000
     // Two of three runs hold collateral, more or less than counts.
     let takes = seed % 3 != 0
-    var house = try Self.house(constants, margin: takes ? TestWorld.collateral() : .novate32)
+    var house = try Self.house(
+      constants, margin: takes ? TestWorld.collateral() : .novate32, sized: seed > 6)
     var generator = Generator(seed: seed)
     for client in 0..<4 {
       house.deposit(
@@ -143,6 +146,11 @@ extension House {
         #expect(said == known, "seed \(seed), round \(round), \(account): \(line.text())")
       }
     }
+    let sized = accounts.count {
+      let charge = house.machine.sizeCharge($0)
+      return charge > 0
+    }
+    #expect((sized > 3) == (seed > 6), "\(sized) accounts are asked for size")
   }
 
   @Test("terms change by governance, for clearing at once and for execution by the Clearance")

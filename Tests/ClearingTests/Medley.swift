@@ -36,7 +36,11 @@ struct Medley: ~Copyable {
   /// How much longer than usual a batch lasts.
   private let pace: Int64
 
-  init(seed: UInt64, pace: Int64 = 1) {
+  /// Whether size costs something on entry.
+  private let isSized: Bool
+
+  init(seed: UInt64, pace: Int64 = 1, sized: Bool = false) {
+    isSized = sized
     self.pace = pace
     var constants = Constants()
     constants.oracleDeviationMax = 100_000_000
@@ -67,9 +71,14 @@ struct Medley: ~Copyable {
       later.expiry = Timestamp(raw: later.expiry.raw + 86_400_000)
       listed.append(later)
     }
+    var margin = TestWorld.collateral(accountMax: 300_000_000)
+    if sized {
+      TestWorld.size(&listed)
+      margin.openInterestLower = Ratio(raw: Ratio.scale / 8)
+      margin.openInterestUpper = Ratio(raw: 3 * Ratio.scale)
+    }
     genesis = TestWorld.genesis(
-      clients: Medley.clients, instruments: listed, constants: constants,
-      margin: TestWorld.collateral(accountMax: 300_000_000))
+      clients: Medley.clients, instruments: listed, constants: constants, margin: margin)
     execution = ExecutionMachine(genesis: genesis)
     clearing = ClearingMachine(genesis: genesis)
     generator = Generator(seed: seed)
@@ -260,6 +269,15 @@ struct Medley: ~Copyable {
     margin.maintenanceFactor = Ratio(raw: generator.within(500_000_000...Ratio.scale))
     margin.volatilityUp = Ratio(raw: generator.within(100_000_000...900_000_000))
     margin.daysFloor = Ratio(raw: generator.within(0...3 * Ratio.scale))
+    if isSized {
+      margin.openInterestLower = Ratio(raw: generator.within(0...Ratio.scale))
+      margin.openInterestUpper = Ratio(raw: generator.within(Ratio.scale + 1...4 * Ratio.scale))
+      for place in 0..<3 {
+        margin.slopes[place] = SlopeTerms(
+          from: Ratio(raw: generator.within(0...Ratio.scale)),
+          rate: Ratio(raw: generator.within(0...300_000_000)))
+      }
+    }
     for member in TestWorld.governance { send(member, [.margin(margin)]) }
   }
 

@@ -111,6 +111,25 @@ private func rangeFile(
     #expect(code == 0, "seed \(seed): \(text)")
   }
 
+  @Test("it finds what size costs the same", arguments: [821, 822, 823] as [UInt64])
+  func sizes(seed: UInt64) throws {
+    var medley = Medley(seed: seed, sized: true)
+    var (charged, refused) = (0, 0)
+    for number in 0..<120 {
+      try medley.step(number)
+      for index in 0..<medley.clearing.accountCount {
+        let charge = medley.clearing.sizeCharge(AccountID(UInt32(index)))
+        charged += charge > 0 ? 1 : 0
+      }
+      refused += House.receipts(medley.results[number])
+        .count { $0.code == ReceiptCode.marginShort.rawValue && $0.kind != .bid }
+    }
+    #expect(charged > 50 && refused > 0, "seed \(seed): \(charged) charges, \(refused) refusals")
+    let file = rangeFile(medley.genesis, medley.batches, medley.results)
+    guard let (code, text) = try verdict(file) else { return }
+    #expect(code == 0, "seed \(seed): \(text)")
+  }
+
   @Test("it finds the closes and debts of a crash the same", arguments: [401, 402] as [UInt64])
   func crash(seed: UInt64) throws {
     var loop = Loop(seed: seed, crashes: true)

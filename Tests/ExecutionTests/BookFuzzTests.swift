@@ -35,14 +35,20 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
     var adopted: [(header: ClearingHeader, body: ClearanceBody)] = []
     var bundles: [Bundle] = []
 
-    init(seed: UInt64, isFunded: Bool) {
+    init(seed: UInt64, isFunded: Bool, isSized: Bool = false) {
       var instruments = TestWorld.instruments(expiry: 40_000, priceBand: 30_000_000)
       // One that trades in auctions, one that has a call now and then, one with both.
       instruments[1].auctionInterval = 2_500
       instruments[4].callDuration = 3_000
       instruments[0].callDuration = 1_500
       if seed % 3 == 0 { instruments[0].auctionInterval = 1_000 }
-      genesis = TestWorld.genesis(clients: 8, instruments: instruments)
+      var margin = MarginTerms.novate32
+      if isSized {
+        TestWorld.size(&instruments)
+        margin.openInterestLower = Ratio(raw: Ratio.scale / 2)
+        margin.openInterestUpper = Ratio(raw: 8 * Ratio.scale)
+      }
+      genesis = TestWorld.genesis(clients: 8, instruments: instruments, margin: margin)
       machine = ExecutionMachine(genesis: genesis)
       twin = BookTwin(genesis: genesis)
       clearing = FakeClearing(genesis: genesis)
@@ -399,7 +405,7 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
     }
 
     private func roomDiffers(_ account: AccountID) -> String? {
-      let (kept, summed) = (machine.risk.room(account), twin.room(account.index))
+      let (kept, summed) = (machine.room(left: account), twin.room(account.index))
       return kept == summed ? nil : "room of \(account): kept \(kept), twin \(summed)"
     }
 
@@ -429,7 +435,7 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
     "same outcomes, fills, rooms and resting orders as the twin",
     arguments: [
       (101, true), (102, false), (103, false), (104, true), (105, false), (106, false),
-      (107, false), (108, true),
+      (107, false), (108, true), (109, false),
     ] as [(UInt64, Bool)])
   func fuzz(seed: UInt64, isFunded: Bool) throws {
     var done = 0
@@ -445,7 +451,7 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
     var round = seed
     // A run lasts for one life of the expiring contracts, then another begins.
     while done < fuzzCount / 8 {
-      var run = Run(seed: round, isFunded: isFunded)
+      var run = Run(seed: round, isFunded: isFunded, isSized: seed == 109)
       round &+= 1_000
       for batch in 0..<60 {
         try run.open(TestWorld.start.raw + Int64(batch) * 1_000)

@@ -57,6 +57,7 @@ struct BookTwin: ~Copyable {
   }
 
   let constants: Constants
+  let margin: MarginTerms
   let sequencer: PublicKey
   var instruments: [Instrument]
   var accounts: [Account]
@@ -101,6 +102,7 @@ struct BookTwin: ~Copyable {
 
   init(genesis: Genesis) {
     constants = genesis.constants
+    margin = genesis.margin
     sequencer = genesis.execution.object
     owners = genesis.accounts
     instruments = genesis.instruments
@@ -217,7 +219,7 @@ struct BookTwin: ~Copyable {
       }
       total += worst
     }
-    return total
+    return total - sizes(account, open, more)
   }
 
   private enum Charge: CaseIterable { case still, longsLead, shortsLead, shortOptions }

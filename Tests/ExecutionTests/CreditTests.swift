@@ -10,10 +10,10 @@ import Wire
 @Suite("Credit and stored state under fuzz") struct CreditTests {
   @Test(
     "whatever subset of open orders fills, initial margin holds",
-    arguments: [201, 202, 203, 204] as [UInt64])
+    arguments: [201, 202, 203, 204, 205, 206, 207, 208, 209, 210] as [UInt64])
   func subsets(seed: UInt64) throws {
-    var run = BookFuzzTests.Run(seed: seed, isFunded: false)
-    var (subsets, apart) = (0, 0)
+    var run = BookFuzzTests.Run(seed: seed, isFunded: false, isSized: seed > 204)
+    var (subsets, apart, sized) = (0, 0, 0)
     let crosses = try run.openApart(4) { TestWorld.start.raw + Int64($0) * 10 }
     for batch in 0..<36 {
       try run.open(TestWorld.start.raw + Int64(batch + 1) * 1_000)
@@ -29,12 +29,14 @@ import Wire
           return
         }
         subsets += 1 << open
+        sized += run.machine.sizeCharge(account) > 0 ? 1 << open : 0
         apart += run.twin.accounts[account.index].isApart ? 1 << open : 0
       }
       try run.close()
     }
     #expect(subsets > 5_000, "seed \(seed): only \(subsets) subsets")
     #expect(apart > 20, "seed \(seed): only \(apart) subsets of accounts in cross mode")
+    #expect((sized > 500) == (seed > 204), "seed \(seed): \(sized) subsets with a charge on size")
   }
 
   @Test("a fill never lowers the room of either side", arguments: [211, 212] as [UInt64])
@@ -162,6 +164,6 @@ extension BookTwin {
       }
       total += min(0, sums.min() ?? 0)
     }
-    return total
+    return total - sizes(account, held)
   }
 }

@@ -105,7 +105,36 @@ class Books:
             sums = list(self.sums(account, own))
             self.add_order(sums, extra, extra.left, 1)
             total += min(0, *sums)
-        return total
+        return total - self.size_charge(account, [(extra.instrument, extra.side, extra.left)] if extra else [])
+
+    # 10.8, whatever fills
+
+    def span(self, account, instrument, resting=(), filled=(), gone=None):
+        """The least and the most contracts that an account may come to have."""
+        a, q = self.accounts[account], sum(n for i, n in filled if i == instrument)
+        if instrument in a.holdings:
+            h = self.holdings[a.holdings[instrument]]
+            q += h.granted + h.since
+        ways = [0, 0]
+        for o in a.orders.values():
+            if o.instrument == instrument and o is not gone:
+                ways[o.side] += o.left
+        for i, side, n in resting:
+            if i == instrument:
+                ways[side] += n
+        return q - ways[1], q + ways[0]
+
+    def size_charge(self, account, resting=(), filled=(), gone=None):
+        if not self.asks_for_size:
+            return 0
+        charge = 0
+        for i in {*self.accounts[account].holdings, *(r[0] for r in resting), *(f[0] for f in filled)}:
+            span = self.span(account, i, resting, filled, gone)
+            open_interest = sum(max(0, h.granted) for h in self.holdings if h and h.instrument == i)
+            others = sum(max(self.counts(i, q) for q in self.span(n, i)) for n in self.group(account) if n != account)
+            charge += max(self.crowding(i, q, open_interest) for q in span)
+            charge += self.concentration(i, max(self.counts(i, q) for q in span), others)
+        return charge
 
     # 8.7
 

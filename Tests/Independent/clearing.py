@@ -816,7 +816,17 @@ class Clearing(Auctions, Losses, Owners, Market):
         free = a.cash - held + sum(min(p // MONEY, self.constant["profit_counted_max"]) for p in profits.values())
         free += sum(self.prudent_prices(self.terms.collaterals[asset].underlying)[0] * self.counted(asset, amount)
                     * self.multiple[asset] for asset, amount in left.items()) // MONEY
-        return old, free - up(self.weigh(account, less)[2], MONEY)
+        return old, free - up(self.weigh(account, less)[2] + self.size_charge(account), MONEY)
+
+    def size_charge(self, account):
+        """10.8: of an account as it stands."""
+        charge = 0
+        for i, (q, _) in self.accounts[account].positions.items() if self.asks_for_size else ():
+            held = [a.positions.get(i, (0,))[0] for a in self.accounts]
+            others = sum(self.counts(i, held[n]) for n in self.group(account) if n != account)
+            charge += self.crowding(i, q, sum(max(0, n) for n in held))
+            charge += self.concentration(i, self.counts(i, q), others)
+        return charge
 
     def prudent_profit(self, account, i):
         q, c = self.accounts[account].positions[i]

@@ -79,6 +79,8 @@ class Makers:
             lost += self.entry(o, o.left)[1]
             self.hold(account, o, 0, 1)
         after = self.room(account) + lost
+        after += self.size_charge(account)
+        after -= self.size_charge(account, filled=[(o.instrument, -o.left if o.side else o.left) for o in orders])
         for o in orders:
             self.hold(account, o, 1, 0)
         if after >= before:

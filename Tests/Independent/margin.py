@@ -56,6 +56,7 @@ class Book:
         self.spot_confidence = number(sure.get("spot"), 1.0)
         self.perp_confidence = number(sure.get("perp"), 1.0)
         self.perp_adv = market.get("perp_adv")
+        self.perp_open = number(market.get("perp_open_interest"))
         self.expiries = {}
         for e in market.get("expiries") or []:
             time = int(e["time_ms"])
@@ -73,9 +74,13 @@ class Book:
         perps = account.get("perps") or []
         perps = [perps] if isinstance(perps, dict) else perps
         self.perp = sum(number(p["quantity"]) for p in perps if mine(p))
+        self.perp_others = max([number(p.get("owner_others")) for p in perps if mine(p)], default=0.0)
         self.unrealised = sum(number(p.get("unrealised")) for p in perps if mine(p))
-        self.options = {}
+        self.options, self.weights = {}, {}
         for o in filter(mine, account.get("options") or []):
+            if o.get("adv") is not None:
+                contract = int(o["time_ms"]), number(o["strike"]), o["type"] == "call"
+                self.weights[contract] = o["adv"], number(o.get("open_interest")), number(o.get("owner_others"))
             key = (int(o["time_ms"]), number(o["strike"]), o["type"] == "call", number(o["vol"]))
             self.options[key] = self.options.get(key, 0.0) + number(o["quantity"])
         held = {}
@@ -254,7 +259,7 @@ def novate(book, p):
             factor *= max(0.0, 1 + (lean if shift < 0 else -lean))
         return max(v["min_vol_up"], vol * factor) if mode == "up" else vol * factor
 
-    pnl = []
+    pnl, units = [], {}
     for s in p["scenarios"]:
         spot, cover = number(s["spot"]), number(s["dampening"])
         total = book.perp * book.perp_price * (spot - 1)
@@ -262,21 +267,34 @@ def novate(book, p):
         for (time, strike, call, vol), q in book.options.items():
             e = book.expiries[time]
             after = book.price(e, strike, call, moved(time, s["vol"], spot - 1, strike, vol), spot)
-            total += q * (after - book.price(e, strike, call, vol))
+            change = after - book.price(e, strike, call, vol)
+            units.setdefault((time, strike, call), {}).setdefault(vol, []).append(change * cover)
+            total += q * change
         pnl.append(total * cover)
 
     owed, held, crowd, forward_move, uncertain = [book.perp], [], 0.0, 0.0, 0.0
 
-    def crowded(quantity, volume):
+    def crowded(quantity, volume, others):
         if volume is None:
             return 0.0
-        return sum(number(s["rate"]) * max(0.0, abs(quantity) - number(s["from"]) * float(volume))
-                   for s in p["concentration"]) * book.spot
+        def charge(total):
+            return sum(number(s["rate"]) * max(0.0, total - number(s["from"]) * float(volume)) for s in p["concentration"])
+        return (charge(abs(quantity) + others) - charge(others)) * book.spot
+
+    def open_charge(quantity, volume, there, most, loss):
+        low, high = number(p["open_interest"]["lower"]), number(p["open_interest"]["upper"])
+        if volume is None or not high:
+            return 0.0
+        low, high = low * float(volume), high * float(volume)
+        return abs(quantity) * max(0.0, most - max(0.0, loss)) * min(1.0, max(0.0, there - low) / (high - low))
 
     def uncertainty(confidence, notional):
         return max(0.0, doubt["threshold"] - confidence) * doubt["factor"] * notional
 
-    crowd += crowded(book.perp, book.perp_adv)
+    crowd += crowded(book.perp, book.perp_adv, book.perp_others)
+    moves = [(number(s["spot"]) - 1) * number(s["dampening"]) * book.perp_price for s in p["scenarios"]]
+    crowd += open_charge(book.perp, book.perp_adv, book.perp_open, book.spot,
+                         -min(moves) if book.perp > 0 else max(moves))
     uncertain += uncertainty(
         min(book.spot_confidence, book.perp_confidence), abs(book.perp) * book.spot)
     nets, worth = {}, 0.0
@@ -287,10 +305,13 @@ def novate(book, p):
         worth += max(q, 0.0) * book.price(e, strike, call, vol)
         uncertain += uncertainty(book.expiry_confidence(e), abs(q) * book.spot)
     short = 0.0
-    for (time, _, _), q in nets.items():
+    for (time, strike, call), q in nets.items():
         if q < 0:
             short += -q * book.spot * minimum["short_option"]
-            crowd += crowded(q, book.expiries[time]["adv"])
+            adv, there, others = book.weights.get((time, strike, call), (book.expiries[time]["adv"], 0.0, 0.0))
+            crowd += crowded(q, adv, others)
+            of_first = units[time, strike, call]
+            crowd += open_charge(q, adv, there, book.spot if call else strike, max(of_first[min(of_first)]))
     for time, legs in book.by_expiry.items():
         e = book.expiries[time]
         if time != front:
@@ -322,7 +343,7 @@ def novate_account(books, p, equity):
     joint = max(0.0, -min(total), sum(f["delta"] for f in found), sum(f["short"] for f in found))
     apart = sum(max(0.0, -min(f["pnl"]), f["delta"], f["short"]) for f in found)
     share = number(p["lambda"])
-    core = share * joint + (1 - share) * apart + sum(f["crowd"] + f["basis"] for f in found)
+    core = share * joint + (1 - share) * apart + sum(f["basis"] for f in found)
     if all(f["cap"] is not None for f in found):
         core = min(core, sum(f["cap"] for f in found))
     core *= number(p["im_factor"])
@@ -331,7 +352,7 @@ def novate_account(books, p, equity):
     haircut = sum(f["mm"] for f in found)
     doubt = sum(f["doubt"] for f in found) + core * gap * peg["factor"]
     mm = core * number(p["mm_factor"]) + haircut
-    im = core + haircut + sum(f["im"] for f in found) + doubt
+    im = core + haircut + sum(f["im"] + f["crowd"] for f in found) + doubt
     return {"maintenance_margin": equity - mm, "initial_margin": equity - im, "pnl": total,
             "basis_contingency": -sum(f["basis"] for f in found), "confidence_contingency": -doubt}
 

@@ -21,7 +21,7 @@ def declared():
     zero = {"vol_shock": {"range_up": "0.4", "range_down": "0.22", "min_vol_up": "0", "short_power": "0.3",
                           "long_power": "0.13", "dte_floor_days": "1"}}
     for group, names in (("basis", "add mult"), ("confidence", "threshold factor"), ("depeg", "threshold factor"),
-                         ("minimum", "net_delta hedged_delta short_option"), ("tilt", "skew term")):
+                         ("minimum", "net_delta hedged_delta short_option"), ("tilt", "skew term"), ("open_interest", "lower upper")):
         zero[group] = dict.fromkeys(names.split(), "0")
     return zero | {"mm_factor": "1", "im_factor": "1", "lambda": "0", "interest": "0", "concentration": [], "collateral": [], "scenarios": [
         {"spot": f"{s // 100}.{s % 100:02d}", "vol": v, "dampening": c} for s, v, c in grid]}

@@ -90,6 +90,9 @@ class Placing:
         if old:
             self.add_order(sums, old, old.left, -1)
         after = self.room(account, o)
+        if old:
+            own = [(instrument, side, quantity)]
+            after += self.size_charge(account, own) - self.size_charge(account, own, gone=old)
         still = self.still(account)
         if old:
             self.add_order(sums, old, old.left, 1)

@@ -249,7 +249,8 @@ class Terms:
             spot, cover, volatility = struct.unpack_from("<qIB", data, 256 + 16 * place)
             self.scenarios.append((spot - ONE, 2 - volatility, cover))
         self.scenarios += [(0, 0, 0)] * (32 - len(self.scenarios))
-        self.interest, = struct.unpack_from("<q", data, 216)
+        self.interest, *self.open_interest = struct.unpack_from("<3q", data, 216)
+        self.slopes = [struct.unpack_from("<2q", data, 168 + 16 * n) for n in range(3)]
         rows = [struct.unpack_from("<HHIIIqqqq", data, 768 + 48 * n) for n in range(16)]
         self.collaterals = {n: Collateral(row) for n, row in enumerate(rows) if row[0]}
 

@@ -3,6 +3,7 @@
 import struct
 
 from pricing import MONEY, ONE, Terms, up, valuation
+from sizes import Sizes
 from verify import CONSTANTS, EMPTY, action_records, need, sha
 
 
@@ -21,14 +22,15 @@ class Instrument:
     def __init__(self, data):
         (self.id, self.underlying, self.kind, option, self.strike, self.expiry, self.tick, self.lot, self.size_max,
          self.price_max, self.maker, self.taker, self.status, *self.tiers, self.settled, self.listed,
-         self.opening, self.interval, self.band, self.tier_volume) = struct.unpack("<IHBB8qBBHHHqQII8xqq", data)
+         self.opening, self.interval, self.daily, self.band, self.tier_volume) = struct.unpack("<IHBB8qBBHHHqQIIqqq", data)
         *self.tiers, self.samples = self.tiers
         self.option, self.call, self.expires = option, option == 1, self.kind != 3
 
     def bytes(self):
-        return struct.pack("<IHBB8qBBHHHqQII8xqq", self.id, self.underlying, self.kind, self.option, self.strike, self.expiry,
+        return struct.pack("<IHBB8qBBHHHqQIIqqq", self.id, self.underlying, self.kind, self.option, self.strike, self.expiry,
                            self.tick, self.lot, self.size_max, self.price_max, self.maker, self.taker, self.status, *self.tiers,
-                           self.samples, self.settled, self.listed, self.opening, self.interval, self.band, self.tier_volume)
+                           self.samples, self.settled, self.listed, self.opening, self.interval, self.daily, self.band,
+                           self.tier_volume)
 
     def rate(self, taker, volume):
         """7.3: the rate of an account of that volume."""
@@ -67,6 +69,7 @@ class Instrument:
                 and self.size_max <= 1 << 55 and self.price_max * self.size_max <= 10 ** 27
                 and 0 <= self.maker <= 5 * 10 ** 7 and 0 <= self.taker <= 5 * 10 ** 7
                 and 0 <= self.band <= ONE and self.has_sound_tiers and max(self.opening, self.interval) <= 86_400_000
+                and 0 <= self.daily <= 1 << 55
                 and (self.samples == 0 or self.samples <= 30 and self.expires and self.expiry % 60_000 == 0))
 
     @property
@@ -175,7 +178,7 @@ def bundle_header(data):
     return account, key, nonce, expiry, flags, count, digest, records
 
 
-class Market:
+class Market(Sizes):
     """Marks and unit vectors from instruments, indices and slices: what both machines share."""
 
     def __init__(self, genesis):

@@ -188,7 +188,8 @@ def instrument(number, item, underlyings):
                        scaled(item["order_quantity_max"], 8), scaled(item["price_max"], 8),
                        scaled(item["maker_fee"], 9), scaled(item["taker_fee"], 9))
     tiers = item["fee_tiers"], item["fee_tier_maker_step"], item["fee_tier_taker_step"], item["settlement_samples"]
-    return head + struct.pack("<BBHHH16xII8xqq", 1, *tiers, item["call_ms"], item["auction_interval_ms"],
+    return head + struct.pack("<BBHHH16xIIqqq", 1, *tiers, item["call_ms"], item["auction_interval_ms"],
+                              scaled(item["daily_volume"], 8),
                               scaled(item["price_band"], 9), scaled(item["fee_tier_volume"], 6))
 
 
@@ -210,7 +211,8 @@ def margin_bytes(value):
     scenarios = [struct.pack("<qIBBH", scaled(s["spot"], 9), scaled(s["dampening"], 9),
                              ["up", "none", "down"].index(s["vol"]) + 1, 0, 0) for s in value["scenarios"]]
     return (struct.pack("<BBHI", 1, len(scenarios), 0, 0) + struct.pack("<20q", *map(ratio, MARGIN))
-            + b"".join(struct.pack("<qq", *s) for s in slopes) + struct.pack("<q32x", scaled(value["interest"], 9))
+            + b"".join(struct.pack("<qq", *s) for s in slopes) + struct.pack("<qqq16x", scaled(value["interest"], 9), ratio("open_interest.lower"),
+                                                                                       ratio("open_interest.upper"))
             + b"".join(scenarios).ljust(512, b"\0") + collateral_bytes(value["collateral"]))
 
 

@@ -268,6 +268,18 @@ private struct Case {
     r = try c.report(.novate32)
     #expect(r.part("concentration") == whole(23_700).raw)
     #expect(r.initialRequirement == whole(96_000 + 23_700))
+    #expect(r.maintenanceRequirement == whole(76_800))
+    // The owner has as many elsewhere: what these ten add to his total's charge is more.
+    c.book.perpetualBeside = contracts(10)
+    r = try c.report(.novate32)
+    #expect(r.part("concentration") == whole(6_000 + 24_000 + 90_000).raw)
+    // Sixty are open, six daily volumes of two to ten: half of what a contract can lose beyond the scan.
+    c.book.perpetualBeside = .zero
+    c.market.perpetualInterest = contracts(60)
+    r = try c.report(.novate32)
+    #expect(r.part("open_interest") == whole(252_000).raw)
+    #expect(r.initialRequirement == whole(96_000 + 23_700 + 252_000))
+    #expect(r.maintenanceRequirement == whole(76_800))
     // A short option that no scenario reaches needs the minimum.
     c = Case()
     c.add(.put, 1, -1)

@@ -82,6 +82,14 @@ public enum TestWorld {
     ]
   }
 
+  /// Gives contracts a daily volume small enough that size costs something.
+  public static func size(_ instruments: inout [Instrument], contracts: Int64 = 10) {
+    for place in instruments.indices where place != 1 {
+      let share = instruments[place].isOption ? 2 : 1 as Int64
+      instruments[place].dailyVolume = Quantity(raw: contracts * Quantity.scale / share)
+    }
+  }
+
   public static func genesis(
     clients: Int, instruments: [Instrument] = instruments(), constants: Constants = Constants(),
     assets: [(name: String, scale: UInt8)] = [("USDC", 6), ("BTC", 8)],

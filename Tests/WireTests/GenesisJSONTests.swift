@@ -52,7 +52,7 @@ import Wire
 
   static let golden = URL(filePath: #filePath).deletingLastPathComponent()
     .deletingLastPathComponent().appending(path: "Fixtures/Wire/genesis.json")
-  static let goldenHash = "f1e108d7833e92a1d1dd6f1d651f790ea391a8fc6f35bf5a499cdcdc18935929"
+  static let goldenHash = "6976e1a601eec495d902a79c93068286ee2da182ce3ead029fa4a24b98292c5f"
 
   static func goldenBytes() throws -> [UInt8] { Array(try Data(contentsOf: golden)) }
 

@@ -414,7 +414,7 @@ import Testing
       ("mass-quote", 128 + 16), ("mass-quote", 64 + 15),
       ("surface", 80), ("surface", 127), ("block", 154), ("block", 159), ("block", 224),
       ("block", 255), ("list", 64 + 80), ("list", 64 + 88),
-      ("list", 64 + 104), ("list", 64 + 111),
+      ("list", 64 + 111),
     ])
   func reserved(name: String, offset: Int) throws {
     let action = try #require(Sample.actions.first { $0.name == name }).action
