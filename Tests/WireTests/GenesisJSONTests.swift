@@ -52,7 +52,7 @@ import Wire
 
   static let golden = URL(filePath: #filePath).deletingLastPathComponent()
     .deletingLastPathComponent().appending(path: "Fixtures/Wire/genesis.json")
-  static let goldenHash = "f1e108d7833e92a1d1dd6f1d651f790ea391a8fc6f35bf5a499cdcdc18935929"
+  static let goldenHash = "667ceeecde274dc3de2ec3723601c9f901dfc90f76fb050d2ec2b635d3fa8176"
 
   static func goldenBytes() throws -> [UInt8] { Array(try Data(contentsOf: golden)) }
 
