@@ -119,7 +119,7 @@ public enum RuleSet {
     size concentration of an owner and open interest, on initial margin alone
     netting proportional cost release
     liquidation auction of a portfolio where constants ask for it, else close by book with a receipt of its figures
-    deleveraging by water-filling with its level, hedges close at their marks, recoveries to those who bore the loss
+    deleveraging by water-filling with its level, hedges close at their marks, recoveries to those who bore the loss, fund in tranches
     oracle quorum median
     settlement-price index at first fresh batch after expiry
     pricing-tables 9dc8b70a91aee4d13993b98002c60407e11b538b225ecd40c7554917d35753f0

@@ -137,6 +137,9 @@ public struct Constants: FlatRecord, Hashable {
   public var lossRecovery: Int64 = 0
   /// What the insurance fund keeps before it shares, quote units.
   public var insuranceTarget: Int64 = 0
+  /// What an underlying's own tranche of the insurance fund holds at most, quote units; zero for no
+  /// tranches.
+  public var insuranceTrancheMax: Int64 = 0
 
   public static let empty = Constants()
   public init() {}
@@ -174,6 +177,7 @@ public struct Constants: FlatRecord, Hashable {
       ("auction_payout_daily_max", \.auctionPayoutDailyMax),
       ("loss_epochs_max", \.lossEpochsMax), ("loss_recovery", \.lossRecovery),
       ("insurance_target", \.insuranceTarget),
+      ("insurance_tranche_max", \.insuranceTrancheMax),
     ]
   }
 

@@ -40,12 +40,14 @@ extension ClearingMachine {
 
   /// Pays a debt as far as the fund reaches.
   private mutating func payDebt(of account: AccountID, _ debt: Int64) throws(ArithmeticFailure) {
-    let paid = min(debt, funds[0].insurance)
+    let tranches = tranches(of: account)
+    let paid = Int64(min(Int128(debt), fundReach(tranches)))
     guard paid > 0 else { return }
-    funds[0].insurance -= paid
+    let tranched = takeFromFund(paid, tranches)
     var receipt = Receipt(.insurance)
     receipt.buyer = account
     receipt.paid = Money(raw: paid)
+    receipt.received = tranched
     receipt.buyerCash = try credit(account, .quote, paid)
     receipts.write(record: receipt)
   }

@@ -19,6 +19,8 @@ private struct AuctionOffering {
   /// Of it, what makes a debt good.
   var debt: Money
   var available: Ratio
+  /// Underlyings whose tranches pay of it before the common one.
+  var tranches: [Int] = []
 
   /// Of the positions, what goes with the part from `from` to `to`: bidders together take at least
   /// their part of every position, rounded up to the lot, so no part is sold that carries no risk.
@@ -151,7 +153,9 @@ extension ClearingMachine {
     offering.price = try Money.zero.subtracting(payout)
     if payout.raw > 0 {
       // No more of it than the fund can pay for.
-      let part = Int128(funds[0].insurance) * Int128(Ratio.scale) / Int128(payout.raw)
+      offering.tranches = tranches(of: auction.account)
+      let reach = min(fundReach(offering.tranches), Int128(payout.raw))
+      let part = reach * Int128(Ratio.scale) / Int128(payout.raw)
       offering.available = Ratio(raw: Int64(min(part, Int128(Ratio.scale))))
     }
     return offering
@@ -291,7 +295,7 @@ extension ClearingMachine {
     receipt.buyerCash = try credit(bidder, .quote, value.subtracting(price).raw)
     if price.raw < 0 {
       let paid = try Money.zero.subtracting(price)
-      funds[0].insurance -= paid.raw
+      receipt.sellerRealised = takeFromFund(paid.raw, offering.tranches)
       receipt.sellerCash = try credit(account, .quote, 0 - value.raw)
       let debt = try offering.debt.share(Ratio(raw: part), rounding: .down)
       try note(payout: paid.subtracting(debt), of: slot, offering, to: bidder)

@@ -44,7 +44,7 @@ extension ClearingMachine {
     for place in notional.indices { underAuction[place] += notional[place] }
     let figures = figures(standing, reserved: .zero)
     let fee = try PortfolioAuction.startFee(figures, auctionTerms)
-    funds[0].insurance = try sum(funds[0].insurance, fee.raw)
+    let tranched = try putIntoFund(fee, by: notional)
     let cash = try credit(account, .quote, 0 - fee.raw)
     status[0].auctions += 1
     let auction = AuctionRecord(
@@ -65,13 +65,14 @@ extension ClearingMachine {
     receipt.received = figures.marked
     receipt.buyerFee = figures.net
     receipt.sellerFee = auction.notional
+    receipt.sellerPosition = Quantity(raw: tranched.raw)
     receipt.buyerCash = cash
     receipts.write(record: receipt)
   }
 
   /// Notional of an account by underlying, and in all, in money rounded up for each position and each
   /// collateral.
-  private func notionals(of account: AccountID) -> [Int128] {
+  func notionals(of account: AccountID) -> [Int128] {
     var sums = [Int128](repeating: 0, count: genesis.underlyings.count + 1)
     var next = accounts[account.index].firstPosition
     while next != 0 {
@@ -233,7 +234,9 @@ extension ClearingMachine {
     guard hasAdopted(auction.batch) else { return }
     let isOver = time.raw - auction.phaseStarted.raw >= life
     if auction.phase == AuctionRecord.insolvent {
-      guard isOver || 0 - figures.marked.raw > funds[0].insurance else { return }
+      guard
+        isOver || 0 - Int128(figures.marked.raw) > fundReach(tranches(of: auction.account))
+      else { return }
       enter(slot, AuctionRecord.deleveraging)
     } else {
       guard isOver else { return }

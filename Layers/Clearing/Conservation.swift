@@ -24,6 +24,10 @@ extension ClearingMachine {
       let asset = funds.touchedSlot(index)
       change[asset] += funds[asset].held - funds.touchedOld(index).held
     }
+    for index in 0..<payouts.touchedCount {
+      let now = payouts[payouts.touchedSlot(index)].tranche.raw
+      change[0] += Int128(now) - Int128(payouts.touchedOld(index).tranche.raw)
+    }
     for index in 0..<epochs.touchedCount {
       change[0] += epochs[epochs.touchedSlot(index)].held - epochs.touchedOld(index).held
     }
@@ -40,6 +44,7 @@ extension ClearingMachine {
     var total = funds[asset.index].held
     if asset == .quote {
       for index in 0..<accounts.count { total += Int128(accounts[index].cash.raw) }
+      for index in 0..<payouts.count { total += Int128(payouts[index].tranche.raw) }
       for index in 0..<epochs.count { total += epochs[index].held }
       for index in 0..<positions.count { total -= Int128(positions[index].cost.raw) }
     } else {

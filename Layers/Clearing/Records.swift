@@ -266,10 +266,12 @@ struct LockRecord: FlatRecord {
   static let life: Int64 = 86_400_000
 }
 
-/// What the insurance fund paid beyond debts in an underlying's day: 16 bytes; slot = underlying.
+/// What the insurance fund paid beyond debts in an underlying's day, and what the underlying's own
+/// tranche of it holds: 24 bytes; slot = underlying.
 struct PayoutRecord: FlatRecord {
   var start: Timestamp = .zero
   var paid: Money = .zero
+  var tranche: Money = .zero
 
   static let empty = PayoutRecord()
 }

@@ -170,12 +170,13 @@ extension ClearingMachine: PooledState {
     return view
   }
 
-  /// What the house holds of an asset.
+  /// What the house holds of an asset; insurance with all its tranches.
   public func fund(_ asset: AssetID) -> (
     insurance: Int64, fees: Int64, rounding: Int64, deposits: Int64, withdrawals: Int64
   ) {
     let fund = funds[asset.index]
-    return (fund.insurance, fund.fees, fund.rounding, fund.deposits, fund.withdrawals)
+    let insurance = asset == .quote ? Int64(clamping: fundTotal) : fund.insurance
+    return (insurance, fund.fees, fund.rounding, fund.deposits, fund.withdrawals)
   }
 
   /// Funding booked and not yet passed on, with its dust.

@@ -124,7 +124,9 @@ extension ClearingMachine {
     let times = 0...Timestamp.latest.raw
     let amounts = 0...Int64.max / 2
     for slot in 0..<payouts.count
-    where !times.contains(payouts[slot].start.raw) || !amounts.contains(payouts[slot].paid.raw) {
+    where !times.contains(payouts[slot].start.raw) || !amounts.contains(payouts[slot].paid.raw)
+      || !(0...genesis.constants.insuranceTrancheMax).contains(payouts[slot].tranche.raw)
+    {
       return "payouts of underlying \(slot)"
     }
     for slot in 0..<locks.count

@@ -150,7 +150,7 @@ extension ClearingMachine {
     for account in restricted where isPriced(account) {
       missing += max(0, 0 - weigh(account).equity)
     }
-    let isLocked: UInt32 = missing > Notional(Money(raw: funds[0].insurance)).raw ? 1 : 0
+    let isLocked: UInt32 = missing > fundTotal * Notional.perMoney ? 1 : 0
     if status[0].isLocked != isLocked { status[0].isLocked = isLocked }
   }
 

@@ -40,6 +40,9 @@ struct Loop: ~Copyable {
   var hedges = 0
   var recoveries = 0
   var repayments = 0
+  /// Fees that went into tranches, and payments out of them.
+  var tranched = 0
+  var tranches = 0
   /// Epochs of losses that closed before all was recovered.
   var ended = 0
   var interests = 0
@@ -76,6 +79,7 @@ struct Loop: ~Copyable {
       constants.lossEpochsMax = 3
       constants.lossRecovery = 500_000_000
       constants.insuranceTarget = 10_000_000
+      constants.insuranceTrancheMax = 3_000_000
     }
     hasAuctions = auctions
     hasCollateral = collateral
@@ -138,6 +142,9 @@ struct Loop: ~Copyable {
         if receipt.code == 0 { deleveragings += 1 } else { hedges += 1 }
       }
       if receipt.kind == .interest { interests += 1 }
+      if receipt.kind == .auctionStart, receipt.sellerPosition.raw > 0 { tranched += 1 }
+      if receipt.kind == .insurance, receipt.received.raw > 0 { tranches += 1 }
+      if receipt.kind == .bid, receipt.sellerRealised.raw > 0 { tranches += 1 }
       if receipt.kind == .recovery {
         if receipt.code != ReceiptCode.epochClosed.rawValue { recoveries += 1 } else { ended += 1 }
       }

@@ -172,8 +172,11 @@ import Wire
         for word in [1, 0] as [UInt32] { $0.write(word) }
         for word in [2, 3] as [Int64] { $0.write(word) }
       },
-      Row("payout", PayoutRecord(start: Timestamp(raw: 1), paid: Money(raw: 2))) {
-        for word in [1, 2] as [Int64] { $0.write(word) }
+      Row(
+        "payout",
+        PayoutRecord(start: Timestamp(raw: 1), paid: Money(raw: 2), tranche: Money(raw: 3))
+      ) {
+        for word in [1, 2, 3] as [Int64] { $0.write(word) }
       },
       Row(
         "epoch",

@@ -227,6 +227,8 @@ private func rangeFile(
       #expect(fault == nil)
     }
     let (taken, hedges) = (loop.deleveragings, loop.hedges)
+    let (tranched, tranches) = (loop.tranched, loop.tranches)
+    #expect(tranched > 0 && tranches > 0, "seed \(seed): tranches \(tranched) in, \(tranches) out")
     let (recoveries, repayments, ended) = (loop.recoveries, loop.repayments, loop.ended)
     #expect(
       recoveries > 0 && repayments > 0 && ended > 0,

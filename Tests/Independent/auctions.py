@@ -63,7 +63,7 @@ class Auctions:
         fee = 0
         if marked > 0:
             fee = up(marked * self.part_max(marked, net, 0, ONE) * self.constant["auction_fee"], ONE * ONE)
-        self.funds[0].insurance += fee
+        tranched = self.put_into_fund(fee, own)
         cash = self.move(account, 0, -fee)
         self.auction_count += 1
         auction = Row(account=account, phase=SOLVENT if marked > 0 else INSOLVENT, number=self.auction_count, batch=self.batch,
@@ -75,7 +75,7 @@ class Auctions:
             self.auctions.append(auction)
         self.accounts[account].flags = 3
         self.receipt(11, 0, auction.phase, account, 0, auction.number,
-                     (0, self.margin_number, fee, marked, net, auction.notional, 0, 0, 0, 0, cash))
+                     (0, self.margin_number, fee, marked, net, auction.notional, 0, tranched, 0, 0, cash))
 
     def figures(self, equity, maintenance):
         return tuple(max(-1 << 61, min(value // MONEY, 1 << 61)) for value in (equity, equity - maintenance))
@@ -98,6 +98,36 @@ class Auctions:
         if elapsed < fast:
             return first - up((first - second) * elapsed, fast)
         return second * max(0, slow - (elapsed - fast)) // slow
+
+    # The fund's tranches
+
+    def tranches_of(self, account):
+        """Those of the account's underlyings, where it has most notional first."""
+        if not self.constant["insurance_tranche_max"]:
+            return []
+        own = self.notionals(account)
+        return sorted((u for u, held in enumerate(self.tranches) if held and own.get(u, 0)), key=lambda u: (-own[u], u))
+
+    def reach(self, tranches):
+        return self.funds[0].insurance + sum(self.tranches[u] for u in tranches)
+
+    def take_from_fund(self, amount, tranches):
+        left = amount
+        for u in tranches:
+            part = min(left, self.tranches[u])
+            self.tranches[u] -= part
+            left -= part
+        self.funds[0].insurance -= left
+        return amount - left
+
+    def put_into_fund(self, fee, own):
+        common, most = fee, self.constant["insurance_tranche_max"]
+        for u in range(len(self.tranches)):
+            part = min(fee * own[u] // own["all"], most - self.tranches[u]) if most and fee and own.get(u, 0) else 0
+            self.tranches[u] += part
+            common -= part
+        self.funds[0].insurance += common
+        return fee - common
 
     # Bids
 
@@ -174,7 +204,7 @@ class Auctions:
         c = self.constant
         life = c["auction_insolvent_ms"] if a.phase == INSOLVENT else c["auction_fast_ms"] + c["auction_slow_ms"]
         is_over = self.time - a.phase_started >= life
-        if not self.has_adopted(a.batch) or not (is_over or a.phase == INSOLVENT and -marked > self.funds[0].insurance):
+        if not self.has_adopted(a.batch) or not (is_over or a.phase == INSOLVENT and -marked > self.reach(self.tranches_of(a.account))):
             return
         reserved, a.phase_started, a.reserved = a.reserved, self.time, 0
         a.phase = DELEVERAGING if a.phase == INSOLVENT else OVERDUE
@@ -203,6 +233,7 @@ class Auctions:
         held = sorted((i, q) for i, (q, _) in self.accounts[a.account].positions.items())
         lent = self.collateral_of(a.account)
         elapsed, value, debt, available = self.time - a.phase_started, marked - a.reserved, max(0, -marked), ONE
+        tranches = []
         if a.phase == SOLVENT:
             discount = self.discount(elapsed)
             available = self.part_max(marked, net, a.reserved, discount)
@@ -213,7 +244,8 @@ class Auctions:
             payout = debt + min(whole - debt, self.payout_room(a))
             price = -payout
             if payout > 0:
-                available = min(ONE, self.funds[0].insurance * ONE // payout)
+                tranches = self.tranches_of(a.account)
+                available = min(ONE, self.reach(tranches) * ONE // payout)
         self.report(a, marked, net, available, price)
 
         def moves(start, end):
@@ -266,9 +298,9 @@ class Auctions:
             for asset, amount in given:
                 self.hand_collateral(asset, amount, a.account, b.bidder, a.number)
             worth, cost = terms(part)
-            cash = self.move(b.bidder, 0, worth - cost)
+            cash, tranched = self.move(b.bidder, 0, worth - cost), 0
             if cost < 0:
-                self.funds[0].insurance += cost
+                tranched = self.take_from_fund(-cost, tranches)
                 left_cash = self.move(a.account, 0, -worth)
                 self.note_payout(a, held, lent, -cost - debt * part // ONE, b.bidder)
             else:
@@ -279,7 +311,7 @@ class Auctions:
                     a.reserved += received
             self.accounts[b.bidder].closing = self.batch
             self.receipt(13, 0, 0, b.bidder, a.account, a.number,
-                         (0, part, cost, worth, b.stake, b.worst, b.part, 0, 0, 0, cash, left_cash))
+                         (0, part, cost, worth, b.stake, b.worst, b.part, 0, 0, tranched, cash, left_cash))
 
     def requirement_of(self, moves, parts, positions=(), balances=(), apart=False):
         whole, before = {}, dict(balances)
@@ -377,11 +409,12 @@ class Auctions:
         for i in sorted(account.positions):
             self.fund_position(a.account, i)
         equity, _, _, maintenance, _ = self.weigh(a.account)
-        paid = min(-self.figures(equity, maintenance)[0], self.funds[0].insurance)
+        tranches = self.tranches_of(a.account)
+        paid = min(-self.figures(equity, maintenance)[0], self.reach(tranches))
         if paid > 0:
-            self.funds[0].insurance -= paid
+            tranched = self.take_from_fund(paid, tranches)
             cash = self.move(a.account, 0, paid)
-            self.receipt(8, 0, buyer=a.account, numbers=(0, 0, paid, 0, 0, 0, 0, 0, 0, 0, cash))
+            self.receipt(8, 0, buyer=a.account, numbers=(0, 0, paid, tranched, 0, 0, 0, 0, 0, 0, cash))
         missing = max(0, -self.weigh(a.account)[0])
         held = sorted((i, q) for i, (q, _) in account.positions.items())
         weights = [up(abs(q) * self.indices[self.instruments[i].underlying][0], MONEY) for i, q in held]

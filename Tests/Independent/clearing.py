@@ -26,6 +26,7 @@ class Clearing(Auctions, Losses, Owners, Market):
         self.settling_from = self.watch_from = self.locked = self.auction_count = 0
         self.adopted, self.auctions, self.locks, self.bids = NONE, [], [], []
         self.payouts = [(0, 0) for _ in genesis.underlyings]
+        self.tranches = [0] * len(genesis.underlyings)
         self.margins, self.margin_number = [genesis.margin], 0
         self.funds = [Row(insurance=0, fees=0, rounding=0, deposits=0, withdrawals=0, reference=0, funding=0, outflow=(0, 0, 0),
                           interest=0, interest_rest=0)
@@ -33,7 +34,7 @@ class Clearing(Auctions, Losses, Owners, Market):
         self.submissions, self.withdrawals, self.proposals, self.slice_order = [], [], [], []
         self.pools = {name: Pool(size) for name, size in (
             ("instruments", 128), ("indices", 24), ("slices", 72), ("submissions", 80), ("proposals", 192), ("funds", 104),
-            ("withdrawals", 88), ("status", 64), ("perpetuals", 552), ("minutes", 528), ("auctions", 64), ("locks", 24), ("payouts", 16), ("margins", 1536), ("epochs", 48),
+            ("withdrawals", 88), ("status", 64), ("perpetuals", 552), ("minutes", 528), ("auctions", 64), ("locks", 24), ("payouts", 24), ("margins", 1536), ("epochs", 48),
             ("shares", 24))}
         self.tree, self.perpetuals = Tree(), {}
         self.minutes = [Row(gathering=0, sampled=0, doubt=0, doubtful=0, samples={}, words={}) for _ in genesis.underlyings]
@@ -96,7 +97,7 @@ class Clearing(Auctions, Losses, Owners, Market):
                 "auctions": [struct.pack("<IIQQqqqqq", a.account, a.phase, a.number, a.batch, a.started, a.phase_started,
                                          a.reserved, a.notional, a.paid) if a else bytes(64) for a in self.auctions],
                 "locks": [struct.pack("<I4xqq", k.account, k.amount, k.until) if k else bytes(24) for k in self.locks],
-                "payouts": [struct.pack("<qq", *p) for p in self.payouts],
+                "payouts": [struct.pack("<qqq", *p, t) for p, t in zip(self.payouts, self.tranches)],
                 "perpetuals": [struct.pack("<IIqqqQ", i, 0, *p.impact, p.minute, sum(1 << n for n in p.samples))
                                + struct.pack("<60q", *(p.samples.get(n, 0) for n in range(60)))
                                + struct.pack("<q16sq", p.rate, p.index.to_bytes(16, "little", signed=True), p.rest)
@@ -771,7 +772,7 @@ class Clearing(Auctions, Losses, Owners, Market):
     def lock(self):
         missing = sum(max(0, -self.weigh(n)[0]) for n, a in enumerate(self.accounts)
                       if a.flags and all(self.values[i] is not None for i in a.positions))
-        self.locked = int(missing > self.funds[0].insurance * MONEY)
+        self.locked = int(missing > (self.funds[0].insurance + sum(self.tranches)) * MONEY)
 
     def refusal(self, account, r):
         fund, daily = self.funds[r.id], self.constant["outflow_daily_max"]
@@ -877,11 +878,11 @@ class Clearing(Auctions, Losses, Owners, Market):
     # 9.12, 7.2
 
     def conserve(self):
-        recovered = sum(e.recovered - e.repaid for e in self.epochs if e)
+        apart = sum(e.recovered - e.repaid for e in self.epochs if e) + sum(self.tranches)
         for asset, f in enumerate(self.funds):
             held_by = sum(a.cash - sum(c for _, c in a.positions.values()) if asset == 0 else a.balances.get(asset, 0)
                           for a in self.accounts)
-            need(held_by + f.insurance + f.fees + f.rounding + f.funding + (0 if asset else recovered) == f.deposits - f.withdrawals, "conservation")
+            need(held_by + f.insurance + f.fees + f.rounding + f.funding + (0 if asset else apart) == f.deposits - f.withdrawals, "conservation")
 
     def body(self):
         hit, a = self.hit, self.accounts

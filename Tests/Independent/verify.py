@@ -158,7 +158,7 @@ funding_rate_max oracle_deviation_max confidence_band hold_back_batches_max
 outflow_daily_max profit_counted_max auction_fast_ms auction_slow_ms auction_insolvent_ms
 auction_buffer auction_start_discount auction_slow_discount auction_cutoff auction_fee
 auction_notional_max auction_underlying_notional_max auction_starts_max auction_payout_max
-auction_payout_daily_max loss_epochs_max loss_recovery insurance_target""".split()
+auction_payout_daily_max loss_epochs_max loss_recovery insurance_target insurance_tranche_max""".split()
 MONTHS = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split()
 
 
@@ -311,7 +311,7 @@ class Genesis:
         roots[4] = pool([struct.pack("<I20xq520x", n, self.start // 60_000)
                          for n, i in enumerate(self.instruments) if i[6] == 3])
         roots[5], roots[7] = pool([bytes(104)] * len(self.assets)), none
-        roots[6] = merkle(4, [none, none, pool([bytes(16)] * len(self.underlyings))])
+        roots[6] = merkle(4, [none, none, pool([bytes(24)] * len(self.underlyings))])
         roots[8] = sha(none, none)
         roots[15] = pool([struct.pack("<QqII40x", 0, self.start, 1, 0)])
         return merkle(16, roots)
@@ -464,7 +464,7 @@ EXECUTION = {"keys": (96, 16), "credits": (48, 16), "holdings": (48, 16), "balan
              "margin": (1536, 1), "sessions": (32, 16)}
 CLEARING = {"accounts": 112, "positions": 56, "balances": 24, "funds": 104, "instruments": 128, "submissions": 80,
             "indices": 24, "slices": 72, "withdrawals": 88, "proposals": 192, "status": 64, "perpetuals": 552,
-            "minutes": 528, "auctions": 64, "locks": 24, "payouts": 16, "margins": 1536,
+            "minutes": 528, "auctions": 64, "locks": 24, "payouts": 24, "margins": 1536,
             "epochs": 48, "shares": 24}
 
 

@@ -52,7 +52,7 @@ import Wire
 
   static let golden = URL(filePath: #filePath).deletingLastPathComponent()
     .deletingLastPathComponent().appending(path: "Fixtures/Wire/genesis.json")
-  static let goldenHash = "6976e1a601eec495d902a79c93068286ee2da182ce3ead029fa4a24b98292c5f"
+  static let goldenHash = "667ceeecde274dc3de2ec3723601c9f901dfc90f76fb050d2ec2b635d3fa8176"
 
   static func goldenBytes() throws -> [UInt8] { Array(try Data(contentsOf: golden)) }
 

@@ -205,7 +205,7 @@ import Testing
     check(IndexEntry.self, 24)
     check(SliceEntry.self, 72)
     check(Directive.self, 32)
-    check(Constants.self, 312)
+    check(Constants.self, 320)
     check(MarginTerms.self, 1_536)
     #expect(Receipt.byteCount == 128 && ActionRecord.byteCount == 64)
     #expect(ActionKind.list.recordCount * 64 == 64 + MemoryLayout<Instrument>.size)
