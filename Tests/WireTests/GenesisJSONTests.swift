@@ -52,7 +52,7 @@ import Wire
 
   static let golden = URL(filePath: #filePath).deletingLastPathComponent()
     .deletingLastPathComponent().appending(path: "Fixtures/Wire/genesis.json")
-  static let goldenHash = "667ceeecde274dc3de2ec3723601c9f901dfc90f76fb050d2ec2b635d3fa8176"
+  static let goldenHash = "0ae6143f6dbc49b182e238685cb53a6842a0a0e5443b9251da3f0b47ac7af9aa"
 
   static func goldenBytes() throws -> [UInt8] { Array(try Data(contentsOf: golden)) }
 
