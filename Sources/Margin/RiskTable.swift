@@ -12,9 +12,9 @@ public import Primitives
   var briefs: UnsafeMutablePointer<Int16>
   var exponents: [Int8] = []
   private var capacity = 64
-  private(set) var marks: [Price] = []
-  private var priced: [Bool] = []
-  private var times: [Timestamp] = []
+  @usableFromInline var marks: [Price] = []
+  @usableFromInline var priced: [Bool] = []
+  @usableFromInline var times: [Timestamp] = []
   private var spans: [Ratio] = []
   private var unitCharges: [UnitCharges] = []
   /// What is asked on entry for size, and of how many instruments anything is.
@@ -22,13 +22,25 @@ public import Primitives
   var sizedCount = 0
   /// Since they were last forgotten: see `drift`.
   private var drifts: [Int128] = []
-  private(set) var parameters: MarginParameters
-  private(set) var grid: UnitGrid
+  /// The terms lie apart: they are large, and whoever lends the table copies its own bytes.
+  private var method: Method
+
+  private final class Method: Sendable {
+    let parameters: MarginParameters
+    let grid: UnitGrid
+
+    init(_ terms: MarginTerms) {
+      parameters = MarginParameters(terms)
+      grid = UnitGrid(terms)
+    }
+  }
+
+  var parameters: MarginParameters { method.parameters }
+  var grid: UnitGrid { method.grid }
 
   /// Of the method's terms.
   public init(_ terms: MarginTerms = .novate32) {
-    parameters = MarginParameters(terms)
-    grid = UnitGrid(terms)
+    method = Method(terms)
     unsafe units = .allocate(capacity: capacity * ScenarioSet.count)
     unsafe units.initialize(repeating: 0, count: capacity * ScenarioSet.count)
     unsafe briefs = .allocate(capacity: capacity * ScenarioSet.count)
@@ -41,17 +53,17 @@ public import Primitives
   }
 
   /// Whether the instrument has a mark.
-  @inline(__always) public func isPriced(_ instrument: InstrumentID) -> Bool {
+  @inlinable @inline(__always) public func isPriced(_ instrument: InstrumentID) -> Bool {
     instrument.index < priced.count && priced[instrument.index]
   }
 
   /// The mark in force; zero while there is none.
-  @inline(__always) public func mark(_ instrument: InstrumentID) -> Price {
+  @inlinable @inline(__always) public func mark(_ instrument: InstrumentID) -> Price {
     instrument.index < marks.count ? marks[instrument.index] : .zero
   }
 
   /// When the oldest oracle word behind the mark was true; `.latest` for a fixed settlement price.
-  @inline(__always) public func time(_ instrument: InstrumentID) -> Timestamp {
+  @inlinable @inline(__always) public func time(_ instrument: InstrumentID) -> Timestamp {
     instrument.index < times.count ? times[instrument.index] : .zero
   }
 
@@ -59,10 +71,7 @@ public import Primitives
   @inline(__always) public var asksForSize: Bool { sizedCount > 0 }
 
   /// Takes other terms of the method; what was priced is to be priced anew.
-  public mutating func use(_ terms: MarginTerms) {
-    parameters = MarginParameters(terms)
-    grid = UnitGrid(terms)
-  }
+  public mutating func use(_ terms: MarginTerms) { method = Method(terms) }
 
   @inline(__always) func charges(_ instrument: InstrumentID) -> UnitCharges {
     unitCharges[instrument.index]
