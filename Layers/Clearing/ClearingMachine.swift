@@ -337,7 +337,7 @@ public struct ClearingMachine: ~Copyable {
   }
 
   @inline(__always)
-  private func lookAheadToPosition(of account: AccountID) {
+  func lookAheadToPosition(of account: AccountID) {
     let first = accounts[account.index].firstPosition
     if first != 0 { positions.prefetch(Int(first) - 1) }
   }

@@ -34,8 +34,9 @@ extension ClearingMachine {
     status[0].watchFrom = 0
     if touched.marketMoved || first != 0 {
       noteDrift()
-      for index in first..<accounts.count where !canSkip(index) {
-        try watch(AccountID(UInt32(index)))
+      for index in first..<accounts.count {
+        if index + 8 < accounts.count { lookAheadToPosition(of: AccountID(UInt32(index + 8))) }
+        if !canSkip(index) { try watch(AccountID(UInt32(index))) }
       }
       for index in 0..<first where !canSkip(index) { try watch(AccountID(UInt32(index))) }
       return
@@ -63,7 +64,7 @@ extension ClearingMachine {
     guard isPriceable(account) else { return }
     let standing = weigh(account)
     if standing.equity >= standing.requirement {
-      noteSlack(of: account, standing.equity - standing.requirement)
+      skipping.note(account, slack: standing.equity - standing.requirement)
       if record.isRestricted { restrict(account, false, standing) }
       return
     }

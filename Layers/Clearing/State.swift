@@ -73,7 +73,7 @@ extension ClearingMachine: PooledState {
     for slot in 0..<perpetuals.count { notePerpetual(perpetuals[slot].instrument, slot) }
     takeTerms()
     reprice()
-    skipping.restart()
+    skipping.forgetAll()
   }
 
   /// What the batch tells execution: each list sorted by ids. The touched accounts are sorted.
