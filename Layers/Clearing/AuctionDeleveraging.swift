@@ -83,7 +83,8 @@ extension ClearingMachine {
       try exchange(
         .deleveraging, id, size, at: price, buyer: buyer, seller: seller, auctions[slot].number,
         level: Money(raw: level ?? 0))
-      noteLoss(of: part.account, size, at: price, mark: table.mark(id))
+      noteLoss(
+        of: part.account, by: auctions[slot].account, size, at: price, mark: table.mark(id))
     }
     try closeHedges(plan, of: slot)
   }

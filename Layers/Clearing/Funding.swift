@@ -22,6 +22,7 @@ extension ClearingMachine {
         var index = record.index
         try index.grow(rate: record.rate, price: price, elapsed: elapsed)
         perpetuals[slot].setIndex(index)
+        skipping.noteFunding(slot, grown: index.value - record.index.value)
       }
     }
   }

@@ -46,9 +46,12 @@ struct BorneLoss {
 extension ClearingMachine {
   private var isRecording: Bool { genesis.constants.lossEpochsMax > 0 }
 
-  /// Notes what an account loses by closing at a bankruptcy price rather than at the mark.
-  mutating func noteLoss(of account: AccountID, _ size: Quantity, at price: Price, mark: Price) {
-    guard isRecording else { return }
+  /// Notes what an account loses by closing at a bankruptcy price rather than at the mark. The
+  /// bankrupt owner's others lose by their own.
+  mutating func noteLoss(
+    of account: AccountID, by bankrupt: AccountID, _ size: Quantity, at price: Price, mark: Price
+  ) {
+    guard isRecording, !groups.areOne(account, bankrupt) else { return }
     let gap = (Int128(price.raw) - Int128(mark.raw)).magnitude
     let amount = (Int128(gap) * Int128(size.raw)).divided(by: Notional.perMoney, rounding: .down)
     // Beyond all money there is nothing.
@@ -125,7 +128,9 @@ extension ClearingMachine {
     let grown = funds[0].insurance - fundBefore
     let open = openEpochs()
     var isRecovered = false
-    for slot in open where try recoverFromOwner(slot) { isRecovered = true }
+    // By account, what it can still do without: asked once a batch.
+    var spare: [AccountID: Int64] = [:]
+    for slot in open where try recoverFromOwner(slot, &spare) { isRecovered = true }
     if try recoverFromFund(grown, open) { isRecovered = true }
     if isRecovered { status[0].repayLeft = UInt32(shares.count) }
     var visits = 0
@@ -139,12 +144,17 @@ extension ClearingMachine {
   }
 
   /// What the accounts of the owner that this batch touched can do without.
-  private mutating func recoverFromOwner(_ slot: Int) throws(ArithmeticFailure) -> Bool {
+  private mutating func recoverFromOwner(_ slot: Int, _ spare: inout [AccountID: Int64])
+    throws(ArithmeticFailure) -> Bool
+  {
     var isRecovered = false
     for payer in groups.group(of: epochs[slot].account) where touched.isTouched(payer) {
       let owed = epochs[slot].epoch.owed
       guard owed.raw > 0 else { break }
-      let amount = min(owed.raw, try spareCash(of: payer))
+      let most: Int64
+      if let known = spare[payer] { most = known } else { most = try spareCash(of: payer) }
+      let amount = min(owed.raw, most)
+      spare[payer] = most - amount
       guard amount > 0 else { continue }
       var receipt = Receipt(.recovery, .ownersDebt)
       receipt.seller = payer

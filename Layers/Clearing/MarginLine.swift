@@ -78,7 +78,9 @@ extension ClearingMachine {
   }
 
   private func besideText(_ account: AccountID, _ instrument: InstrumentID) -> JSONValue {
-    .string(Quantity(raw: Int64(clamping: counted(beside: account, instrument))).decimal)
+    let beside = countedBeside(account)
+    let counted = beside.isEmpty ? 0 : beside[instrument.index]
+    return .string(Quantity(raw: Int64(clamping: counted)).decimal)
   }
 
   /// What counts of an account's balances.

@@ -33,6 +33,7 @@ extension ClearingMachine {
   /// What an account's sizes ask beside its requirement, in notional units.
   func sizeCharge(_ account: AccountID) -> Int128 {
     guard table.asksForSize else { return 0 }
+    let beside = countedBeside(account)
     var charge: Int128 = 0
     forEachPosition(account) { _, position in
       let size = table.size(position.instrument)
@@ -40,19 +41,22 @@ extension ClearingMachine {
       let quantity = Int128(position.quantity.raw)
       charge += size.crowding(quantity, openInterest: openInterest(position.instrument))
       charge += size.concentration(
-        size.counted(quantity), beside: counted(beside: account, position.instrument))
+        size.counted(quantity), beside: beside.isEmpty ? 0 : beside[position.instrument.index])
     }
     return charge
   }
 
-  /// What the owner's other accounts have that counts of an instrument.
-  func counted(beside account: AccountID, _ instrument: InstrumentID) -> Int128 {
-    let size = table.size(instrument)
-    var sum: Int128 = 0
-    for other in groups.group(of: account) where other != account {
-      guard let slot = positionSlot(other, instrument) else { continue }
-      sum += size.counted(Int128(positions[slot].quantity.raw))
+  /// By instrument, what the owner's other accounts have that counts; nothing where there are none.
+  func countedBeside(_ account: AccountID) -> [Int128] {
+    let group = groups.group(of: account)
+    guard group.count > 1 else { return [] }
+    var sums = [Int128](repeating: 0, count: instruments.count)
+    for other in group where other != account {
+      forEachPosition(other) { _, position in
+        let size = table.size(position.instrument)
+        sums[position.instrument.index] += size.counted(Int128(position.quantity.raw))
+      }
     }
-    return sum
+    return sums
   }
 }

@@ -18,7 +18,8 @@ struct Skipping {
   /// Cumulative interest when accounts were last looked at, and its growth since the time before.
   fileprivate var interest: Int128 = 0
   fileprivate var interestGrown: Int128 = 0
-  /// Cumulative funding when accounts were last looked at, by slot of the perpetual.
+  /// What funding moved by since accounts were last looked at, both ways, by slot of the perpetual: an
+  /// account may have been weighed between, when it stood elsewhere.
   fileprivate var funding: [Int128] = []
   /// False makes every account be weighed: for a test that compares.
   var isOn = true
@@ -35,6 +36,11 @@ struct Skipping {
   @inline(__always)
   mutating func forget(_ account: AccountID) {
     if account.index < slacks.count { slacks[account.index] = 0 }
+  }
+
+  mutating func noteFunding(_ slot: Int, grown: Int128) {
+    while funding.count <= slot { funding.append(0) }
+    funding[slot] += Int128(grown.magnitude)
   }
 
   @inline(__always)
@@ -61,21 +67,14 @@ extension ClearingMachine {
     }
     collaterals.forgetDrift()
     let interest = funds[0].interest.value
-    // From nothing too much, as funding below.
+    // It grew from nothing: too much for those it finds weighed, never too little.
     skipping.interestGrown = interest - skipping.interest
     skipping.interest = interest
-    for slot in 0..<perpetuals.count {
-      let now = perpetuals[slot].index.value
-      // It grew from nothing: too much for those it finds weighed, never too little.
-      let before = slot < skipping.funding.count ? skipping.funding[slot] : 0
-      if slot < skipping.funding.count {
-        skipping.funding[slot] = now
-      } else {
-        skipping.funding.append(now)
-      }
+    for slot in skipping.funding.indices {
       // 1e-18 to price units of 1e-8.
-      let grown = Int128((now - before).magnitude).divided(by: 10_000_000_000, rounding: .up)
-      skipping.drifts[perpetuals[slot].instrument.index] += grown
+      skipping.drifts[perpetuals[slot].instrument.index] +=
+        skipping.funding[slot].divided(by: 10_000_000_000, rounding: .up)
+      skipping.funding[slot] = 0
     }
   }
 

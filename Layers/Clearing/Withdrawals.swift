@@ -59,7 +59,10 @@ extension ClearingMachine {
   mutating func withdrawalRule(
     _ account: AccountID, held: Int128, less leaving: Leaving?
   ) throws(ArithmeticFailure) -> WithdrawalRule {
-    let requirement = weigh(account, less: leaving).requirement + sizeCharge(account)
+    // Beyond all money there is nothing is free, and no sum leaves its word.
+    let requirement = min(
+      weigh(account, less: leaving).requirement + sizeCharge(account),
+      Notional(Money(raw: 1 << 61)).raw)
     var profits = [Int128](repeating: 0, count: genesis.underlyings.count)
     var isFresh = true
     var next = accounts[account.index].firstPosition
@@ -150,7 +153,7 @@ extension ClearingMachine {
     for account in restricted where isPriced(account) {
       missing += max(0, 0 - weigh(account).equity)
     }
-    let isLocked: UInt32 = missing > fundTotal * Notional.perMoney ? 1 : 0
+    let isLocked: UInt32 = missing > Notional(Money(raw: funds[0].insurance)).raw ? 1 : 0
     if status[0].isLocked != isLocked { status[0].isLocked = isLocked }
   }
 

@@ -36,19 +36,20 @@ extension ExecutionMachine {
   /// What an account's sizes ask at most, whatever fills, with changes that are only thought of.
   func sizeCharge(_ account: AccountID, with changes: [SizeChange] = []) -> Int128 {
     guard table.asksForSize else { return 0 }
+    let beside = countedBeside(account)
     var charge: Int128 = 0
     var next = credits[account.index].firstHolding
     while next != 0 {
       let slot = Int(next) - 1
       next = holdings[slot].next
-      charge += sizeCharge(account, holdings[slot].instrument, reach(slot, with: changes))
+      charge += sizeCharge(holdings[slot].instrument, reach(slot, with: changes), beside)
     }
     for (place, change) in changes.enumerated()
     where holdingSlot(account, change.instrument) == nil
       && !changes[..<place].contains(where: { $0.instrument == change.instrument })
     {
       let own = changes.filter { $0.instrument == change.instrument }
-      charge += sizeCharge(account, change.instrument, Reached(0, 0, 0, own))
+      charge += sizeCharge(change.instrument, Reached(0, 0, 0, own), beside)
     }
     return charge
   }
@@ -75,7 +76,7 @@ extension ExecutionMachine {
 
   /// Both charges are convex: they are highest at one end of what may come.
   private func sizeCharge(
-    _ account: AccountID, _ instrument: InstrumentID, _ reach: Reached
+    _ instrument: InstrumentID, _ reach: Reached, _ beside: [Int128]
   ) -> Int128 {
     let size = table.size(instrument)
     guard size.isOn else { return 0 }
@@ -84,19 +85,26 @@ extension ExecutionMachine {
       size.crowding(reach.low, openInterest: open), size.crowding(reach.high, openInterest: open))
     let counted = max(size.counted(reach.low), size.counted(reach.high))
     return crowding
-      + size.concentration(counted, beside: self.counted(beside: account, instrument))
+      + size.concentration(counted, beside: beside.isEmpty ? 0 : beside[instrument.index])
   }
 
-  /// What the owner's other accounts may come to have that counts of an instrument.
-  private func counted(beside account: AccountID, _ instrument: InstrumentID) -> Int128 {
-    let size = table.size(instrument)
-    var sum: Int128 = 0
-    for other in groups.group(of: account) where other != account {
-      guard let slot = holdingSlot(other, instrument) else { continue }
-      let reach = reach(slot, with: [])
-      sum += max(size.counted(reach.low), size.counted(reach.high))
+  /// By instrument, what the owner's other accounts may come to have that counts; nothing where there
+  /// are none. One walk over them, whatever the account itself holds.
+  private func countedBeside(_ account: AccountID) -> [Int128] {
+    let group = groups.group(of: account)
+    guard group.count > 1 else { return [] }
+    var sums = [Int128](repeating: 0, count: instruments.count)
+    for other in group where other != account {
+      var next = credits[other.index].firstHolding
+      while next != 0 {
+        let slot = Int(next) - 1
+        next = holdings[slot].next
+        let instrument = holdings[slot].instrument
+        let (size, reach) = (table.size(instrument), reach(slot, with: []))
+        sums[instrument.index] += max(size.counted(reach.low), size.counted(reach.high))
+      }
     }
-    return sum
+    return sums
   }
 
   // MARK: - Open interest

@@ -448,7 +448,8 @@ class Auctions:
                 self.accounts[p.account].closing = self.batch
                 pair = (p.account, a.account) if q > 0 else (a.account, p.account)
                 self.exchange(16, i, (one + two) * terms.lot, price, *pair, a.number, second[0] if two else first[0])
-                self.note_loss(p.account, (one + two) * terms.lot, price, mark)
+                if self.main_of[p.account] != self.main_of[a.account]:
+                    self.note_loss(p.account, (one + two) * terms.lot, price, mark)
             if two and p.hedge and p.hedge[1] * two // p.lots:
                 j = p.hedge[0]
                 legs.setdefault((j, self.accounts[p.account].positions[j][0] > 0), []).append([p.account, p.hedge[1] * two // p.lots])

@@ -772,7 +772,7 @@ class Clearing(Auctions, Losses, Owners, Market):
     def lock(self):
         missing = sum(max(0, -self.weigh(n)[0]) for n, a in enumerate(self.accounts)
                       if a.flags and all(self.values[i] is not None for i in a.positions))
-        self.locked = int(missing > (self.funds[0].insurance + sum(self.tranches)) * MONEY)
+        self.locked = int(missing > self.funds[0].insurance * MONEY)
 
     def refusal(self, account, r):
         fund, daily = self.funds[r.id], self.constant["outflow_daily_max"]
@@ -817,7 +817,7 @@ class Clearing(Auctions, Losses, Owners, Market):
         free = a.cash - held + sum(min(p // MONEY, self.constant["profit_counted_max"]) for p in profits.values())
         free += sum(self.prudent_prices(self.terms.collaterals[asset].underlying)[0] * self.counted(asset, amount)
                     * self.multiple[asset] for asset, amount in left.items()) // MONEY
-        return old, free - up(self.weigh(account, less)[2] + self.size_charge(account), MONEY)
+        return old, free - min(1 << 61, up(self.weigh(account, less)[2] + self.size_charge(account), MONEY))
 
     def size_charge(self, account):
         """10.8: of an account as it stands."""
