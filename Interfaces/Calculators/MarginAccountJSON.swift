@@ -49,13 +49,15 @@ struct MarginLine {
     let f = try Fields(
       value,
       known: [
-        "underlying", "spot", "stable", "perp_price", "confidence", "expiries", "collaterals",
+        "underlying", "spot", "stable", "peg", "perp_price", "confidence", "expiries",
+        "collaterals",
         "perp_adv", "perp_open_interest",
       ])
     var market = MarginMarket(
       spot: try f.price("spot"),
       perpetualPrice: f.has("perp_price") ? try f.price("perp_price") : nil)
     if f.has("stable") { market.stable = try f.price("stable") }
+    if f.has("peg") { market.peg = try f.price("peg") }
     if f.has("perp_adv") { market.perpetualVolume = try f.quantity("perp_adv") }
     if f.has("perp_open_interest") {
       market.perpetualInterest = try f.quantity("perp_open_interest")

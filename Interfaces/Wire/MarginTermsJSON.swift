@@ -57,14 +57,14 @@ extension MarginTerms {
         + [
           (key: "concentration", value: .array(slopes)),
           (key: "collateral", value: .array(collateralValues)),
-        ])
+        ] + (pegUnderlying.map { [(key: "peg", value: .string("\($0.raw)"))] } ?? []))
   }
 
   /// The method alone, as `novate margin` takes it: there a market says what collateral counts, and
   /// nothing runs over time.
   public var methodValue: JSONValue {
     guard case .object(let members) = jsonValue else { return .null }
-    return .object(members.filter { $0.key != "collateral" && $0.key != "interest" })
+    return .object(members.filter { !["collateral", "interest", "peg"].contains($0.key) })
   }
 
   private var collateralValues: [JSONValue] {
@@ -92,7 +92,7 @@ extension MarginTerms {
     let alone = MarginTerms.fields.filter { $0.group.isEmpty }.map(\.name)
     try MarginTerms.reading(value, "") { (value) throws(JSONFailure) in
       let keys =
-        ["method", "scenarios", "concentration", "collateral"] + MarginTerms.groups + alone
+        ["method", "scenarios", "concentration", "collateral", "peg"] + MarginTerms.groups + alone
       _ = try value.object(allowing: Set(keys))
       guard try value.string(at: "method") == "novate-32" else {
         throw .mistyped("method", expected: "novate-32", found: "another method")
@@ -108,6 +108,10 @@ extension MarginTerms {
     }
     try MarginTerms.reading(value, "collateral") { (value) throws(JSONFailure) in
       try readCollaterals(value)
+    }
+    try MarginTerms.reading(value, "") { (value) throws(JSONFailure) in
+      guard try value.optionalMember(at: "peg") != nil else { return }
+      peg = UInt64(try MarginTerms.whole(value, "peg", 0...65_534)) + 1
     }
     if let fault { throw .fault(fault.description) }
   }

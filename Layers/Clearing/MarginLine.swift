@@ -156,6 +156,9 @@ extension ClearingMachine {
         (key: "expiries", value: .array(expiries)),
         (key: "collaterals", value: .array(collaterals(of: place))),
       ]
+      if let peg = margins[Int(status[0].margin)].pegUnderlying, indices[peg.index].price.raw > 0 {
+        market.append((key: "peg", value: .string(indices[peg.index].price.decimal)))
+      }
       if let perpetual = perpetuals[UnderlyingID(UInt16(place))],
         instruments[perpetual.index].dailyVolume.raw > 0
       {

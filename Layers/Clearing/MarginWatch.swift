@@ -241,7 +241,8 @@ extension ClearingMachine {
     return MarginFigures(
       equity: money(equity + worth.value, .down),
       initial: money(
-        found.initial + worth.maintenance + worth.initial + sizeCharge(account), .up),
+        found.initial + MarginSheet.share(found.core, table.pegShare) + worth.maintenance
+          + worth.initial + sizeCharge(account), .up),
       maintenance: money(
         MarginSheet.share(found.core, factors.maintenance) + worth.maintenance, .up))
   }
@@ -384,6 +385,8 @@ extension ClearingMachine {
       let instrument = instruments[slot]
       table.update(instrument, market: markets[instrument.underlying.index])
     }
-    collaterals.update(margins[Int(status[0].margin)], markets)
+    let terms = margins[Int(status[0].margin)]
+    collaterals.update(terms, markets)
+    table.setQuoteWorth(terms.pegUnderlying.map { indices[$0.index].price })
   }
 }

@@ -16,7 +16,10 @@ extension ClearingMachine {
       "time_ms": .integer(time.raw), "root": .string("\(root)"),
       "underlying": .string(genesis.underlyings[underlying.index]),
       "index": .string(index.price.decimal), "index_time_ms": .integer(index.time.raw),
-      "doubt": .string(index.doubt.decimal), "method": margins[Int(status[0].margin)].methodValue,
+      "doubt": .string(index.doubt.decimal),
+      "quote_worth": margins[Int(status[0].margin)].pegUnderlying
+        .map { .string(indices[$0.index].price.decimal) } ?? .null,
+      "method": margins[Int(status[0].margin)].methodValue,
       "surfaces": .array(surfaces(of: underlying)),
       "collateral": .array(collateralArrays(of: underlying)),
       "instruments": .array(instrumentArrays(of: underlying)),

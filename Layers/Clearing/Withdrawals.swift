@@ -60,8 +60,10 @@ extension ClearingMachine {
     _ account: AccountID, held: Int128, less leaving: Leaving?
   ) throws(ArithmeticFailure) -> WithdrawalRule {
     // Beyond all money there is nothing is free, and no sum leaves its word.
+    let standing = weigh(account, less: leaving)
     let requirement = min(
-      weigh(account, less: leaving).requirement + sizeCharge(account),
+      standing.requirement + MarginSheet.share(standing.core, table.pegShare)
+        + sizeCharge(account),
       Notional(Money(raw: 1 << 61)).raw)
     var profits = [Int128](repeating: 0, count: genesis.underlyings.count)
     var isFresh = true

@@ -231,6 +231,8 @@ extension ExecutionMachine {
       table.update(instrument, market: markets[instrument.underlying.index])
     }
     collaterals.update(margin[0], markets)
+    table.setQuoteWorth(margin[0].pegUnderlying.map { indices[$0.index].price })
+    risk.pegShare = table.pegShare
     bands.removeAll(keepingCapacity: true)
     greeks.removeAll(keepingCapacity: true)
     for slot in 0..<instruments.count {

@@ -26,6 +26,8 @@ struct RiskBook: ~Copyable {
   var equity: [Int128] = []
   /// Sum over underlyings of the worst scenario: at most zero.
   private var worstTotal: [Int128] = []
+  /// What every worst is asked beside itself, while the quote asset stands below its peg.
+  var pegShare = Ratio.zero
   private var marks: [UInt32] = []
   private var round: UInt32 = 0
 
@@ -145,12 +147,18 @@ struct RiskBook: ~Copyable {
 
   /// Equity less the worst of every underlying: what is left, at least, whatever fills.
   func room(_ account: AccountID) -> Int128 {
-    equity[account.index] + worstTotal[account.index]
+    equity[account.index] + asked(worstTotal[account.index])
   }
 
   /// The room if `slot`'s worst became `worst`.
   func room(_ account: AccountID, _ slot: Int, worst: Notional) -> Int128 {
-    room(account) - worstOfSlot[slot] + worst.raw
+    equity[account.index] + asked(worstTotal[account.index] - worstOfSlot[slot] + worst.raw)
+  }
+
+  /// A worst with what the quote asset's lost peg asks beside it; never above it.
+  @inline(__always)
+  private func asked(_ worst: Int128) -> Int128 {
+    pegShare == .zero ? worst : worst - MarginSheet.share(0 - worst, pegShare)
   }
 
   /// Forgets every sum and every equity, to be rebuilt from the facts; slots in lists become free.

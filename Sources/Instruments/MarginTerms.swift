@@ -83,7 +83,9 @@ public import Primitives
   /// asks for all it can lose; both zero for none.
   public var openInterestLower = Ratio.zero
   public var openInterestUpper = Ratio.zero
-  private var reserved2 = InlineArray<2, UInt64>(repeating: 0)
+  /// One more than the underlying whose index is the worth of the quote asset; zero for none.
+  public var peg: UInt64 = 0
+  private var reserved2: UInt64 = 0
   public var scenarios = InlineArray<32, ScenarioTerms>(repeating: .empty)
   /// By asset; the first, the quote asset, counts in full and stands empty.
   public var collaterals = InlineArray<16, CollateralTerms>(repeating: .empty)
@@ -132,7 +134,7 @@ extension MarginTerms {
   public var fault: StaticString? {
     let one = Ratio.scale
     guard methodCode == 1 else { return "margin method" }
-    guard reserved0 == 0, reserved1 == 0, (0..<2).allSatisfy({ reserved2[$0] == 0 }) else {
+    guard reserved0 == 0, reserved1 == 0, reserved2 == 0 else {
       return "margin reserved"
     }
     guard (1...MarginTerms.scenarioCountMax).contains(Int(scenarioCount)) else {
@@ -160,6 +162,7 @@ extension MarginTerms {
       [tiltSkew, tiltTerm].allSatisfy({ (-one...one).contains($0.raw) }),
       (0...3_650 * one).contains(daysFloor.raw)
     else { return "margin ratio" }
+    guard peg <= UInt64(UInt16.max) else { return "peg" }
     guard (1...one).contains(maintenanceFactor.raw), initialFactor.raw == one else {
       return "mm_factor or im_factor"
     }
@@ -184,9 +187,13 @@ extension MarginTerms {
     (0..<MarginTerms.collateralCount).contains { collaterals[$0] != .empty }
   }
 
+  /// The underlying whose index is the worth of the quote asset.
+  public var pegUnderlying: UnderlyingID? { peg == 0 ? nil : UnderlyingID(UInt16(peg - 1)) }
+
   /// Whether its assets and underlyings are among so many.
   public func fits(assets: Int, underlyings: Int) -> Bool {
-    (0..<MarginTerms.collateralCount).allSatisfy { place in
+    guard peg <= UInt64(underlyings) else { return false }
+    return (0..<MarginTerms.collateralCount).allSatisfy { place in
       collaterals[place].underlying.map { place < assets && $0.index < underlyings } ?? true
     }
   }

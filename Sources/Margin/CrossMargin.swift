@@ -150,8 +150,20 @@ struct CrossMargin {
 
 extension DepegCharge {
   /// How far the quote asset stands below the threshold; nil where it does not.
-  func gap(_ market: MarginMarket) -> Ratio? {
-    let gap = Int128(threshold.raw) - Int128(market.stable.raw) * 10
+  func gap(_ market: MarginMarket) -> Ratio? { gap(worth: market.peg ?? market.stable) }
+
+  private func gap(worth price: Price) -> Ratio? {
+    let gap = Int128(threshold.raw) - Int128(price.raw) * 10
     return gap > 0 ? Ratio(raw: Int64(clamping: gap)) : nil
+  }
+
+  /// What is asked on entry beside a requirement, as a share of it, while the quote asset is worth
+  /// `price`: gap × factor, rounded up.
+  func share(worth price: Price) -> Ratio {
+    guard let gap = gap(worth: price) else { return .zero }
+    return Ratio(
+      raw: Int64(
+        clamping: (Int128(gap.raw) * Int128(factor.raw))
+          .divided(by: Int128(Ratio.scale), rounding: .up)))
   }
 }

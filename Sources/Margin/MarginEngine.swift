@@ -231,10 +231,10 @@ public struct MarginEngine: Sendable {
 
     // The charge for a lost peg is one of entry too.
     for market in markets {
-      guard let gap = parameters.depeg.gap(market) else { continue }
+      let share = parameters.depeg.share(worth: market.peg ?? market.stable)
+      guard share != .zero else { continue }
       report.confidenceContingency =
-        try report.confidenceContingency
-        - initialCore.times(gap, .up).times(parameters.depeg.factor, .up)
+        try report.confidenceContingency - initialCore.times(share, .up)
       break
     }
     let initial =

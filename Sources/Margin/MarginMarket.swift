@@ -6,6 +6,9 @@ public struct MarginMarket: Sendable {
   public var spot: Price
   /// The quote asset in units of account, 1 while it holds its peg.
   public var stable = Price(raw: Price.scale)
+  /// What the quote asset is worth where all prices are in it, as a machine's are; stands before
+  /// `stable` for the charge, and no price is divided by it.
+  public var peg: Price?
   public var perpetualPrice: Price
   public var spotConfidence = Ratio(raw: Ratio.scale)
   public var perpetualConfidence = Ratio(raw: Ratio.scale)
@@ -199,7 +202,7 @@ extension MarginMarket {
   /// within 0 and 1.
   func check() throws(MarginFailure) {
     guard spot.raw > 0 else { throw .outsideDomain(.spot) }
-    guard stable.raw > 0 else { throw .outsideDomain(.stable) }
+    guard stable.raw > 0, peg?.isNegative != true else { throw .outsideDomain(.stable) }
     guard perpetualPrice.raw >= 0 else { throw .outsideDomain(.perpetualPrice) }
     let volumes = [perpetualVolume] + expiries.map(\.optionVolume)
     guard !perpetualInterest.isNegative,

@@ -166,7 +166,7 @@ public struct MarginSheet: ~Copyable {
     share(joint, lambda) + share(apart, Ratio(raw: Ratio.scale - lambda.raw))
   }
 
-  /// amount × ratio, rounded up, without forming the product in full; the ratio is at most one.
+  /// amount × ratio, rounded up, without forming the product in full; not below zero, the ratio at most ten.
   @inline(__always)
   public static func share(_ amount: Int128, _ ratio: Ratio) -> Int128 {
     let (whole, rest) = amount.quotientAndRemainder(dividingBy: Int128(Ratio.scale))

@@ -20,6 +20,9 @@ public import Primitives
   /// What is asked on entry for size, and of how many instruments anything is.
   var sizes: [SizeCharge] = []
   var sizedCount = 0
+  /// What is asked on entry beside a requirement's core, as a share of it, while the quote asset
+  /// stands below its peg.
+  public private(set) var pegShare = Ratio.zero
   /// Since they were last forgotten: see `drift`.
   private var drifts: [Int128] = []
   /// The terms lie apart: they are large, and whoever lends the table copies its own bytes.
@@ -72,6 +75,12 @@ public import Primitives
 
   /// Takes other terms of the method; what was priced is to be priced anew.
   public mutating func use(_ terms: MarginTerms) { method = Method(terms) }
+
+  /// Takes over what the quote asset is worth; nil or zero, no word of it, asks nothing.
+  public mutating func setQuoteWorth(_ price: Price?) {
+    guard let price, price.raw > 0 else { return pegShare = .zero }
+    pegShare = parameters.depeg.share(worth: price)
+  }
 
   @inline(__always) func charges(_ instrument: InstrumentID) -> UnitCharges {
     unitCharges[instrument.index]

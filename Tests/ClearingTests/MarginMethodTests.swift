@@ -96,8 +96,9 @@ extension House {
     constants.confidenceBand = 20_000_000
     // Two of three runs hold collateral, more or less than counts.
     let takes = seed % 3 != 0
-    var house = try Self.house(
-      constants, margin: takes ? TestWorld.collateral() : .novate32, sized: seed > 6)
+    var first = takes ? TestWorld.collateral() : .novate32
+    first.peg = seed > 4 ? TestWorld.pegged : 0
+    var house = try Self.house(constants, margin: first, sized: seed > 6)
     var generator = Generator(seed: seed)
     for client in 0..<4 {
       house.deposit(
@@ -106,6 +107,8 @@ extension House {
     // Every other run by other terms.
     if seed % 2 == 0 {
       var terms = takes ? TestWorld.collateral(haircut: 123_456_789) : .novate32
+      terms.peg = first.peg
+      terms.depegFactor = Ratio(raw: 3_456_789_012)
       terms.lambda = Ratio(raw: 400_000_000)
       terms.netDelta = Ratio(raw: 90_000_000)
       terms.hedgedDelta = Ratio(raw: 60_000_000)
@@ -123,6 +126,7 @@ extension House {
       accounts += opened
     }
     try house.clear()
+    var depegged = 0
     for round in 0..<30 {
       for _ in 0..<5 {
         let buyer = generator.below(6)
@@ -136,8 +140,10 @@ extension House {
       if round % 3 == 2 {
         house.index(0, generator.within(900...1_100) * Self.scale + generator.within(0...999_999))
         Self.surfaces(&house, generator.within(900...1_100))
+        if first.peg != 0 { house.index(2, generator.within(95_000_000...101_000_000)) }
       }
       try house.clear()
+      depegged += house.machine.table.pegShare == .zero ? 0 : 1
       for account in accounts {
         let figures = try house.figures(of: account)
         let line = try house.line(of: account)
@@ -151,6 +157,35 @@ extension House {
       return charge > 0
     }
     #expect((sized > 3) == (seed > 6), "\(sized) accounts are asked for size")
+    #expect((depegged > 5) == (seed > 4), "below the peg in \(depegged) rounds")
+  }
+
+  @Test("a quote asset below its peg is asked for on entry, and closes nobody")
+  func peg() throws {
+    var terms = MarginTerms.novate32
+    terms.peg = TestWorld.pegged
+    var house = try Self.house(margin: terms)
+    house.fill(buyer: 0, seller: 1, 0, price: 1_000 * Self.scale, quantity: Quantity.scale)
+    try house.clear()
+    // Nobody has said what it is worth.
+    #expect(try house.figures(0).initial.raw == 160_000_000)
+    // Threshold 0.99, factor 4: a cent below costs a twenty-fifth.
+    for (worth, initial) in [
+      (100_000_000, 160_000_000), (99_000_000, 160_000_000), (98_999_999, 160_000_007),
+      (98_000_000, 166_400_000), (1, 793_599_994),
+    ] as [(Int64, Int64)] {
+      house.index(2, worth)
+      try house.clear()
+      let figures = try house.figures(0)
+      #expect(figures.initial.raw == initial && figures.maintenance.raw == 128_000_000)
+    }
+    // Free is cash less that, profit being none: 50 000 − 793.6.
+    for (amount, code) in [(49_206_400_007, 17), (49_206_400_006, 0)] as [(Int64, UInt8)] {
+      house.instruct(
+        House.client(0),
+        [.withdraw(asset: .quote, amount: Amount(raw: amount), destination: .zero)])
+      #expect(House.receipts(try house.clear()).map(\.code) == [code])
+    }
   }
 
   @Test("terms change by governance, for clearing at once and for execution by the Clearance")

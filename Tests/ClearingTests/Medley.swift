@@ -76,6 +76,7 @@ struct Medley: ~Copyable {
       TestWorld.size(&listed)
       margin.openInterestLower = Ratio(raw: Ratio.scale / 8)
       margin.openInterestUpper = Ratio(raw: 3 * Ratio.scale)
+      margin.peg = TestWorld.pegged
     }
     genesis = TestWorld.genesis(
       clients: Medley.clients, instruments: listed, constants: constants, margin: margin)
@@ -234,6 +235,11 @@ struct Medley: ~Copyable {
           time: time, sequence: sequence),
       ]
       var smile = TestWorld.smile(time: max(60_000, expiry.raw - time.raw))
+      if isSized {
+        let worth = Price(raw: generator.within(90_000_000...103_000_000))
+        actions.append(
+          .index(underlying: UnderlyingID(2), price: worth, time: time, sequence: sequence))
+      }
       smile.a += generator.within(0...1_000)
       smile.b += generator.within(0...200_000_000)
       smile.m = generator.within(-50_000_000_000...50_000_000_000)
@@ -272,6 +278,9 @@ struct Medley: ~Copyable {
     if isSized {
       margin.openInterestLower = Ratio(raw: generator.within(0...Ratio.scale))
       margin.openInterestUpper = Ratio(raw: generator.within(Ratio.scale + 1...4 * Ratio.scale))
+      margin.peg = generator.chance(80) ? TestWorld.pegged : 0
+      margin.depegThreshold = Ratio(raw: generator.within(900_000_000...Ratio.scale))
+      margin.depegFactor = Ratio(raw: generator.within(0...10 * Ratio.scale))
       for place in 0..<3 {
         margin.slopes[place] = SlopeTerms(
           from: Ratio(raw: generator.within(0...Ratio.scale)),

@@ -47,6 +47,7 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
         TestWorld.size(&instruments)
         margin.openInterestLower = Ratio(raw: Ratio.scale / 2)
         margin.openInterestUpper = Ratio(raw: 8 * Ratio.scale)
+        margin.peg = TestWorld.pegged
       }
       genesis = TestWorld.genesis(clients: 8, instruments: instruments, margin: margin)
       machine = ExecutionMachine(genesis: genesis)
@@ -129,6 +130,11 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
             underlying: UnderlyingID(UInt16(underlying)),
             price: Price(raw: price[underlying] * Price.scale + Int64(generator.below(1_000_000))),
             time: Timestamp(raw: now)))
+      }
+      if let peg = genesis.margin.pegUnderlying {
+        let worth = Price(raw: generator.within(95_000_000...102_000_000))
+        body.indices.append(
+          IndexEntry(underlying: peg, price: worth, time: Timestamp(raw: now)))
       }
       let expiry = genesis.instruments[2].expiry
       if expiry.raw > now {

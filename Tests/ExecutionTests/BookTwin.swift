@@ -186,7 +186,7 @@ struct BookTwin: ~Copyable {
     _ account: Int, with extra: Order? = nil, without old: UInt64? = nil,
     holding more: [Int: Int64] = [:]
   ) -> Int128 {
-    var total = equity(account)
+    var asked: Int128 = 0
     var open = orders.filter { $0.account == account && $0.id != old }
     if let extra { open.append(extra) }
     for mine in pages(account) {
@@ -217,9 +217,18 @@ struct BookTwin: ~Copyable {
         }
         worst = min(worst, sum)
       }
-      total += worst
+      asked -= worst
     }
-    return total - sizes(account, open, more)
+    return equity(account) - asked - pegCharge(on: asked) - sizes(account, open, more)
+  }
+
+  /// ⌈asked × ⌈gap × factor⌉⌉ while the quote asset stands below its peg.
+  private func pegCharge(on asked: Int128) -> Int128 {
+    guard let peg = margin.pegUnderlying, market[peg.index].index.raw > 0 else { return 0 }
+    let billion: Int128 = 1_000_000_000
+    let gap = max(0, Int128(margin.depegThreshold.raw) - Int128(market[peg.index].index.raw) * 10)
+    let share = (gap * Int128(margin.depegFactor.raw) + billion - 1) / billion
+    return (asked * share + billion - 1) / billion
   }
 
   private enum Charge: CaseIterable { case still, longsLead, shortsLead, shortOptions }

@@ -97,14 +97,15 @@ class Books:
         return a.equity
 
     def room(self, account, extra=None):
-        total, own = self.equity(account), extra and self.page(account, extra.instrument)
+        worst, own = 0, extra and self.page(account, extra.instrument)
         for page in self.pages(account):
             if not extra or page != own:
-                total += min(0, *self.sums(account, page))
+                worst += min(0, *self.sums(account, page))
         if extra:
             sums = list(self.sums(account, own))
             self.add_order(sums, extra, extra.left, 1)
-            total += min(0, *sums)
+            worst += min(0, *sums)
+        total = self.equity(account) + worst - self.terms.peg_charge(-worst, self.indices)
         return total - self.size_charge(account, [(extra.instrument, extra.side, extra.left)] if extra else [])
 
     # 10.8, whatever fills

@@ -817,7 +817,9 @@ class Clearing(Auctions, Losses, Owners, Market):
         free = a.cash - held + sum(min(p // MONEY, self.constant["profit_counted_max"]) for p in profits.values())
         free += sum(self.prudent_prices(self.terms.collaterals[asset].underlying)[0] * self.counted(asset, amount)
                     * self.multiple[asset] for asset, amount in left.items()) // MONEY
-        return old, free - min(1 << 61, up(self.weigh(account, less)[2] + self.size_charge(account), MONEY))
+        _, _, requirement, _, core = self.weigh(account, less)
+        asked = requirement + self.terms.peg_charge(core, self.indices) + self.size_charge(account)
+        return old, free - min(1 << 61, up(asked, MONEY))
 
     def size_charge(self, account):
         """10.8: of an account as it stands."""

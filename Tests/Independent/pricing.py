@@ -242,7 +242,7 @@ class Terms:
 
     def __init__(self, data):
         (self.up, self.down, self.least_up, self.short_power, self.long_power, self.floor, self.basis_add, self.basis_mult,
-         self.threshold, self.factor, _, _, self.maintenance, _, self.share, self.net, self.hedged, self.short, self.skew,
+         self.threshold, self.factor, *self.depeg, self.maintenance, _, self.share, self.net, self.hedged, self.short, self.skew,
          self.term) = struct.unpack_from("<20q", data, 8)
         self.scenarios = []
         for place in range(data[1]):
@@ -250,9 +250,16 @@ class Terms:
             self.scenarios.append((spot - ONE, 2 - volatility, cover))
         self.scenarios += [(0, 0, 0)] * (32 - len(self.scenarios))
         self.interest, *self.open_interest = struct.unpack_from("<3q", data, 216)
+        self.peg, = struct.unpack_from("<Q", data, 240)
         self.slopes = [struct.unpack_from("<2q", data, 168 + 16 * n) for n in range(3)]
         rows = [struct.unpack_from("<HHIIIqqqq", data, 768 + 48 * n) for n in range(16)]
         self.collaterals = {n: Collateral(row) for n, row in enumerate(rows) if row[0]}
+
+    def peg_charge(self, asked, indices):
+        """10.9: what a lost peg asks beside `asked`."""
+        price = indices[self.peg - 1][0] if self.peg else 0
+        gap = max(0, self.depeg[0] - 10 * price) if price else 0
+        return up(asked * up(gap * self.depeg[1], ONE), ONE)
 
     def tenor(self, time):
         day = 86_400_000

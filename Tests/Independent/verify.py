@@ -211,8 +211,8 @@ def margin_bytes(value):
     scenarios = [struct.pack("<qIBBH", scaled(s["spot"], 9), scaled(s["dampening"], 9),
                              ["up", "none", "down"].index(s["vol"]) + 1, 0, 0) for s in value["scenarios"]]
     return (struct.pack("<BBHI", 1, len(scenarios), 0, 0) + struct.pack("<20q", *map(ratio, MARGIN))
-            + b"".join(struct.pack("<qq", *s) for s in slopes) + struct.pack("<qqq16x", scaled(value["interest"], 9), ratio("open_interest.lower"),
-                                                                                       ratio("open_interest.upper"))
+            + b"".join(struct.pack("<qq", *s) for s in slopes) + struct.pack("<qqqQ8x", scaled(value["interest"], 9), ratio("open_interest.lower"),
+                                                                                       ratio("open_interest.upper"), int(value.get("peg", -1)) + 1)
             + b"".join(scenarios).ljust(512, b"\0") + collateral_bytes(value["collateral"]))
 
 

@@ -106,11 +106,15 @@ public enum TestWorld {
       settlementNote: Genesis.NoteKey(name: "test/log", key: key(4).publicKey), witnesses: [],
       accounts: owners,
       assets: assets.map { Genesis.Asset(name: $0.name, scale: $0.scale, custodian: custodian) },
-      underlyings: ["BTC", "ETH"], publishers: publishers, governance: governance,
+      underlyings: ["BTC", "ETH"] + (margin.peg == pegged ? ["USDC"] : []), publishers: publishers,
+      governance: governance,
       governanceThreshold: 2, instruments: instruments, constants: constants, margin: margin)
     precondition(genesis.fault == nil, "the test network is well-formed: \(genesis.fault!)")
     return genesis
   }
+
+  /// `peg` of terms that go by the worth of the quote asset, a third underlying then.
+  public static let pegged: UInt64 = 3
 
   /// Terms by which BTC counts, and debts cost what they owe in a year.
   public static func collateral(
