@@ -103,6 +103,8 @@ public struct ClearingMachine: ~Copyable {
 
   /// Id of the last header; the network id before the first.
   public internal(set) var previousID: Digest
+  /// Which pages the store has still to take.
+  public var pageRound = PageRound()
   /// Id of the last execution header cleared.
   public internal(set) var previousExecutionID: Digest
   /// State root after the last batch.

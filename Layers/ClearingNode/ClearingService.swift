@@ -22,7 +22,6 @@ struct ClearedBatch: Sendable {
     extra.write(machine.previousExecutionID)
     machine.log.encode(into: &extra)
     let number = result.header.batch
-    let isCheckpoint = (number.raw + 1) % StateKeeper.checkpointInterval == 0
     durable = DurableBatch(
       batch: number,
       values: [
@@ -32,7 +31,7 @@ struct ClearedBatch: Sendable {
       head: Head(
         seq: number.raw, term: UInt64(result.header.term), roots: [result.header.postRoot],
         logSize: UInt64(machine.log.size), logRoot: machine.log.root, extra: extra.bytes),
-      id: machine.previousID, pages: isCheckpoint ? machine.takeDirtyPages() : nil)
+      id: machine.previousID, pages: machine.pageShare(after: number.raw))
     header = result.header
     body = result.bodyBytes
   }

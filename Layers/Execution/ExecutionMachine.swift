@@ -80,6 +80,8 @@ public struct ExecutionMachine: ~Copyable {
 
   /// Id of the last header; the network id before the first.
   public internal(set) var previousID: Digest
+  /// Which pages the store has still to take.
+  public var pageRound = PageRound()
   /// Root after the last closed batch.
   public internal(set) var root: Digest = .zero
 

@@ -138,7 +138,6 @@ extension ClosedBatch {
     var idBytes = ByteWriter(capacity: 40)
     let id = header.id
     idBytes.write(id)
-    let isCheckpoint = (header.batch.raw + 1) % StateKeeper.checkpointInterval == 0
     durable = DurableBatch(
       batch: header.batch,
       values: [
@@ -148,7 +147,7 @@ extension ClosedBatch {
       head: Head(
         seq: header.batch.raw, term: UInt64(header.term), roots: [header.postRoot],
         extra: idBytes.bytes),
-      id: id, pages: isCheckpoint ? machine.takeDirtyPages() : nil)
+      id: id, pages: machine.pageShare(after: header.batch.raw))
     self.header = header
     self.body = body
   }

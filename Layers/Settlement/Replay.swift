@@ -17,6 +17,8 @@ public struct Replay: ~Copyable {
   public private(set) var receipts: [UInt8] = []
   /// Client transactions replayed.
   public private(set) var bundleCount: UInt64 = 0
+  /// Which pages the store has still to take.
+  public var pageRound = PageRound()
 
   /// Both machines at genesis.
   /// - Parameter indexKey: as `ExecutionMachine` takes it; a service gives a secret one.

@@ -115,14 +115,13 @@ struct SettlementBook: ~Copyable {
       (.delta, delta), (.checkpoint, text), (.logNodes, node.bytes),
     ]
     if let decisions = replay.decisions() { values.append((.decisions, decisions.encoded)) }
-    let isCheckpoint = (number.raw + 1) % StateKeeper.checkpointInterval == 0
     let durable = DurableBatch(
       batch: number, values: values,
       head: Head(
         seq: number.raw, term: UInt64(clearance.header.term),
         roots: [checked.batch.header.postRoot, clearance.header.postRoot],
         logSize: UInt64(log.count), logRoot: log.root, extra: extra.bytes),
-      id: SHA256.digest(text), pages: isCheckpoint ? replay.takeDirtyPages() : nil)
+      id: SHA256.digest(text), pages: replay.pageShare(after: number.raw))
     return SettledBatch(
       durable: durable, batch: checked.encoded, clearance: encoded, checkpoint: text)
   }

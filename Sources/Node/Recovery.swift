@@ -316,7 +316,6 @@ private struct RecoveryDesk {
 
   private mutating func finish() throws -> Bool {
     let (batch, id) = try layer.finish()
-    try keeper.settlePages()
     Fault.reach("recovery.finishing")
     try keeper.finishRecovery(batch, id)
     context.log.notice("recovered: signing again", metadata: ["after_batch": "\(batch)"])

@@ -10,12 +10,12 @@ public struct DurableBatch: Sendable {
   public var head: Head?
   /// What this role signs for the batch.
   public var id: Digest
-  /// Dirty pages, when a page checkpoint begins after this batch.
-  public var pages: (pages: [StoredPage], shapes: [StoredShape])?
+  /// Pages as the batch left them.
+  public var pages: PageShare?
 
   public init(
     batch: BatchNumber, values: [(kind: RecordKind, bytes: [UInt8])], head: Head?, id: Digest,
-    pages: (pages: [StoredPage], shapes: [StoredShape])? = nil
+    pages: PageShare? = nil
   ) {
     self.batch = batch
     self.values = values
@@ -25,17 +25,13 @@ public struct DurableBatch: Sendable {
   }
 }
 
-/// A layer's durable state: one transaction a group of batches, page checkpoints spread over the
-/// commits that follow them, and the highwater mark before each signature.
+/// A layer's durable state: one transaction a group of batches, with some pages of the state as each
+/// left them, and the highwater mark before each signature.
 ///
 /// One thread at a time uses it: the opening thread first, the commit thread after.
 public final class StateKeeper: @unchecked Sendable {
-  /// Batches between page checkpoints.
-  public static let checkpointInterval: UInt64 = 64
-
   public let store: Store
   private let highwater: Highwater
-  private var checkpoint = PageCheckpoint()
 
   /// Opens a layer's folder.
   public init(folder: String, role: UInt8, network: Digest, options: Store.Options = .init())
@@ -81,7 +77,7 @@ public final class StateKeeper: @unchecked Sendable {
 
   // MARK: - Loading
 
-  /// Loads a machine: pages of the last page checkpoint, then every later delta.
+  /// Loads a machine: its pages, then every delta since the page head that they do not hold.
   ///
   /// - Returns: the head the machine now stands at; nil for a folder that never committed.
   /// - Throws: `.damaged` and the like when something stored does not match its hash; the machine's
@@ -90,26 +86,28 @@ public final class StateKeeper: @unchecked Sendable {
     throws -> Head?
   {
     guard let head = try store.head() else { return nil }
-    var next: UInt64 = 0
-    let (pools, first) = try store.read {
-      (reader) throws(StorageFailure) -> ([(count: Int, bytes: [UInt8])], UInt64) in
-      guard let pageHead = try reader.pageHead() else { return ([], 0) }
-      var pools: [(count: Int, bytes: [UInt8])] = []
-      for shape in pageHead.pools {
-        pools.append(
-          (Int(shape.recordCount), try checkpoint.load(shape, asOf: pageHead, reader)))
-      }
-      return (pools, pageHead.seq + 1)
+    var (next, ahead): (UInt64, [PagesAhead]) = (0, [])
+    let stored = try store.read { (reader) throws(StorageFailure) -> [StoredPool] in
+      guard let pageHead = try reader.pageHead() else { return [] }
+      next = pageHead.seq + 1
+      var pools: [StoredPool] = []
+      for shape in pageHead.pools { pools.append(try reader.pool(shape, through: head.seq)) }
+      return pools
     }
-    if !pools.isEmpty {
-      try machine.load(pools: pools)
-      next = first
+    if !stored.isEmpty {
+      try machine.load(pools: stored.map { ($0.count, $0.bytes) })
+      ahead = stored.map(\.ahead)
     }
+    let furthest = ahead.compactMap { $0.batches.max() }.max() ?? 0
     while next <= head.seq {
       guard let delta = try store.value(.delta, next) else {
         throw NodeFailure.state("the delta of batch \(next) is missing")
       }
-      try machine.applyDelta(delta)
+      if next <= furthest {
+        try machine.applyDelta(delta, of: next, past: &ahead)
+      } else {
+        try machine.applyDelta(delta)
+      }
       next += 1
     }
     return head
@@ -121,54 +119,20 @@ public final class StateKeeper: @unchecked Sendable {
   /// - Throws: `.diskFull` (nothing changed; try again), `.alreadySigned`, `.fatalInputOutput`.
   public func commit(_ batches: [DurableBatch]) throws(StorageFailure) {
     guard !batches.isEmpty else { return }
-    let share = checkpoint.share(of: 8)
     try store.commit { (transaction) throws(StorageFailure) in
       for batch in batches {
         for (kind, bytes) in batch.values {
           try transaction.put(kind, batch.batch.raw, bytes)
         }
         try transaction.putSigned(role: store.role, seq: batch.batch.raw, id: batch.id)
+        if let pages = batch.pages { try transaction.put(pages, batch.batch.raw) }
       }
       // A refusal, which leaves the head where it was, may come last.
       if let head = batches.last(where: { $0.head != nil })?.head {
         try transaction.putHead(head)
       }
-      if let share { try checkpoint.write(share, into: &transaction) }
     }
-    Fault.reach("page.shared", share != nil)
-    if let share { checkpoint.advance(share) }
-    // A checkpoint holds the state after its batch, so only the last batch's pages can begin one
-    // whose deltas all lie ahead; earlier ones in the group are newer than what they claim.
-    for batch in batches { if let pages = batch.pages { try begin(pages, after: batch.batch.raw) } }
-  }
-
-  private func begin(
-    _ pages: (pages: [StoredPage], shapes: [StoredShape]), after batch: UInt64
-  ) throws(StorageFailure) {
-    if checkpoint.isRunning { try finishCheckpoint() }
-    let shapes = pages.shapes.enumerated().map { pool, shape in
-      PoolShape(
-        pool: UInt8(pool), recordByteCount: UInt32(shape.recordByteCount),
-        recordCount: UInt32(shape.count),
-        recordsPerPage: UInt32(max(1, 4096 / shape.recordByteCount)))
-    }
-    checkpoint.begin(PageHead(seq: batch, pools: shapes))
-    for page in pages.pages {
-      checkpoint.stage(pool: page.pool, page: page.page, bytes: page.bytes.rawSpan)
-    }
-  }
-
-  /// Writes what a running page checkpoint still lacks, so that the state can be loaded again.
-  public func settlePages() throws(StorageFailure) {
-    if checkpoint.isRunning { try finishCheckpoint() }
-  }
-
-  private func finishCheckpoint() throws(StorageFailure) {
-    guard let share = checkpoint.share(of: 1) else { return }
-    try store.commit { (transaction) throws(StorageFailure) in
-      try checkpoint.write(share, into: &transaction)
-    }
-    checkpoint.advance(share)
+    Fault.reach("page.shared", batches.contains { $0.pages != nil })
   }
 
   /// Raises the highwater mark; only then may the signature of `id` leave.

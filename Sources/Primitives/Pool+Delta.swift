@@ -83,9 +83,17 @@ extension Pool {
   /// the caller to seal once every pool has taken its part, or to roll back.
   /// - Throws: `.invalid` when it is not: delta and pages belong to different histories.
   public mutating func applyDelta(_ reader: inout ByteReader) throws(DecodingFailure) {
+    _ = try redo(&reader, from: count) { _ in false }
+  }
+
+  /// The same of a pool of `standing` slots, leaving out the slots that have the batch already; gives
+  /// its count after it. Where any slot is left out, nothing tells what stood there before.
+  mutating func redo(
+    _ reader: inout ByteReader, from standing: Int, _ isAhead: (Int) -> Bool
+  ) throws(DecodingFailure) -> Int {
     let before = Int(try reader.read(UInt32.self))
     let after = Int(try reader.read(UInt32.self))
-    guard before == count, after >= before else {
+    guard before == standing, after >= before else {
       throw .invalid(field: "delta slot count", offset: reader.offset)
     }
     let entries = Int(try reader.read(UInt32.self))
@@ -93,20 +101,22 @@ extension Pool {
     guard after - before <= entries, reader.remaining / (4 + Pool.maskByteCount) >= entries else {
       throw .invalid(field: "delta entry count", offset: reader.offset)
     }
-    guard entries > 0 else { return }
+    guard entries > 0 else { return after }
     if after > 0 { reserve(through: after - 1) }
     let expected: UInt64 = try reader.read()
     var check: UInt64 = 0
+    var isWhole = true
     for _ in 0..<entries {
       let slot = Int(try reader.read(UInt32.self))
-      guard slot < count else { throw .invalid(field: "delta slot", offset: reader.offset) }
+      guard slot < after else { throw .invalid(field: "delta slot", offset: reader.offset) }
       var record = self[slot]
       try Pool.change(&record, &check, &reader)
-      self[slot] = record
+      if isAhead(slot) { isWhole = false } else { self[slot] = record }
     }
-    guard check == expected else {
+    guard check == expected || !isWhole else {
       throw .invalid(field: "delta old bytes", offset: reader.offset)
     }
+    return after
   }
 
   private static func change(

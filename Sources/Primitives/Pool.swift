@@ -1,5 +1,9 @@
 public import CMemory
 
+/// Bytes of records of a stored page at most: with its seal, its batch and the database's own header
+/// it fills a page of 4 096.
+@usableFromInline let storedPageByteCount = 4_040
+
 /// The one owner of long-lived flat memory: records in slots, with the old bytes of every record
 /// touched since the last `seal`, so that a batch can be stored as a delta, undone, and hashed page
 /// by page.
@@ -37,9 +41,9 @@ public import CMemory
   @usableFromInline var capacity: Int
 
   @inlinable public static var recordByteCount: Int { MemoryLayout<Record>.stride }
-  /// Slots stored together: 4 KiB of records, at least one.
-  @inlinable public static var slotsPerPage: Int { max(1, 4096 / recordByteCount) }
-  /// Pages changed since the last page checkpoint.
+  /// Slots stored together, at least one.
+  @inlinable public static var slotsPerPage: Int { max(1, storedPageByteCount / recordByteCount) }
+  /// Pages changed since they were last stored.
   @usableFromInline var dirty: [Bool] = []
 
   public init(capacity: Int = 64) {
@@ -192,11 +196,16 @@ extension Pool {
     dirty[page] = true
   }
 
-  /// Pages changed by sealed batches since the last call, ascending.
-  public mutating func takeDirtyPages() -> [Int] {
-    let pages = dirty.indices.filter { dirty[$0] }
-    for page in pages { dirty[page] = false }
-    return pages
+  /// Pages that sealed batches changed since they were last taken, ascending.
+  var dirtyPages: [Int] { dirty.indices.filter { dirty[$0] } }
+
+  /// Appends a page's records, which are clean from now on, and gives their bytes' number.
+  mutating func takePage(_ page: Int, into bytes: inout [UInt8]) -> Int {
+    if page < dirty.count { dirty[page] = false }
+    let first = page * Pool.slotsPerPage
+    let span = self.bytes(of: first..<min(first + Pool.slotsPerPage, count))
+    unsafe span.withUnsafeBytes { unsafe bytes.append(contentsOf: $0) }
+    return span.byteCount
   }
 
   /// Puts every touched slot back to what it was when the batch began.

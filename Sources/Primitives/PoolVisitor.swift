@@ -7,6 +7,8 @@ public protocol PoolVisitor {
 
 /// A machine whose facts live in pools.
 public protocol PooledState: ~Copyable {
+  /// Which pages the store has still to take.
+  var pageRound: PageRound { get set }
   /// Visits every pool, always in the same order.
   mutating func visitPools<Visitor: PoolVisitor>(_ visitor: inout Visitor) throws(Visitor.Failure)
 }
@@ -66,13 +68,6 @@ extension PooledState where Self: ~Copyable {
     }
   }
 
-  /// Pages that sealed batches changed since the last call, and every pool's shape.
-  public mutating func takeDirtyPages() -> (pages: [StoredPage], shapes: [StoredShape]) {
-    var visitor = PageCollector()
-    visitPools(&visitor)
-    return (visitor.pages, visitor.shapes)
-  }
-
   /// Replaces every pool by its stored records: (count, packed bytes) in the order of pools.
   public mutating func load(pools: [(count: Int, bytes: [UInt8])]) throws(DecodingFailure) {
     var loader = PoolLoader(pools: pools)
@@ -81,19 +76,6 @@ extension PooledState where Self: ~Copyable {
       throw .invalid(field: "stored pools", offset: pools.count)
     }
   }
-}
-
-/// The shape of a stored pool.
-public struct StoredShape: Sendable {
-  public let recordByteCount: Int
-  public let count: Int
-}
-
-/// One page of a pool as it is stored.
-public struct StoredPage: Sendable {
-  public let pool: UInt8
-  public let page: UInt32
-  public let bytes: [UInt8]
 }
 
 private struct DeltaWriter: PoolVisitor {
@@ -139,23 +121,6 @@ private struct SnapshotLoader: PoolVisitor {
     let count = Int(try reader.read(UInt32.self))
     try pool.load(count: count, &reader)
     offset += reader.offset
-  }
-}
-
-private struct PageCollector: PoolVisitor {
-  var pages: [StoredPage] = []
-  var shapes: [StoredShape] = []
-  mutating func visit<Record: FlatRecord>(_ pool: inout Pool<Record>) throws(Never) {
-    let slots = Pool<Record>.slotsPerPage
-    for page in pool.takeDirtyPages() {
-      let range = (page * slots)..<min((page + 1) * slots, pool.count)
-      guard range.lowerBound < range.upperBound else { continue }
-      pages.append(
-        StoredPage(
-          pool: UInt8(shapes.count), page: UInt32(page), bytes: pool.bytes(of: range).array))
-    }
-    shapes.append(
-      StoredShape(recordByteCount: Pool<Record>.recordByteCount, count: pool.count))
   }
 }
 

@@ -129,7 +129,9 @@ private struct Survey {
   private var found = Inventory()
   private var stored: Inventory?
   private(set) var network: Digest?
-  private var oldestPages: [UInt64: UInt64] = [:]
+  /// Pool and page of every stored page, and the latest batch that any is as of.
+  private var pagesFound: Set<UInt64> = []
+  private var newestPage: UInt64 = 0
 
   mutating func visit(
     _ name: String, _ key: RawSpan, _ value: RawSpan, _ page: UInt64, _ report: inout ScrubReport
@@ -167,9 +169,9 @@ private struct Survey {
       }
     case .pages:
       guard bytes.byteCount >= 8 else { throw .damaged(key: key, reason: .form) }
-      let page = UInt64(key.group) << 56 | key.number >> 1
-      let seq: UInt64 = bytes.load(at: 0)
-      oldestPages[page] = min(oldestPages[page] ?? .max, seq)
+      let page = UInt64(key.group) << 56 | key.number
+      newestPage = max(newestPage, bytes.load(at: 0))
+      pagesFound.insert(page)
     case .batches, .signed: break
     }
   }
@@ -212,11 +214,13 @@ private struct Survey {
     guard let head = report.pageHead else { return }
     for shape in head.pools {
       for page in 0..<shape.pageCount {
-        let oldest = oldestPages[UInt64(shape.pool) << 56 | UInt64(page)]
-        if oldest.map({ $0 > head.seq }) ?? true {
-          report.note("pages", "pool \(shape.pool) page \(page)", "no copy as of the page head")
+        if !pagesFound.contains(UInt64(shape.pool) << 56 | UInt64(page)) {
+          report.note("pages", "pool \(shape.pool) page \(page)", "expected a page, found none")
         }
       }
+    }
+    if let last = report.head?.seq, newestPage > last {
+      report.note("pages", "batch \(newestPage)", "expected none after the head's, \(last)")
     }
   }
 }

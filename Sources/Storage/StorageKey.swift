@@ -68,8 +68,8 @@ public struct StorageKey: Hashable, Sendable {
   }
 
   /// Each page has two places, so that an unfinished checkpoint never overwrites a finished one.
-  static func page(_ pool: UInt8, _ page: UInt32, place: UInt8) -> StorageKey {
-    StorageKey(table: .pages, group: pool, number: UInt64(page) << 1 | UInt64(place))
+  static func page(_ pool: UInt8, _ page: UInt32) -> StorageKey {
+    StorageKey(table: .pages, group: pool, number: UInt64(page))
   }
 
   static func signed(_ role: UInt8, _ seq: UInt64) -> StorageKey {

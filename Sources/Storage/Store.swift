@@ -9,7 +9,7 @@ internal import Synchronization
 /// the writer's state sits behind a mutex, and the map grows only while no transaction is open.
 @safe public final class Store: @unchecked Sendable {
   /// The database format this code writes.
-  public static let formatVersion: UInt16 = 1
+  public static let formatVersion: UInt16 = 2
 
   public struct Options: Sendable {
     /// Address space to begin with.

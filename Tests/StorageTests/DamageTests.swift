@@ -11,18 +11,15 @@ import Testing
     var random = Seeded(41)
     let store = try open(folder)
     try fill(store, 0..<60, &random)
-    var checkpoint = PageCheckpoint()
-    let pages = (0..<20).map { _ in random.bytes(4096) }
-    let shape = PoolShape(pool: 3, recordByteCount: 64, recordCount: 1280, recordsPerPage: 64)
-    checkpoint.begin(PageHead(seq: 59, pools: [shape]))
-    for (page, bytes) in pages.enumerated() {
-      checkpoint.stage(pool: 3, page: UInt32(page), bytes: bytes.rawSpan)
-    }
-    while let share = checkpoint.share(of: 3) {
+    var state = OnePool()
+    for _ in 0..<1_280 { state.accounts.append(Account(number: random.next())) }
+    state.seal()
+    // The pages of a round, each of them with a commit.
+    for seq in 59..<200 as Range<UInt64> {
+      guard let share = state.pageShare(after: seq) else { break }
       try store.commit { (batch) throws(StorageFailure) in
-        try checkpoint.write(share, into: &batch)
+        try batch.put(share, 59)
       }
-      checkpoint.advance(share)
     }
     try store.commit { (batch) throws(StorageFailure) in
       try batch.removeValues(.body, below: 15)
@@ -222,10 +219,8 @@ func digestOfReads(_ folder: String) throws -> Digest {
       if let body = try reader.value(.body, seq) { stream.update(body.rawSpan) }
     }
     if let head = try reader.pageHead() {
-      var checkpoint = PageCheckpoint()
       for shape in head.pools {
-        let records = try checkpoint.load(shape, asOf: head, reader)
-        stream.update(records.rawSpan)
+        stream.update(try reader.pool(shape, through: 59).bytes.rawSpan)
       }
     }
   }

@@ -27,7 +27,7 @@ import Testing
       ("journal-group", group.encoded(payload.rawSpan).bytes),
       ("highwater-slot", Array(slot.encoded(1, id(1)).prefix(160))),
       ("highwater-slot-unsigned", Array(empty.encoded(1, id(1)).prefix(160))),
-      ("format", Format(version: 1, role: 1, network: id(1)).encoded),
+      ("format", Format(version: 2, role: 1, network: id(1)).encoded),
       ("head", head.encoded), ("page-head", pages.encoded), ("inventory", inventory.encoded),
     ]
   }
