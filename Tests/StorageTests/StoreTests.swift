@@ -93,17 +93,17 @@ import Testing
       failure { _ = try Store(folder: scratch.path, role: 2, network: network) }
         == .otherRole(expected: 2, found: 1))
     #expect(
-      failure { _ = try Store(folder: scratch.path, role: 1, network: network, formatVersion: 2) }
-        == .olderFormat(supported: 2, found: 1))
+      failure { _ = try Store(folder: scratch.path, role: 1, network: network, formatVersion: 3) }
+        == .olderFormat(supported: 3, found: 2))
     #expect(
       failure { _ = try Store(reading: scratch.path, network: otherNetwork) }
         == .otherNetwork(expected: otherNetwork, found: network))
     let newer = try Scratch()
     _ = try Store(folder: newer.path, role: 1, network: network, formatVersion: 9)
     #expect(
-      failure { _ = try open(newer.path) } == .newerFormat(supported: 1, found: 9))
+      failure { _ = try open(newer.path) } == .newerFormat(supported: 2, found: 9))
     #expect(
-      failure { _ = try Store(reading: newer.path) } == .newerFormat(supported: 1, found: 9))
+      failure { _ = try Store(reading: newer.path) } == .newerFormat(supported: 2, found: 9))
     let empty = try Scratch()
     #expect(
       failure { _ = try Store(reading: empty.path) } == .notAStore(folder: empty.path))
