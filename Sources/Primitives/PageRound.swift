@@ -171,11 +171,14 @@ private struct DeltaCatcher: PoolVisitor {
     guard number < pages.count else { throw .invalid(field: "stored pools", offset: offset) }
     var reader = ByteReader(bytes.rawSpan.extracting(offset..<bytes.count))
     let batches = pages[number].batches
-    pages[number].count = try pool.redo(&reader, from: pages[number].count) { slot in
+    let (batch, standing) = (self.batch, pages[number].count)
+    let after = try pool.redo(&reader, from: standing) { slot in
       let page = slot / Pool<Record>.slotsPerPage
       return page < batches.count && batches[page] >= batch
     }
     offset += reader.offset
+    // The reader borrows this visitor's bytes: nothing else may change before its last use.
+    pages[number].count = after
     number += 1
   }
 }

@@ -220,7 +220,9 @@ func digestOfReads(_ folder: String) throws -> Digest {
     }
     if let head = try reader.pageHead() {
       for shape in head.pools {
-        stream.update(try reader.pool(shape, through: 59).bytes.rawSpan)
+        let stored = try reader.pool(shape, through: 59)
+        let records = stored.bytes
+        stream.update(records.rawSpan)
       }
     }
   }
