@@ -98,12 +98,12 @@ public final class StateKeeper: @unchecked Sendable {
       try machine.load(pools: stored.map { ($0.count, $0.bytes) })
       ahead = stored.map(\.ahead)
     }
-    let furthest = ahead.compactMap { $0.batches.max() }.max() ?? 0
+    let furthest = ahead.compactMap { $0.batches.max() }.max()
     while next <= head.seq {
       guard let delta = try store.value(.delta, next) else {
         throw NodeFailure.state("the delta of batch \(next) is missing")
       }
-      if next <= furthest {
+      if let furthest, next <= furthest {
         try machine.applyDelta(delta, of: next, past: &ahead)
       } else {
         try machine.applyDelta(delta)

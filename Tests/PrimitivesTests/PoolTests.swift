@@ -46,7 +46,10 @@ private struct Kept {
 
   /// Pages in order, packed, then the deltas since the round began.
   func load(_ state: inout State) throws {
-    guard let finished else { return }
+    guard let finished else {
+      for delta in deltas { try state.applyDelta(delta) }
+      return
+    }
     let stored = finished.shapes.enumerated().map { pool, shape in
       let found = pages[pool].sorted { $0.key < $1.key }
       let bytes = found.flatMap { $0.value.bytes }
