@@ -109,8 +109,8 @@ enum MarginParametersJSON {
     case .span16:
       [
         "price_scan_range", "price_scan_ratio", "vol_scan_range", "extreme_multiple",
-        "extreme_cover", "lookahead_ms", "short_option_minimum", "mm_factor", "im_factor",
-        "lambda",
+        "extreme_cover", "lookahead_ms", "short_option_minimum", "concentration",
+        "open_interest", "confidence", "depeg", "mm_factor", "im_factor", "lambda",
       ]
     case .cross: ["cross", "confidence", "depeg"]
     }

@@ -265,7 +265,7 @@ extension ActionReader {
     do throws(MarginTermsFailure) {
       return try MarginTerms(value)
     } catch {
-      throw .value("terms", expected: "terms of novate-32", found: "\(error)")
+      throw .value("terms", expected: "terms of a margin method", found: "\(error)")
     }
   }
 

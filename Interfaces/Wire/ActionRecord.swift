@@ -48,7 +48,7 @@ public import Primitives
     case .list: 3
     case .block: 4
     case .hedgedBlock: 5
-    case .margin: 25
+    case .margin: 33
     case .place, .cancel, .cancelAll, .addKey, .revokeKey, .withdraw, .deposit, .release, .index,
       .halt, .replace, .timer, .protect, .massQuote, .bid, .trigger,
       .combination, .session, .disconnect, .volatility, .open, .transfer:

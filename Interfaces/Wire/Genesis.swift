@@ -115,7 +115,7 @@ public enum RuleSet {
     orders gtc gtt ioc fok, market, post-only, replace, price band, trigger on mark or index, combination of legs, in volatility, block with hedge
     makers timer, mass quote, protection by fills quantity delta vega, sessions by consent
     owners sub-accounts in portfolio, cross or isolated mode, transfers at initial margin
-    margin novate-32 with charges, terms by governance, collateral as a leg, interest on debt
+    margin novate-32 or span-16 with charges, method and terms by governance, collateral as a leg, interest on debt
     size concentration of an owner and open interest, on initial margin alone
     netting proportional cost release
     liquidation auction of a portfolio where constants ask for it, else close by book with a receipt of its figures

@@ -18,12 +18,12 @@ extension MarginTermsFailure: CustomStringConvertible {
 }
 
 /// The terms as JSON, in the words of `novate margin`: every ratio a decimal string, every group and
-/// every field there, in one order.
+/// every field that the method reads there, in one order.
 extension MarginTerms {
   private static let volatilities = ["up", "none", "down"]
-  private static var groups: [String] {
+  private var groups: [String] {
     var groups: [String] = []
-    for field in fields where !field.group.isEmpty && !groups.contains(field.group) {
+    for field in ownFields where !field.group.isEmpty && !groups.contains(field.group) {
       groups.append(field.group)
     }
     return groups
@@ -32,7 +32,7 @@ extension MarginTerms {
   public var jsonValue: JSONValue {
     typealias Members = [(key: String, value: JSONValue)]
     func members(_ group: String) -> Members {
-      MarginTerms.fields.filter { $0.group == group }
+      ownFields.filter { $0.group == group }
         .map { (key: $0.name, value: .string(self[keyPath: $0.path].decimal)) }
     }
     var scenarios: [JSONValue] = []
@@ -51,9 +51,14 @@ extension MarginTerms {
         "rate": .string(self.slopes[place].rate.decimal),
       ])
     }
+    let name = MarginTerms.methodNames[methodCode] ?? "\(methodCode)"
+    let own: Members =
+      isSpan
+      ? [(key: "lookahead_ms", value: .string("\(lookahead)"))]
+      : [(key: "scenarios", value: .array(scenarios))]
     return .object(
-      [(key: "method", value: .string("novate-32")), (key: "scenarios", value: .array(scenarios))]
-        + MarginTerms.groups.map { (key: $0, value: .object(members($0))) } + members("")
+      [(key: "method", value: .string(name))] + own
+        + groups.map { (key: $0, value: .object(members($0))) } + members("")
         + [
           (key: "concentration", value: .array(slopes)),
           (key: "collateral", value: .array(collateralValues)),
@@ -89,19 +94,23 @@ extension MarginTerms {
   ///   machine runs.
   public init(_ value: JSONValue) throws(MarginTermsFailure) {
     self = .empty
-    let alone = MarginTerms.fields.filter { $0.group.isEmpty }.map(\.name)
     try MarginTerms.reading(value, "") { (value) throws(JSONFailure) in
-      let keys =
-        ["method", "scenarios", "concentration", "collateral", "peg"] + MarginTerms.groups + alone
-      _ = try value.object(allowing: Set(keys))
-      guard try value.string(at: "method") == "novate-32" else {
-        throw .mistyped("method", expected: "novate-32", found: "another method")
+      let name = try value.string(at: "method")
+      guard let method = MarginTerms.methodNames.first(where: { $0.value == name }) else {
+        throw .mistyped("method", expected: "novate-32 or span-16", found: name)
       }
+      methodCode = method.key
+      let alone = ownFields.filter { $0.group.isEmpty }.map(\.name)
+      let keys = [
+        "method", "concentration", "collateral", "peg", isSpan ? "lookahead_ms" : "scenarios",
+      ]
+      _ = try value.object(allowing: Set(keys + groups + alone))
     }
-    methodCode = 1
-    for group in [""] + MarginTerms.groups { try read(group, of: value) }
-    try MarginTerms.reading(value, "scenarios") { (value) throws(JSONFailure) in
-      try readScenarios(value)
+    for group in [""] + groups { try read(group, of: value) }
+    try MarginTerms.reading(value, isSpan ? "lookahead_ms" : "scenarios") {
+      (value) throws(JSONFailure) in
+      guard isSpan else { return try readScenarios(value) }
+      lookahead = try MarginTerms.whole(value, "lookahead_ms", 0...Int64.max)
     }
     try MarginTerms.reading(value, "concentration") { (value) throws(JSONFailure) in
       try readSlopes(value)
@@ -123,7 +132,7 @@ extension MarginTerms {
   }
 
   private mutating func read(_ group: String, of value: JSONValue) throws(MarginTermsFailure) {
-    let fields = MarginTerms.fields.filter { $0.group == group }
+    let fields = ownFields.filter { $0.group == group }
     try MarginTerms.reading(value, group) { (value) throws(JSONFailure) in
       var holder = value
       if !group.isEmpty {

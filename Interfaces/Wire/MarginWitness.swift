@@ -18,7 +18,7 @@ public enum WitnessPool: UInt16, Sendable, CaseIterable {
     case .instruments: 128
     case .indices: 24
     case .minutes: 528
-    case .margins: 1_536
+    case .margins: 2_048
     case .perpetuals: 552
     case .auctions: 64
     case .status: 64

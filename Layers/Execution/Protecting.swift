@@ -122,27 +122,9 @@ extension ExecutionMachine {
     if isTripped { pullQuotes(of: maker.account, terms.underlying) }
   }
 
-  /// What one contract moves by, read off the unit vectors that margin is made from, so that nothing
-  /// else need be priced: its value's slope between the index 4 % lower and 4 % higher, in contracts
-  /// of the underlying; and its change for one point of volatility, between the scan's volatilities.
+  /// What one contract moves by, at the marks in force.
   func greeks(of instrument: Instrument) -> (delta: Ratio, vega: Price) {
-    guard table.isPriced(instrument.id) else { return (.zero, .zero) }
-    func rise(_ low: Int, _ high: Int) -> Int128 {
-      Int128(table.unit(instrument.id, high).raw) - Int128(table.unit(instrument.id, low).raw)
-    }
-    let index = Int128(indices[instrument.underlying.index].price.raw)
-    let slope =
-      index == 0
-      ? 0
-      : (rise(ScenarioSet.fourDown, ScenarioSet.fourUp) * 12_500_000_000)
-        .divided(by: index, rounding: .down)
-    let span = Int128(table.volatilitySpan(instrument.id).raw)
-    let perPoint =
-      span == 0
-      ? 0
-      : (rise(ScenarioSet.calmer, ScenarioSet.wilder) * 10_000_000)
-        .divided(by: span, rounding: .down)
-    return (Ratio(raw: Int64(clamping: slope)), Price(raw: Int64(clamping: perPoint)))
+    table.greeks(instrument.id, index: indices[instrument.underlying.index].price)
   }
 
   /// Cancels an account's quotes in an underlying, oldest first.

@@ -41,11 +41,14 @@ public import Primitives
 }
 
 /// A margin method with all its numbers, as genesis sets it, governance replaces it and state keeps
-/// it: 1 536 bytes. All ratios in 1e-9. Method 1, `novate-32`, is the one a machine runs.
+/// it: 2 048 bytes. All ratios in 1e-9. Machines run the methods of `methodNames`; what a method does
+/// not read is zero.
 @frozen public struct MarginTerms: FlatRecord, Hashable {
-  public static let byteCount = 1_536
+  public static let byteCount = 2_048
   public static let scenarioCountMax = 32
   public static let collateralCount = 16
+  /// The methods that a machine runs, by their codes.
+  public static let methodNames: [UInt8: String] = [1: "novate-32", 3: "span-16"]
 
   public var methodCode: UInt8 = 0
   public var scenarioCount: UInt8 = 0
@@ -89,11 +92,21 @@ public import Primitives
   public var scenarios = InlineArray<32, ScenarioTerms>(repeating: .empty)
   /// By asset; the first, the quote asset, counts in full and stands empty.
   public var collaterals = InlineArray<16, CollateralTerms>(repeating: .empty)
+  /// Of `span-16`: the price range as a share of the index, the absolute range of volatility, how many
+  /// price ranges the extreme pair lies away and the share of it that is covered, and how much later
+  /// options are priced, in milliseconds.
+  public var spanRange = Ratio.zero
+  public var spanVolatility = Ratio.zero
+  public var extremeMultiple = Ratio.zero
+  public var extremeCover = Ratio.zero
+  public var lookahead: Int64 = 0
+  private var reserved3 = InlineArray<59, UInt64>(repeating: 0)
 
   public static let empty = MarginTerms()
   private init() {}
 
-  /// Name and place of every ratio, as JSON spells them: the group, then the field.
+  /// Name and place of every ratio that some method reads, as JSON spells them: the group, then the
+  /// field.
   public static var fields:
     [(group: String, name: String, path: any WritableKeyPath<MarginTerms, Ratio> & Sendable)]
   {
@@ -113,14 +126,36 @@ public import Primitives
       ("tilt", "skew", \.tiltSkew), ("tilt", "term", \.tiltTerm),
       ("open_interest", "lower", \.openInterestLower),
       ("open_interest", "upper", \.openInterestUpper),
+      ("", "price_scan_ratio", \.spanRange), ("", "vol_scan_range", \.spanVolatility),
+      ("", "extreme_multiple", \.extremeMultiple), ("", "extreme_cover", \.extremeCover),
+      ("", "short_option_minimum", \.shortOption),
     ]
   }
+
+  /// Those of `fields` that the terms' own method reads.
+  public var ownFields:
+    [(group: String, name: String, path: any WritableKeyPath<MarginTerms, Ratio> & Sendable)]
+  {
+    let ofSpan: Set = [
+      "price_scan_ratio", "vol_scan_range", "extreme_multiple", "extreme_cover",
+      "short_option_minimum",
+    ]
+    let ofScan: Set = ["vol_shock", "basis", "minimum", "tilt"]
+    return MarginTerms.fields.filter { field in
+      isSpan
+        ? !ofScan.contains(field.group) : !field.group.isEmpty || !ofSpan.contains(field.name)
+    }
+  }
+
+  /// Whether the method is `span-16`.
+  public var isSpan: Bool { methodCode == 3 }
 
   public static func == (a: MarginTerms, b: MarginTerms) -> Bool {
     a.withBytes { first in b.withBytes { first.elementsEqual($0) } }
   }
 
   public func hash(into hasher: inout Hasher) {
+    hasher.combine(methodCode)
     for field in MarginTerms.fields { hasher.combine(self[keyPath: field.path]) }
   }
 }
@@ -133,23 +168,16 @@ extension MarginTerms {
   /// one, and execution knows no factor on initial margin.
   public var fault: StaticString? {
     let one = Ratio.scale
-    guard methodCode == 1 else { return "margin method" }
-    guard reserved0 == 0, reserved1 == 0, reserved2 == 0 else {
-      return "margin reserved"
+    guard MarginTerms.methodNames[methodCode] != nil else { return "margin method" }
+    guard reserved0 == 0, reserved1 == 0, reserved2 == 0,
+      (0..<59).allSatisfy({ reserved3[$0] == 0 })
+    else { return "margin reserved" }
+    var unread = self
+    for field in ownFields { unread[keyPath: field.path] = .zero }
+    guard MarginTerms.fields.allSatisfy({ unread[keyPath: $0.path] == .zero }) else {
+      return "what the method does not read"
     }
-    guard (1...MarginTerms.scenarioCountMax).contains(Int(scenarioCount)) else {
-      return "number of scenarios"
-    }
-    for place in 0..<MarginTerms.scenarioCountMax {
-      let isUsed = place < Int(scenarioCount)
-      guard isUsed ? scenarios[place].isSound : scenarios[place] == .empty else {
-        return "scenario"
-      }
-    }
-    // Quotes are protected by what a contract does in these (Docs/Protocol.md 8.10).
-    for place in [10, 13, 24, 25] where scenarios[place] != MarginTerms.novate32.scenarios[place] {
-      return "scenarios 10, 13, 24 and 25"
-    }
+    if let fault = isSpan ? spanFault : scenarioFault { return fault }
     let shares = [
       lambda, netDelta, hedgedDelta, shortOption, basisAdd, basisMultiple, confidenceThreshold,
       depegThreshold, volatilityDown, interest,
@@ -182,6 +210,43 @@ extension MarginTerms {
     return nil
   }
 
+  /// Of the scenarios of `novate-32`.
+  private var scenarioFault: StaticString? {
+    guard (1...MarginTerms.scenarioCountMax).contains(Int(scenarioCount)) else {
+      return "number of scenarios"
+    }
+    for place in 0..<MarginTerms.scenarioCountMax {
+      let isUsed = place < Int(scenarioCount)
+      guard isUsed ? scenarios[place].isSound : scenarios[place] == .empty else {
+        return "scenario"
+      }
+    }
+    // Quotes are protected by what a contract does in these (Docs/Protocol.md 8.10).
+    for place in [10, 13, 24, 25] where scenarios[place] != MarginTerms.novate32.scenarios[place] {
+      return "scenarios 10, 13, 24 and 25"
+    }
+    guard lookahead == 0 else { return "what the method does not read" }
+    return nil
+  }
+
+  /// Of the ranges of `span-16`: the extreme pair moves a price by no more than scenarios may.
+  private var spanFault: StaticString? {
+    let one = Int128(Ratio.scale)
+    guard scenarioCount == 0,
+      (0..<MarginTerms.scenarioCountMax).allSatisfy({ scenarios[$0] == .empty })
+    else { return "what the method does not read" }
+    guard (1...one).contains(Int128(spanRange.raw)),
+      (0...10 * one).contains(Int128(spanVolatility.raw)),
+      (0...one).contains(Int128(extremeCover.raw)), extremeMultiple.raw >= 0,
+      Int128(extremeMultiple.raw) * Int128(spanRange.raw) <= 5 * one * one
+    else { return "scan range" }
+    guard (0...MarginTerms.lookaheadMax).contains(lookahead) else { return "lookahead" }
+    return nil
+  }
+
+  /// A year.
+  private static let lookaheadMax: Int64 = 31_536_000_000
+
   /// Whether any asset but the quote asset counts.
   public var takesCollateral: Bool {
     (0..<MarginTerms.collateralCount).contains { collaterals[$0] != .empty }
@@ -197,50 +262,4 @@ extension MarginTerms {
       collaterals[place].underlying.map { place < assets && $0.index < underlyings } ?? true
     }
   }
-
-  /// The declared `novate-32`: Paradex's published grid and the charges of quant.md 3.1.
-  public static let novate32: MarginTerms = {
-    func millionths(_ value: Int64) -> Ratio { Ratio(raw: value * 1_000) }
-    var terms = MarginTerms()
-    terms.methodCode = 1
-    terms.volatilityUp = millionths(400_000)
-    terms.volatilityDown = millionths(220_000)
-    terms.shortPower = millionths(300_000)
-    terms.longPower = millionths(130_000)
-    terms.daysFloor = millionths(1_000_000)
-    terms.basisAdd = millionths(2_000)
-    terms.basisMultiple = millionths(20_000)
-    terms.confidenceThreshold = millionths(900_000)
-    terms.confidenceFactor = millionths(250_000)
-    terms.depegThreshold = millionths(990_000)
-    terms.depegFactor = millionths(4_000_000)
-    terms.maintenanceFactor = millionths(800_000)
-    terms.initialFactor = millionths(1_000_000)
-    terms.netDelta = millionths(20_000)
-    terms.hedgedDelta = millionths(10_000)
-    terms.shortOption = millionths(5_000)
-    terms.slopes = [
-      SlopeTerms(from: millionths(50_000), rate: millionths(10_000)),
-      SlopeTerms(from: millionths(250_000), rate: millionths(40_000)),
-      SlopeTerms(from: millionths(1_000_000), rate: millionths(150_000)),
-    ]
-    terms.openInterestLower = millionths(2_000_000)
-    terms.openInterestUpper = millionths(10_000_000)
-    func add(_ percent: Int64, _ cover: UInt32, _ volatility: UInt8) {
-      terms.scenarios[Int(terms.scenarioCount)] = ScenarioTerms(
-        spot: Ratio(raw: Ratio.scale + percent * 10_000_000), cover: cover,
-        volatilityCode: volatility)
-      terms.scenarioCount += 1
-    }
-    let whole = UInt32(Ratio.scale)
-    for percent: Int64 in [-16, -12, -8, -4, 4, 8, 12, 16] {
-      for volatility: UInt8 in [3, 2, 1] { add(percent, whole, volatility) }
-    }
-    for volatility: UInt8 in [3, 1] { add(0, whole, volatility) }
-    for (percent, cover): (Int64, UInt32) in [
-      (-66, 240_000_000), (-33, 480_000_000), (50, 320_000_000), (100, 160_000_000),
-      (300, 53_300_000), (500, 32_000_000),
-    ] { add(percent, cover, 1) }
-    return terms
-  }()
 }

@@ -185,7 +185,7 @@ extension RiskTable {
   /// Prices one whole unit of an asset that moves with its underlying.
   mutating func setCollateral(_ place: InstrumentID, price: Price) {
     update(
-      place, .linear(price, grid, .zero),
+      place, .collateral(price, spot: price, grid),
       UnitCharges(.collateral, delta: 1_000_000_000_000, spot: price, parameters.minimum))
   }
 }

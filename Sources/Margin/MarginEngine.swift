@@ -4,7 +4,8 @@ import Primitives
 ///
 /// The same on every machine and for everyone who asks: integers alone, every rounding against the user.
 /// Requirements round up and net margins down to the unit of `Worth`; nothing else is rounded but a
-/// contract's value (1e-12, in `novate-32` the 1e-8 of the production units) and charges (up).
+/// contract's value (1e-12, in methods that machines run the 1e-8 of the production units) and charges
+/// (up).
 public struct MarginEngine: Sendable {
   public let parameters: MarginParameters
   public let markets: [MarginMarket]
@@ -38,8 +39,9 @@ public struct MarginEngine: Sendable {
   func assess(_ account: MarginAccount, _ markets: [MarginMarket]) throws(MarginFailure)
     -> MarginReport
   {
-    guard !account.isApart || parameters.method == .novate32 else {
-      throw .unsupported("cross mode is one of novate-32")
+    let isRun = parameters.method == .novate32 || parameters.method == .span16
+    guard !account.isApart || isRun else {
+      throw .unsupported("cross mode is one of novate-32 and span-16")
     }
     switch parameters.method {
     case .cross: return try cross(account, markets)
@@ -47,13 +49,7 @@ public struct MarginEngine: Sendable {
       let method = PMRM2(parameters: parameters)
       let risks = try all(account, markets, method.risk)
       return try scenarioReport(account, markets, risks)
-    case .span16:
-      let method = SpanMethod(parameters: parameters)
-      let risks = try all(account, markets, method.risk)
-      var report = try scenarioReport(account, markets, risks)
-      report.spanScenarios = markets.first.map(method.scenarios) ?? []
-      return report
-    case .novate32:
+    case .novate32, .span16:
       let method = try Novate32(parameters)
       guard account.isApart else {
         let risks = try all(account, markets, method.risk)
@@ -137,30 +133,24 @@ public struct MarginEngine: Sendable {
 
   // MARK: - Methods
 
-  /// `derive-pmrm2` and `span-16`: factors on the worst, contingencies beside it.
+  /// `derive-pmrm2`: factors on the worst, contingencies beside it.
   private func scenarioReport(
     _ account: MarginAccount, _ markets: [MarginMarket], _ risks: [BookRisk]
   ) throws(MarginFailure) -> MarginReport {
     var report = try marks(account, risks)
-    let isDerive = parameters.method == .derivePMRM2
-    report.rank(
-      isDerive ? parameters.scenarios.map(\.kind) : [],
-      basis: isDerive ? report.basisContingency : nil)
+    report.rank(parameters.scenarios.map(\.kind), basis: report.basisContingency)
     var (maintenance, initial) = (Worth.zero, Worth.zero)
     var factorMax = parameters.initialFactor
-    var (least, value) = (Worth.zero, Worth.zero)
     for (risk, market) in zip(risks, markets) {
       let factor = try initialFactor(market)
       factorMax = max(factorMax, factor)
-      let loss = max(-risk.worst, risk.least)
+      let loss = -risk.worst
       maintenance = try maintenance + loss.times(parameters.maintenanceFactor, .up)
       initial = try initial + loss.times(factor, .up)
-      least = try least + risk.least
-      value = try value + risk.optionMark
     }
     if parameters.lambda.raw > 0 {
       let together = min(report.scenarios.min() ?? .zero, report.basisContingency, .zero)
-      let joint = max(-together, least)
+      let joint = -together
       maintenance = try mixed(
         joint: joint.times(parameters.maintenanceFactor, .up), apart: maintenance)
       initial = try mixed(joint: joint.times(factorMax, .up), apart: initial)
@@ -169,15 +159,6 @@ public struct MarginEngine: Sendable {
     initial =
       try initial - report.staticContingencyMaintenance - report.staticContingencyInitial
       - report.confidenceContingency
-    if !isDerive {
-      var scan = Worth.zero
-      for risk in risks { scan = try scan + -risk.worst }
-      report.parts = [
-        .init(name: "scan_risk", value: scan), .init(name: "short_option_minimum", value: least),
-        .init(name: "net_option_value", value: value),
-        .init(name: "total", value: try initial - value),
-      ]
-    }
     try finish(&report, maintenance: maintenance, initial: initial)
     return report
   }
@@ -193,13 +174,14 @@ public struct MarginEngine: Sendable {
     return Ratio(raw: raw)
   }
 
-  /// initial = max(scan, delta minimum, short minimum) + basis, mixed across underlyings; maintenance
-  /// a share of it; entry charges, those for size among them, on initial alone.
+  /// `novate-32` and `span-16`: initial = max(scan, delta minimum, short minimum) + basis, mixed across
+  /// underlyings; maintenance a share of it; entry charges, those for size among them, on initial alone.
   private func novate(
     _ account: MarginAccount, _ markets: [MarginMarket], _ risks: [BookRisk], lambda: Ratio
   ) throws(MarginFailure) -> MarginReport {
     var report = try marks(account, risks)
-    report.rank(parameters.scenarios.map(\.kind), basis: nil)
+    let isSpan = parameters.method == .span16
+    report.rank(isSpan ? [] : parameters.scenarios.map(\.kind), basis: nil)
     var (apart, scanApart) = (Worth.zero, Worth.zero)
     var (owner, crowd) = (Worth.zero, Worth.zero)
     var (delta, short) = (Worth.zero, Worth.zero)
@@ -226,7 +208,7 @@ public struct MarginEngine: Sendable {
     }
     let initialCore = try core.times(parameters.initialFactor, .up)
     let maintenance =
-      try initialCore.times(parameters.maintenanceFactor, .up)
+      try (isSpan ? core : initialCore).times(parameters.maintenanceFactor, .up)
       - report.staticContingencyMaintenance
 
     // The charge for a lost peg is one of entry too.
@@ -240,12 +222,25 @@ public struct MarginEngine: Sendable {
     let initial =
       try initialCore - report.staticContingencyMaintenance
       - report.staticContingencyInitial - report.confidenceContingency + owner + crowd
-    report.parts = [
-      .init(name: "scan", value: try together(joint: scanJoint, apart: scanApart, lambda)),
-      .init(name: "delta_minimum", value: delta),
-      .init(name: "short_option_minimum", value: short),
+    let scan = try together(joint: scanJoint, apart: scanApart, lambda)
+    let value = report.optionMarkToMarket
+    report.parts =
+      isSpan
+      ? [
+        .init(name: "scan_risk", value: scan), .init(name: "short_option_minimum", value: short),
+        .init(name: "net_option_value", value: value),
+        .init(name: "total", value: try initial - value),
+      ]
+      : [
+        .init(name: "scan", value: scan), .init(name: "delta_minimum", value: delta),
+        .init(name: "short_option_minimum", value: short),
+      ]
+    report.parts += [
       .init(name: "concentration", value: owner), .init(name: "open_interest", value: crowd),
     ]
+    if isSpan, let first = markets.first {
+      report.spanScenarios = Span16.scenarios(parameters.span, spot: first.spot)
+    }
     try finish(&report, maintenance: maintenance, initial: initial)
     return report
   }

@@ -120,7 +120,7 @@ public struct OptionLeg: Sendable, Hashable {
 /// An account as a method sees it: cash, and a book for every market, in the markets' order.
 public struct MarginAccount: Sendable {
   public var cash = Worth.zero
-  /// In cross mode: nothing nets, each contract is asked for alone. Of `novate-32` only.
+  /// In cross mode: nothing nets, each contract is asked for alone. Of `novate-32` and `span-16`.
   public var isApart = false
   public var books: [MarginBook]
 

@@ -79,7 +79,8 @@ public struct MarginParameters: Sendable, Hashable {
   public var contingency = Contingency()
   public var confidence = ConfidenceCharge()
   public var depeg = DepegCharge()
-  /// On the maintenance value; in `novate-32` the share of initial that is maintenance.
+  /// On the maintenance value; in `novate-32` and a machine's `span-16` the share of initial that is
+  /// maintenance.
   public var maintenanceFactor = Ratio(raw: Ratio.scale)
   public var initialFactor = Ratio(raw: Ratio.scale)
   /// Share of netting across underlyings: 0 none, 1 full.
@@ -98,7 +99,7 @@ public struct MarginParameters: Sendable, Hashable {
 
   /// What a machine's state holds; scenarios beyond ±16 % are of the tail.
   public init(_ terms: MarginTerms) {
-    self.init(MarginMethod.novate32)
+    self.init(MarginMethod(rawValue: terms.methodCode) ?? .novate32)
     for place in 0..<Int(terms.scenarioCount) {
       let scenario = terms.scenarios[place]
       scenarios.append(
@@ -128,6 +129,10 @@ public struct MarginParameters: Sendable, Hashable {
     openInterest = OpenInterestScale(
       lower: terms.openInterestLower, upper: terms.openInterestUpper)
     tilt = VolatilityTilt(skew: terms.tiltSkew, term: terms.tiltTerm)
+    span = SpanRange(
+      priceRatio: terms.spanRange, volatility: terms.spanVolatility,
+      extremeMultiple: terms.extremeMultiple, extremeCover: terms.extremeCover,
+      lookahead: terms.lookahead)
   }
 }
 
@@ -252,6 +257,7 @@ public struct SpanRange: Sendable, Hashable {
   public var priceRatio = Ratio.zero
   /// Absolute.
   public var volatility = Ratio.zero
+  /// How many price ranges the extreme pair lies away, and the share of it that is covered.
   public var extremeMultiple = Ratio.zero
   public var extremeCover = Ratio.zero
   /// Milliseconds.

@@ -73,7 +73,7 @@ extension MarginParameters {
   /// CME's sixteen: price scan range in thirds by volatility, then the extreme pair at three ranges
   /// covered by 33 % (CME advisory 08-303), a day ahead.
   private static let span16: MarginParameters = {
-    var p = MarginParameters(.span16)
+    var p = MarginParameters(MarginMethod.span16)
     p.span = SpanRange(
       price: nil, priceRatio: millionths(150_000), volatility: millionths(150_000),
       extremeMultiple: millionths(3_000_000), extremeCover: millionths(330_000),

@@ -1,6 +1,6 @@
 public import Primitives
 
-/// The exact requirement of one account by `novate-32`: what clearing closes accounts by, and what
+/// The exact requirement of one account by a method of unit vectors: what clearing closes accounts by, and what
 /// `novate margin` says. Filled position by position: an underlying a page, or, where nothing nets,
 /// each contract and each asset a page of its own.
 public struct MarginSheet: ~Copyable {

@@ -1,7 +1,8 @@
 import Pricing
 import Primitives
 
-/// `novate-32`: unit vectors and sums of the production scan, and the charges beside them.
+/// `novate-32` and `span-16`: unit vectors and sums of the production scan, and the charges beside
+/// them. The methods differ in how a vector is made, and in the numbers.
 ///
 /// Every contract has one vector of 32 values, made by `Valuation` as execution and clearing make it;
 /// a book's scenario is Σ quantity × unit, by `RiskTable` and `ScenarioSums`. Collateral that moves
@@ -21,18 +22,23 @@ struct Novate32 {
     var table = RiskTable()
     var sheet = MarginSheet(underlyings: 1)
     var next: UInt32 = 0
+    let isSpan = grid.span != nil
     func add(_ valuation: Valuation, _ charges: UnitCharges, _ quantity: Quantity)
       throws(MarginFailure)
     {
       try ScenarioSums.check(quantity, valuation.mark)
       for unit in charges.all { try ScenarioSums.check(quantity, Price(raw: unit)) }
       table.update(InstrumentID(next), valuation, charges)
+      // Ranges of an account's own asking know no bound.
+      for place in 0..<(isSpan ? grid.count : 0) {
+        try ScenarioSums.check(quantity, table.unit(InstrumentID(next), place))
+      }
       sheet.add(InstrumentID(next), quantity, 0, table)
       next += 1
     }
 
     if book.perpetual.raw != 0 {
-      let valuation = Valuation.linear(market.perpetualPrice, grid, .zero)
+      let valuation = Valuation.linear(market.perpetualPrice, spot: market.spot, grid, .zero)
       var charges = charges(.contract, valuation, market)
       charges.doubt(
         parameters.confidence, confidence: min(market.spotConfidence, market.perpetualConfidence),
@@ -53,7 +59,7 @@ struct Novate32 {
         Valuation.OptionTerms(
           type: leg.type, strike: leg.strike, volatility: leg.volatility, forward: expiry.forward,
           time: expiry.time, fixed: expiry.forwardFixed, discount: discount,
-          isFront: expiry.time == front), grid, .zero)
+          isFront: expiry.time == front), spot: market.spot, grid, .zero)
       var charges = charges(.option, valuation, market)
       if expiry.time != front {
         _ = try parameters.basis.factor(time: expiry.time)
@@ -73,9 +79,10 @@ struct Novate32 {
       let price = market.stablePrice(place)
       let charges = UnitCharges(
         .collateral, delta: 1_000_000_000_000, spot: price, parameters.minimum)
-      try add(.linear(price, grid, .zero), charges, book.collaterals[place])
+      try add(
+        .collateral(price, spot: market.spot, grid), charges, book.collaterals[place])
     }
-    for place in parameters.scenarios.indices {
+    for place in 0..<grid.count {
       risk.scenarios.append(next == 0 ? .zero : try Worth(sheet.sums[0, place]))
     }
     if next > 0 {

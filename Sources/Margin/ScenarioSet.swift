@@ -23,10 +23,10 @@ public struct Scenario: Sendable, Hashable {
 public enum ScenarioSet {
   public static let count = 32
   /// Places of the moves of 4 % with volatility unmoved, and of volatility alone.
-  public static let fourDown = 10
-  public static let fourUp = 13
-  public static let calmer = 24
-  public static let wilder = 25
+  static let fourDown = 10
+  static let fourUp = 13
+  static let calmer = 24
+  static let wilder = 25
 
   public static let novate32: [Scenario] = {
     var grid: [Scenario] = []
@@ -60,6 +60,10 @@ struct UnitGrid: Sendable {
   let scenarios: [Scenario]
   let shock: VolatilityShock
   let tilt: VolatilityTilt
+  /// Of `span-16`, whose scenarios move prices in money: a scenario's `move` says nothing then.
+  let span: SpanRange?
+  /// How many scenarios the method has; zeros fill the vector up.
+  let count: Int
 
   static let novate32 = UnitGrid(MarginTerms.novate32)
 
@@ -68,19 +72,30 @@ struct UnitGrid: Sendable {
     do throws(MarginFailure) {
       try self.init(MarginParameters(terms))
     } catch {
-      preconditionFailure("terms of novate-32 make a grid: \(error)")
+      preconditionFailure("terms without a fault make a grid: \(error)")
     }
   }
 
-  private init(scenarios: [Scenario], shock: VolatilityShock, tilt: VolatilityTilt) {
-    self.scenarios = scenarios
-    self.shock = shock
-    self.tilt = tilt
+  private init(_ scenarios: [Scenario], _ parameters: MarginParameters, span: SpanRange?) {
+    count = scenarios.count
+    let rest = ScenarioSet.count - scenarios.count
+    let still = Scenario(move: .zero, volatility: .same, cover: .zero)
+    self.scenarios = scenarios + Array(repeating: still, count: rest)
+    shock = parameters.volatilityShock
+    tilt = parameters.tilt
+    self.span = span
   }
 
   /// - Throws: `.unsupported` beyond 32 scenarios and for modes that turn the smile. Fewer are filled
   ///   up with the market standing still, which no sum misses.
   init(_ parameters: MarginParameters) throws(MarginFailure) {
+    guard parameters.method != .span16 else {
+      let scenarios = Span16.scenarios(parameters.span, spot: .zero).map {
+        Scenario(move: .zero, volatility: $0.volatility, cover: $0.cover)
+      }
+      self.init(scenarios, parameters, span: parameters.span)
+      return
+    }
     guard parameters.scenarios.count <= ScenarioSet.count else {
       throw .unsupported("novate-32 takes at most 32 scenarios")
     }
@@ -99,10 +114,6 @@ struct UnitGrid: Sendable {
           move: Ratio(raw: scenario.spot.raw - Ratio.scale), volatility: move,
           cover: scenario.dampening))
     }
-    while scenarios.count < ScenarioSet.count {
-      scenarios.append(Scenario(move: .zero, volatility: .same, cover: .zero))
-    }
-    self.init(
-      scenarios: scenarios, shock: parameters.volatilityShock, tilt: parameters.tilt)
+    self.init(scenarios, parameters, span: nil)
   }
 }

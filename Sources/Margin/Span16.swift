@@ -73,94 +73,59 @@ public enum Span16 {
   /// The sixteen in CME's order: for each of 0, +⅓, −⅓, +⅔, −⅔, +1, −1 ranges volatility up, then down;
   /// then up and down by the extreme multiple, covered in part. A move is to the nearest 1e-8.
   static func scenarios(_ range: SpanRange, spot: Price) -> [SpanScenario] {
+    let moves = moves(range, spot: spot)
+    return (0..<count).map { place in
+      guard place < 14 else {
+        return SpanScenario(
+          move: Price(raw: moves[place]), volatility: .same, cover: range.extremeCover)
+      }
+      return SpanScenario(
+        move: Price(raw: moves[place]), volatility: place % 2 == 0 ? .up : .down, cover: .one)
+    }
+  }
+
+  /// What each of the sixteen adds to the underlying's price.
+  static func moves(_ range: SpanRange, spot: Price) -> InlineArray<16, Int64> {
     let whole = range.price?.raw ?? scaled(spot.raw, range.priceRatio)
-    var result: [SpanScenario] = []
-    for thirds: Int128 in [0, 1, -1, 2, -2, 3, -3] {
-      let move = (Int128(whole) * thirds).divided(by: 3, rounding: .nearestEven)
-      for volatility in [VolatilityMove.up, .down] {
-        result.append(
-          SpanScenario(
-            move: Price(raw: Int64(clamping: move)), volatility: volatility, cover: .one))
+    var moves = InlineArray<16, Int64>(repeating: 0)
+    for third in 1...3 {
+      let move = Int64(
+        clamping: (Int128(whole) * Int128(third)).divided(by: 3, rounding: .nearestEven))
+      for place in [4 * third - 2, 4 * third - 1] {
+        moves[place] = move
+        moves[place + 2] = 0 - move
       }
     }
-    let extreme = scaled(whole, range.extremeMultiple)
-    for move in [extreme, 0 - max(extreme, -Int64.max)] {
-      result.append(
-        SpanScenario(move: Price(raw: move), volatility: .same, cover: range.extremeCover))
+    moves[14] = scaled(whole, range.extremeMultiple)
+    moves[15] = 0 - max(moves[14], -Int64.max)
+    return moves
+  }
+
+  /// An option's value in each of the sixteen, a look-ahead later, and how far the volatilities up
+  /// and down lie apart. Below zero a forward counts as zero, a volatility too.
+  static func values(_ terms: Valuation.OptionTerms, _ range: SpanRange, spot: Price) -> (
+    prices: InlineArray<16, Price>, span: Ratio
+  ) {
+    func volatility(_ way: Int128) -> Ratio {
+      let moved = Int128(terms.volatility.raw) + way * Int128(range.volatility.raw)
+      return Ratio(raw: Int64(clamping: max(0, moved)))
     }
-    return result
+    let (up, down) = (volatility(1), volatility(-1))
+    let moves = moves(range, spot: spot)
+    var prices = InlineArray<16, Price>(repeating: .zero)
+    for place in 0..<count {
+      let forward = max(0, Int128(terms.forward.raw) + Int128(moves[place]))
+      prices[place] = Black76.price(
+        terms.type, forward: Price(raw: Int64(clamping: forward)), strike: terms.strike,
+        volatility: place >= 14 ? terms.volatility : place % 2 == 0 ? up : down,
+        time: max(0, terms.time - range.lookahead), discount: terms.discount)
+    }
+    return (prices, Ratio(raw: Int64(clamping: Int128(up.raw) - Int128(down.raw))))
   }
 
   private static func scaled(_ value: Int64, _ ratio: Ratio) -> Int64 {
     Int64(
       clamping: (Int128(value) * Int128(ratio.raw))
         .divided(by: Int128(Ratio.scale), rounding: .nearestEven))
-  }
-}
-
-/// The method over an account: arrays made by Black-76 a look-ahead later.
-struct SpanMethod {
-  let parameters: MarginParameters
-
-  func scenarios(_ market: MarginMarket) -> [SpanScenario] {
-    Span16.scenarios(parameters.span, spot: market.spot)
-  }
-
-  /// - Precondition: the book is canonical and checked.
-  func risk(_ book: MarginBook, _ market: MarginMarket) throws(MarginFailure) -> BookRisk {
-    var risk = BookRisk()
-    let scenarios = scenarios(market)
-    for scenario in scenarios {
-      let move = try Worth(scenario.move, book.perpetual)
-      risk.scenarios.append(try move.times(scenario.cover, .down))
-    }
-    for leg in book.options {
-      let expiry = market.expiries[leg.expiry]
-      let discount = expiry.fineDiscount
-      let now = FineBlack76(time: expiry.time, discount: discount)
-      let mark = try fine(
-        now.price(
-          leg.type, forward: Real(expiry.forward), strike: leg.strike,
-          volatility: Real(leg.volatility)))
-      risk.optionMark = try risk.optionMark + Worth(mark, leg.quantity)
-      let later = FineBlack76(
-        time: max(0, expiry.time - parameters.span.lookahead), discount: discount)
-      for (place, scenario) in scenarios.enumerated() {
-        let shift = Int128(scenario.volatility.rawValue) * Int128(parameters.span.volatility.raw)
-        let volatility = Ratio(
-          raw: Int64(clamping: max(0, Int128(leg.volatility.raw) + shift)))
-        let value = try fine(
-          later.price(
-            leg.type, forward: Real(expiry.forward) + Real(scenario.move), strike: leg.strike,
-            volatility: Real(volatility)))
-        let gain = try Worth(FineValue(raw: value.raw - mark.raw), leg.quantity)
-          .times(scenario.cover, .down)
-        risk.scenarios[place] = try risk.scenarios[place] + gain
-      }
-      if leg.quantity.isNegative {
-        let notional = -(try Worth(market.spot, leg.quantity))
-        risk.shortMinimum =
-          try risk.shortMinimum
-          + notional.times(parameters.minimum.shortOption, .up)
-      }
-    }
-    risk.least = risk.shortMinimum
-    for place in market.collaterals.indices where book.collaterals[place].raw != 0 {
-      let collateral = market.collaterals[place]
-      let value = try market.value(place, book.collaterals[place])
-      risk.collateralMark = try risk.collateralMark + value
-      risk.staticMaintenance =
-        try risk.staticMaintenance
-        - value.times(collateral.maintenanceHaircut, .up)
-      risk.staticInitial = try risk.staticInitial - value.times(collateral.initialHaircutAdd, .up)
-    }
-    return risk
-  }
-
-  private func fine(_ value: Real) throws(MarginFailure) -> FineValue {
-    guard let units = value.scaled(digits: FineValue.digits), units.magnitude < 1 << 100 else {
-      throw .overflow("an option's value")
-    }
-    return FineValue(raw: units)
   }
 }

@@ -1,6 +1,6 @@
 import Primitives
 
-/// What one contract adds to the charges of `novate-32` beside the scan, in price units (1e-8).
+/// What one contract adds to the charges beside the scan, in price units (1e-8).
 ///
 /// Every charge is convex in the quantity and nothing for none: two parts together are never charged
 /// more than apart. So execution covers open orders by charging each for itself.

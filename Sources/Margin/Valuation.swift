@@ -81,9 +81,36 @@ struct Valuation {
     self.grid = grid
   }
 
-  /// A contract that moves with its own price.
-  static func linear(_ mark: Price, _ grid: UnitGrid, _ time: Timestamp) -> Valuation {
-    Valuation(mark: mark, kind: .linear, time: time, grid: grid)
+  /// A contract that moves with its own price, or in `span-16` with the underlying's in money.
+  static func linear(_ mark: Price, spot: Price, _ grid: UnitGrid, _ time: Timestamp) -> Valuation {
+    guard let range = grid.span else {
+      return Valuation(mark: mark, kind: .linear, time: time, grid: grid)
+    }
+    return moved(mark, grid, time, Span16.moves(range, spot: spot))
+  }
+
+  /// One unit of an asset that moves with its underlying, in proportion to its price.
+  static func collateral(_ price: Price, spot: Price, _ grid: UnitGrid) -> Valuation {
+    guard let range = grid.span, price != spot else {
+      return linear(price, spot: spot, grid, .zero)
+    }
+    var moves = Span16.moves(range, spot: spot)
+    for place in 0..<Span16.count {
+      moves[place] = Int64(
+        clamping: (Int128(moves[place]) * Int128(price.raw))
+          .divided(by: Int128(spot.raw), rounding: .nearestEven))
+    }
+    return moved(price, grid, .zero, moves)
+  }
+
+  private static func moved(
+    _ mark: Price, _ grid: UnitGrid, _ time: Timestamp, _ moves: InlineArray<16, Int64>
+  ) -> Valuation {
+    var values = InlineArray<32, Price>(repeating: mark)
+    for place in 0..<Span16.count {
+      values[place] = Price(raw: Int64(clamping: Int128(mark.raw) + Int128(moves[place])))
+    }
+    return Valuation(mark: mark, kind: .values(values), time: time, grid: grid)
   }
 
   private enum Kind {
@@ -92,7 +119,7 @@ struct Valuation {
     /// The payoff at a settlement price that is fixed.
     case fixed
     /// Values under the 32 scenarios, before cover.
-    case option(InlineArray<32, Price>)
+    case values(InlineArray<32, Price>)
   }
 
   /// Nil while the market does not say enough: no index, no surface of the option's expiry.
@@ -105,23 +132,23 @@ struct Valuation {
     }
     guard market.index.raw > 0 else { return nil }
     switch instrument.kind {
-    case .perpetual: return .linear(market.index, grid, market.time)
+    case .perpetual: return .linear(market.index, spot: market.index, grid, market.time)
     case .future:
       guard let slice = market.slice(instrument.expiry) else {
-        return .linear(market.index, grid, market.time)
+        return .linear(market.index, spot: market.index, grid, market.time)
       }
-      return .linear(slice.forward, grid, min(market.time, slice.time))
+      return .linear(slice.forward, spot: market.index, grid, min(market.time, slice.time))
     case .option:
       guard let slice = market.slice(instrument.expiry) else { return nil }
       return option(
-        instrument, slice, isFront: instrument.expiry == market.front, grid,
+        instrument, slice, spot: market.index, isFront: instrument.expiry == market.front, grid,
         time: min(market.time, slice.time))
     case nil: return nil
     }
   }
 
   private static func option(
-    _ instrument: Instrument, _ slice: ExpirySlice, isFront: Bool, _ grid: UnitGrid,
+    _ instrument: Instrument, _ slice: ExpirySlice, spot: Price, isFront: Bool, _ grid: UnitGrid,
     time wordTime: Timestamp
   ) -> Valuation {
     let type: OptionType = instrument.isCall ? .call : .put
@@ -131,7 +158,7 @@ struct Valuation {
     return option(
       OptionTerms(
         type: type, strike: instrument.strike, volatility: volatility, forward: slice.forward,
-        time: time, isFront: isFront), grid, wordTime)
+        time: time, isFront: isFront), spot: spot, grid, wordTime)
   }
 
   /// All that an option's unit vector is made from.
@@ -148,10 +175,35 @@ struct Valuation {
     var isFront = false
   }
 
-  static func option(_ terms: OptionTerms, _ grid: UnitGrid, _ wordTime: Timestamp) -> Valuation {
+  static func option(
+    _ terms: OptionTerms, spot: Price, _ grid: UnitGrid, _ wordTime: Timestamp
+  ) -> Valuation {
     let mark = Black76.price(
       terms.type, forward: terms.forward, strike: terms.strike, volatility: terms.volatility,
       time: terms.time, discount: terms.discount)
+    var valuation: Valuation
+    if let range = grid.span {
+      let (prices, span) = Span16.values(terms, range, spot: spot)
+      var values = InlineArray<32, Price>(repeating: mark)
+      for place in 0..<Span16.count { values[place] = prices[place] }
+      valuation = Valuation(mark: mark, kind: .values(values), time: wordTime, grid: grid)
+      valuation.volatilitySpan = span
+    } else {
+      let (values, span) = shocked(terms, grid)
+      valuation = Valuation(mark: mark, kind: .values(values), time: wordTime, grid: grid)
+      valuation.volatilitySpan = span
+    }
+    valuation.delta = Black76.delta(
+      terms.type, forward: terms.forward, strike: terms.strike, volatility: terms.volatility,
+      time: terms.time, discount: terms.discount)
+    return valuation
+  }
+
+  /// An option's values in the relative scenarios of `novate-32`, and how far the volatilities up and
+  /// down lie apart.
+  private static func shocked(_ terms: OptionTerms, _ grid: UnitGrid) -> (
+    prices: InlineArray<32, Price>, span: Ratio
+  ) {
     var forwards = InlineArray<32, Price>(repeating: .zero)
     var volatilities = InlineArray<32, Ratio>(repeating: .zero)
     let variable = Int128(terms.forward.raw) - Int128(terms.fixed.raw)
@@ -175,15 +227,9 @@ struct Valuation {
       forwards: forwards, volatilityMultipliers: volatilities, time: terms.time,
       discount: terms.discount
     ).prices(terms.type, strike: terms.strike, volatility: terms.volatility)
-    var valuation = Valuation(mark: mark, kind: .option(prices), time: wordTime, grid: grid)
-    valuation.delta = Black76.delta(
-      terms.type, forward: terms.forward, strike: terms.strike, volatility: terms.volatility,
-      time: terms.time, discount: terms.discount)
-    valuation.volatilitySpan = Ratio(
-      raw: Int64(
-        clamping: (Int128(terms.volatility.raw) * (Int128(up.raw) - Int128(down.raw)))
-          .divided(by: Int128(Ratio.scale), rounding: .down)))
-    return valuation
+    let span = (Int128(terms.volatility.raw) * (Int128(up.raw) - Int128(down.raw)))
+      .divided(by: Int128(Ratio.scale), rounding: .down)
+    return (prices, Ratio(raw: Int64(clamping: span)))
   }
 
   /// The shock of volatility with its tilts and its floor.
@@ -208,7 +254,7 @@ struct Valuation {
         change = (Int128(mark.raw) * Int128(scenario.move.raw))
           .divided(by: Int128(Ratio.scale), rounding: .down)
       case .fixed: change = 0
-      case .option(let values):
+      case .values(let values):
         change = Int128(values[place].raw) - Int128(mark.raw)
       }
       // Most are covered in full: the division is worth leaving out.

@@ -63,7 +63,7 @@ struct Loop: ~Copyable {
 
   init(
     seed: UInt64, crashes: Bool, auctions: Bool = false, collateral: Bool = false,
-    hedges: Bool = false, sized: Bool = false
+    hedges: Bool = false, sized: Bool = false, method: MarginTerms = .novate32
   ) {
     var constants = Constants()
     if auctions {
@@ -85,7 +85,7 @@ struct Loop: ~Copyable {
     hasCollateral = collateral
     hasHedges = hedges
     var instruments = TestWorld.instruments(expiry: 100_000)
-    var margin = collateral ? TestWorld.collateral() : .novate32
+    var margin = collateral ? TestWorld.collateral(method: method) : method
     if sized {
       TestWorld.size(&instruments)
       margin.openInterestLower = Ratio(raw: Ratio.scale / 4)

@@ -1,4 +1,5 @@
 import Commitments
+import Instruments
 import Primitives
 import Settlement
 import TestSupport
@@ -60,12 +61,14 @@ extension MarginWitness {
 }
 
 @Suite("A directed close is decided again from its proof alone") struct DecisionTests {
+  /// The last by `span-16`.
   private static let days: [(seed: UInt64, auctions: Bool)] = [
-    (401, false), (404, false), (742, true),
+    (401, false), (404, false), (742, true), (406, false),
   ]
 
   private static func closes(_ seed: UInt64, auctions: Bool) throws -> [DirectedClose] {
-    var loop = Loop(seed: seed, crashes: true, auctions: auctions)
+    var loop = Loop(
+      seed: seed, crashes: true, auctions: auctions, method: seed == 406 ? .span16 : .novate32)
     var log = MerkleLog()
     for number in 0..<150 {
       let fault = try loop.step(number)

@@ -87,8 +87,11 @@ extension House {
 
   @Test(
     "`novate margin` says of an exported account what the machine says, to the unit",
-    arguments: [1, 2, 3, 4, 5, 6, 7, 8] as [UInt64])
+    arguments: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14] as [UInt64])
   func calculator(seed: UInt64) throws {
+    // From the ninth on by span-16, from the thirteenth on by one method and then the other.
+    let first = (9...13).contains(seed) ? MarginTerms.span16 : .novate32
+    let second = [10, 12, 14].contains(seed) ? MarginTerms.span16 : .novate32
     var constants = Constants()
     constants.runAheadMax = 1
     constants.activationNotice = 2
@@ -96,24 +99,31 @@ extension House {
     constants.confidenceBand = 20_000_000
     // Two of three runs hold collateral, more or less than counts.
     let takes = seed % 3 != 0
-    var first = takes ? TestWorld.collateral() : .novate32
-    first.peg = seed > 4 ? TestWorld.pegged : 0
-    var house = try Self.house(constants, margin: first, sized: seed > 6)
+    var start = takes ? TestWorld.collateral(method: first) : first
+    start.peg = seed > 4 ? TestWorld.pegged : 0
+    var house = try Self.house(constants, margin: start, sized: seed > 6)
     var generator = Generator(seed: seed)
     for client in 0..<4 {
       house.deposit(
         House.client(client), generator.within(1...600_000_000), asset: AssetID(1))
     }
     // Every other run by other terms.
-    if seed % 2 == 0 {
-      var terms = takes ? TestWorld.collateral(haircut: 123_456_789) : .novate32
-      terms.peg = first.peg
+    if seed % 2 == 0 || seed == 13 {
+      var terms =
+        takes ? TestWorld.collateral(haircut: 123_456_789, method: second) : second
+      terms.peg = start.peg
       terms.depegFactor = Ratio(raw: 3_456_789_012)
       terms.lambda = Ratio(raw: 400_000_000)
-      terms.netDelta = Ratio(raw: 90_000_000)
-      terms.hedgedDelta = Ratio(raw: 60_000_000)
+      if terms.isSpan {
+        terms.spanRange = Ratio(raw: 123_456_789)
+        terms.extremeCover = Ratio(raw: 777_777_777)
+        terms.lookahead = 7_000_001
+      } else {
+        terms.netDelta = Ratio(raw: 90_000_000)
+        terms.hedgedDelta = Ratio(raw: 60_000_000)
+        terms.basisAdd = Ratio(raw: 17_000_001)
+      }
       terms.shortOption = Ratio(raw: 130_000_000)
-      terms.basisAdd = Ratio(raw: 17_000_001)
       terms.maintenanceFactor = Ratio(raw: 712_345_678)
       for member in 0..<2 { house.instruct(TestWorld.governance[member], [.margin(terms)]) }
     }
@@ -140,7 +150,7 @@ extension House {
       if round % 3 == 2 {
         house.index(0, generator.within(900...1_100) * Self.scale + generator.within(0...999_999))
         Self.surfaces(&house, generator.within(900...1_100))
-        if first.peg != 0 { house.index(2, generator.within(95_000_000...101_000_000)) }
+        if start.peg != 0 { house.index(2, generator.within(95_000_000...101_000_000)) }
       }
       try house.clear()
       depegged += house.machine.table.pegShare == .zero ? 0 : 1
@@ -228,6 +238,44 @@ extension House {
     #expect(loaded == after.initial)
   }
 
+  @Test("one method takes another's place for both layers, and gives it back")
+  func replacement() throws {
+    var pair = Pair(margin: .novate32, clients: 2) {
+      $0.runAheadMax = 1
+      $0.activationNotice = 2
+    }
+    for client in 0..<2 { pair.deposit(client, 1_000_000_000) }
+    pair.index(1_000)
+    _ = try pair.turn()
+    pair.place(0, .buy, 1)
+    pair.place(1, .sell, 1)
+    _ = try pair.turn()
+    var narrow = MarginTerms.span16
+    narrow.spanRange = Ratio(raw: 50_000_000)
+    // Requirements of a contract at 1 000, maintenance, and how many more 1 000 admit at its price.
+    for (terms, initial, maintenance, more) in [
+      (MarginTerms.novate32, 160, 128, 5), (.span16, 150, 120, 5), (narrow, 50, 40, 18),
+      (.novate32, 160, 128, 5),
+    ] as [(MarginTerms, Int64, Int64, Int64)] {
+      for member in TestWorld.governance { pair.send(member, [.margin(terms)]) }
+      for _ in 0..<4 {
+        pair.index(1_000)
+        _ = try pair.turn()
+      }
+      let view = pair.clearing.view(House.client(0))
+      let margin = try #require(view).margin
+      #expect(margin.initial.raw == initial * Money.scale, "\(terms.methodCode)")
+      #expect(margin.maintenance.raw == maintenance * Money.scale)
+      pair.place(0, .buy, more + 1)
+      pair.place(0, .buy, more)
+      let outcomes = try pair.turn()
+      #expect(outcomes.map(\.status) == [.rejected, .accepted], "\(terms.methodCode): \(outcomes)")
+      pair.send(
+        House.client(0), [.cancelAll(instrument: .all)])
+      _ = try pair.turn()
+    }
+  }
+
   @Test("a restriction's receipt names the terms, the equity and the requirement it went by")
   func receipts() throws {
     var constants = Constants()
@@ -255,9 +303,12 @@ extension House {
     arguments: [
       (811, false, false), (812, true, false), (813, false, false), (814, true, false),
       (815, true, true), (817, true, true), (819, true, true), (821, true, true),
+      (831, false, false), (833, true, true),
     ] as [(UInt64, Bool, Bool)])
   func skipping(seed: UInt64, auctions: Bool, collateral: Bool) throws {
-    var loop = Loop(seed: seed, crashes: true, auctions: auctions, collateral: collateral)
+    var loop = Loop(
+      seed: seed, crashes: true, auctions: auctions, collateral: collateral,
+      method: seed > 830 ? .span16 : .novate32)
     var plain = ClearingMachine(genesis: loop.genesis)
     plain.skipping.isOn = false
     for number in 0..<160 {

@@ -39,8 +39,13 @@ struct Medley: ~Copyable {
   /// Whether size costs something on entry.
   private let isSized: Bool
 
-  init(seed: UInt64, pace: Int64 = 1, sized: Bool = false) {
+  /// The margin methods of a run: that of genesis and all that governance asks for.
+  enum Methods { case novate32, span16, both }
+  private let methods: Methods
+
+  init(seed: UInt64, pace: Int64 = 1, sized: Bool = false, methods: Methods = .novate32) {
     isSized = sized
+    self.methods = methods
     self.pace = pace
     var constants = Constants()
     constants.oracleDeviationMax = 100_000_000
@@ -71,7 +76,8 @@ struct Medley: ~Copyable {
       later.expiry = Timestamp(raw: later.expiry.raw + 86_400_000)
       listed.append(later)
     }
-    var margin = TestWorld.collateral(accountMax: 300_000_000)
+    var margin = TestWorld.collateral(
+      accountMax: 300_000_000, method: methods == .span16 ? .span16 : .novate32)
     if sized {
       TestWorld.size(&listed)
       margin.openInterestLower = Ratio(raw: Ratio.scale / 8)
@@ -267,6 +273,11 @@ struct Medley: ~Copyable {
     var margin = TestWorld.collateral(
       haircut: generator.within(0...200_000_000), initial: generator.within(0...200_000_000),
       accountMax: generator.within(0...800_000_000), interest: generator.within(0...Ratio.scale))
+    if methods == .span16 || methods == .both && generator.chance(60) {
+      let terms = span(margin)
+      for member in TestWorld.governance { send(member, [.margin(terms)]) }
+      return
+    }
     margin.lambda = Ratio(raw: generator.pick([0, 300_000_000, Ratio.scale]))
     margin.netDelta = Ratio(raw: generator.within(0...300_000_000))
     margin.hedgedDelta = Ratio(raw: generator.within(0...2 * margin.netDelta.raw))
@@ -288,6 +299,21 @@ struct Medley: ~Copyable {
       }
     }
     for member in TestWorld.governance { send(member, [.margin(margin)]) }
+  }
+
+  /// Ranges of `span-16`, with the collateral of other terms.
+  private mutating func span(_ terms: MarginTerms) -> MarginTerms {
+    var margin = MarginTerms.span16
+    (margin.collaterals, margin.interest) = (terms.collaterals, terms.interest)
+    margin.lambda = Ratio(raw: generator.pick([0, 300_000_000, Ratio.scale]))
+    margin.shortOption = Ratio(raw: generator.within(0...200_000_000))
+    margin.maintenanceFactor = Ratio(raw: generator.within(500_000_000...Ratio.scale))
+    margin.spanRange = Ratio(raw: generator.within(30_000_000...400_000_000))
+    margin.spanVolatility = Ratio(raw: generator.within(0...900_000_000))
+    margin.extremeMultiple = Ratio(raw: generator.within(0...9 * Ratio.scale))
+    margin.extremeCover = Ratio(raw: generator.within(0...Ratio.scale))
+    margin.lookahead = generator.within(0...100_000)
+    return margin
   }
 
   private mutating func action(_ number: Int) -> Action {

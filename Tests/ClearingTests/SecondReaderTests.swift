@@ -38,7 +38,7 @@ private func rangeFile(
 /// the machines disagree, the page or the machines are wrong.
 @Suite("A second reader of the protocol") struct SecondReaderTests {
   /// Exit code and output of the second verifier; nil where there is no Python.
-  func verdict(_ file: [UInt8], _ name: String = "replay.py") throws
+  func verdict(_ file: [UInt8], _ name: String = "replay.py", _ more: [String] = []) throws
     -> (code: Int32, text: String)?
   {
     let path = FileManager.default.temporaryDirectory
@@ -51,7 +51,7 @@ private func rangeFile(
       .deletingLastPathComponent().appending(path: "Independent/\(name)")
     let process = Process()
     process.executableURL = URL(filePath: "/usr/bin/env")
-    process.arguments = ["python3", "-B", script.path, path.path]
+    process.arguments = ["python3", "-B", script.path, path.path] + more
     let output = Pipe()
     process.standardOutput = output
     process.standardError = output
@@ -96,6 +96,47 @@ private func rangeFile(
       #expect(codes.contains(code.rawValue), "seed \(seed): no transfer with code \(code)")
     }
     let file = rangeFile(medley.genesis, medley.batches, medley.results)
+    guard let (code, text) = try verdict(file) else { return }
+    #expect(code == 0, "seed \(seed): \(text)")
+  }
+
+  @Test(
+    "it finds what span-16 asks the same, from genesis and where one method follows another",
+    arguments: [
+      (901, .span16), (902, .span16), (903, .both), (904, .both), (905, .both),
+    ] as [(UInt64, Medley.Methods)])
+  func methods(seed: UInt64, methods: Medley.Methods) throws {
+    var medley = Medley(seed: seed, sized: seed == 905, methods: methods)
+    var (turns, last) = (0, medley.genesis.margin.methodCode)
+    for number in 0..<150 {
+      try medley.step(number)
+      for terms in medley.results[number].body.margin {
+        turns += terms.methodCode == last ? 0 : 1
+        last = terms.methodCode
+      }
+    }
+    let adopted = medley.results.flatMap(\.body.margin)
+    #expect(adopted.count > 1, "seed \(seed): \(adopted.count) terms in force")
+    #expect((turns > 1) == (methods == .both), "seed \(seed): \(turns) changes of method")
+    let file = rangeFile(medley.genesis, medley.batches, medley.results)
+    guard let (code, text) = try verdict(file) else { return }
+    #expect(code == 0, "seed \(seed): \(text)")
+  }
+
+  @Test(
+    "it finds closes, auctions and collateral of a crash under span-16 the same",
+    arguments: [(911, false), (912, true), (913, true)] as [(UInt64, Bool)])
+  func spanCrash(seed: UInt64, auctions: Bool) throws {
+    var loop = Loop(
+      seed: seed, crashes: true, auctions: auctions, collateral: auctions, method: .span16)
+    for number in 0..<150 {
+      let fault = try loop.step(number)
+      #expect(fault == nil)
+    }
+    let (closes, held) = (loop.closes, loop.auctions)
+    #expect(auctions ? held > 0 : closes > 0, "seed \(seed): \(closes) closes, \(held) auctions")
+    let file = rangeFile(
+      loop.genesis, loop.record.map { ($0.header, $0.body) }, loop.record.map(\.result))
     guard let (code, text) = try verdict(file) else { return }
     #expect(code == 0, "seed \(seed): \(text)")
   }
@@ -268,14 +309,16 @@ private func rangeFile(
     return (slice, instrument)
   }
 
-  @Test("it prices options anywhere in the domain the same, to the last unit")
-  func marks() throws {
+  @Test(
+    "it prices options anywhere in the domain the same, to the last unit",
+    arguments: ["novate-32", "span-16"])
+  func marks(method: String) throws {
     var random = Generator(seed: 605)
-    var table = RiskTable()
+    var table = RiskTable(method == "span-16" ? .span16 : .novate32)
     var text = ""
     for _ in 0..<3_000 {
       let (slice, instrument) = Self.option(&random)
-      var market = UnderlyingMarket(index: Price(raw: 1), time: .zero)
+      var market = UnderlyingMarket(index: slice.forward, time: .zero)
       market.slices = [slice]
       table.update(instrument, market: market)
       let isPriced = table.isPriced(instrument.id)
@@ -291,7 +334,7 @@ private func rangeFile(
       }
       text += words.map { "\($0)" }.joined(separator: " ") + "\n"
     }
-    guard let (code, said) = try verdict(Array(text.utf8), "marks.py") else { return }
+    guard let (code, said) = try verdict(Array(text.utf8), "marks.py", [method]) else { return }
     #expect(code == 0, "\(said)")
   }
 

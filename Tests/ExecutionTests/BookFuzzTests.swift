@@ -35,14 +35,16 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
     var adopted: [(header: ClearingHeader, body: ClearanceBody)] = []
     var bundles: [Bundle] = []
 
-    init(seed: UInt64, isFunded: Bool, isSized: Bool = false) {
+    init(
+      seed: UInt64, isFunded: Bool, isSized: Bool = false, method: MarginTerms = .novate32
+    ) {
       var instruments = TestWorld.instruments(expiry: 40_000, priceBand: 30_000_000)
       // One that trades in auctions, one that has a call now and then, one with both.
       instruments[1].auctionInterval = 2_500
       instruments[4].callDuration = 3_000
       instruments[0].callDuration = 1_500
       if seed % 3 == 0 { instruments[0].auctionInterval = 1_000 }
-      var margin = MarginTerms.novate32
+      var margin = method
       if isSized {
         TestWorld.size(&instruments)
         margin.openInterestLower = Ratio(raw: Ratio.scale / 2)
@@ -441,7 +443,7 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
     "same outcomes, fills, rooms and resting orders as the twin",
     arguments: [
       (101, true), (102, false), (103, false), (104, true), (105, false), (106, false),
-      (107, false), (108, true), (109, false),
+      (107, false), (108, true), (109, false), (110, false), (111, true),
     ] as [(UInt64, Bool)])
   func fuzz(seed: UInt64, isFunded: Bool) throws {
     var done = 0
@@ -457,7 +459,9 @@ let fuzzCount = ProcessInfo.processInfo.environment["NOVATE_FUZZ"].flatMap(Int.i
     var round = seed
     // A run lasts for one life of the expiring contracts, then another begins.
     while done < fuzzCount / 8 {
-      var run = Run(seed: round, isFunded: isFunded, isSized: seed == 109)
+      var run = Run(
+        seed: round, isFunded: isFunded, isSized: seed == 109,
+        method: seed > 109 ? .span16 : .novate32)
       round &+= 1_000
       for batch in 0..<60 {
         try run.open(TestWorld.start.raw + Int64(batch) * 1_000)

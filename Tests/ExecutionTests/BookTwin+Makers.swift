@@ -79,11 +79,22 @@ extension BookTwin {
     guard maker.isQuote, let place = protection(maker.account, underlying.index) else { return }
     let id = InstrumentID(UInt32(maker.instrument))
     func unit(_ scenario: Int) -> Int128 { Int128(table.unit(id, scenario).raw) }
-    // −4 % is the fourth of eight moves and +4 % the fifth, each with three volatilities.
-    let slope = floor(
-      (unit(13) - unit(10)) * 12_500_000_000, Int128(market[underlying.index].index.raw))
+    let index = Int128(market[underlying.index].index.raw)
     let span = Int128(table.volatilitySpan(id).raw)
-    let point = span == 0 ? 0 : floor((unit(25) - unit(24)) * 10_000_000, span)
+    var (slope, point): (Int128, Int128) = (0, 0)
+    if margin.methodCode == 3 {
+      // A third of the range up and down, each with two volatilities, the market less a look-ahead.
+      let whole = (index * Int128(margin.spanRange.raw))
+        .divided(by: 1_000_000_000, rounding: .nearestEven)
+      let third = whole.divided(by: 3, rounding: .nearestEven)
+      let rise = unit(2) + unit(3) - unit(4) - unit(5)
+      slope = third == 0 ? 0 : floor(rise * 1_000_000_000, 4 * third)
+      point = span == 0 ? 0 : floor((unit(0) - unit(1)) * 10_000_000, span)
+    } else {
+      // −4 % is the fourth of eight moves and +4 % the fifth, each with three volatilities.
+      slope = floor((unit(13) - unit(10)) * 12_500_000_000, index)
+      point = span == 0 ? 0 : floor((unit(25) - unit(24)) * 10_000_000, span)
+    }
     let signed = Int128(maker.side.sign * size)
     var record = protections[place]
     if record.start == 0 || time - record.start >= record.window {

@@ -34,7 +34,7 @@ class Clearing(Auctions, Losses, Owners, Market):
         self.submissions, self.withdrawals, self.proposals, self.slice_order = [], [], [], []
         self.pools = {name: Pool(size) for name, size in (
             ("instruments", 128), ("indices", 24), ("slices", 72), ("submissions", 80), ("proposals", 192), ("funds", 104),
-            ("withdrawals", 88), ("status", 64), ("perpetuals", 552), ("minutes", 528), ("auctions", 64), ("locks", 24), ("payouts", 24), ("margins", 1536), ("epochs", 48),
+            ("withdrawals", 88), ("status", 64), ("perpetuals", 552), ("minutes", 528), ("auctions", 64), ("locks", 24), ("payouts", 24), ("margins", 2048), ("epochs", 48),
             ("shares", 24))}
         self.tree, self.perpetuals = Tree(), {}
         self.minutes = [Row(gathering=0, sampled=0, doubt=0, doubtful=0, samples={}, words={}) for _ in genesis.underlyings]

@@ -7,7 +7,7 @@ from pricing import Terms, valuation
 from records import Instrument, Market, Row
 from verify import ZERO, Reader, indexed_path_root, leaf, log_path_root, merkle, need, object_id, pool, sha
 
-SIZES = {1: 128, 2: 24, 3: 528, 4: 1536, 5: 552, 6: 64, 7: 64, 8: 104}
+SIZES = {1: 128, 2: 24, 3: 528, 4: 2048, 5: 552, 6: 64, 7: 64, 8: 104}
 
 
 def decision(data, fill, header, genesis):

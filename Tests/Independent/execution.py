@@ -22,7 +22,7 @@ class Execution(Books, Placing, Calls, Makers, Owners, Market):
         self.pools = {name: Pool(size, page) for name, size, page in (
             ("keys", 96, 16), ("credits", 48, 16), ("holdings", 48, 16), ("balances", 32, 16), ("since", 48, 16),
             ("orders", 48, 16), ("extras", 48, 16), ("timers", 16, 16), ("protections", 128, 16), ("triggers", 96, 16), ("calls", 16, 16), ("sessions", 32, 16), ("instruments", 128, 1),
-            ("indices", 24, 1), ("slices", 72, 1), ("status", 128, 1), ("margin", 1536, 1))}
+            ("indices", 24, 1), ("slices", 72, 1), ("status", 128, 1), ("margin", 2048, 1))}
         self.dirty = {name: set() for name in self.pools}
         self.slice_order, self.margin = [], genesis.margin
         self.dirty["margin"].add(0)

@@ -366,7 +366,9 @@ def span(book, p):
     shifts = [(k / 3 * scan, sign, 1.0) for k in (0, 1, -1, 2, -2, 3, -3) for sign in (1, -1)]
     extreme = scan * number(p["extreme_multiple"])
     shifts += [(extreme, 0, number(p["extreme_cover"])), (-extreme, 0, number(p["extreme_cover"]))]
-    pnl, short = [book.perp * move * cover for move, _, cover in shifts], 0.0
+    # What moves with the underlying moves in proportion to its price.
+    moving = book.perp + sum(c["value"] for c in book.collaterals if c["moves"]) / book.spot
+    pnl, short = [moving * move * cover for move, _, cover in shifts], 0.0
     for (time, strike, call, vol), q in book.options.items():
         e = book.expiries[time]
         mark = book.price(e, strike, call, vol)
@@ -376,7 +378,9 @@ def span(book, p):
             value = black(call, max(0.0, book.forward(e) + move), strike, later, years, e["discount"])
             pnl[i] += q * (value - mark) * cover
         short += max(0.0, -q) * book.spot * number(p["short_option_minimum"])
-    return {"pnl": pnl, "short": short, "mm": sum(c["value"] * c["mm"] for c in book.collaterals),
+    owes = book.perp != 0 or any(q < 0 for q in book.options.values())
+    worth = book.option_mark() + sum(c["value"] for c in book.collaterals if c["moves"])
+    return {"pnl": pnl, "short": short, "cap": None if owes else worth, "mm": sum(c["value"] * c["mm"] for c in book.collaterals),
             "im": sum(c["value"] * c["im"] for c in book.collaterals)}
 
 
@@ -387,6 +391,8 @@ def span_account(books, p, equity):
     joint = max(0.0, -min(total), sum(f["short"] for f in found))
     share = number(p["lambda"])
     core = share * joint + (1 - share) * apart
+    if all(f["cap"] is not None for f in found):
+        core = min(core, sum(f["cap"] for f in found))
     mm = core * number(p["mm_factor"]) + sum(f["mm"] for f in found)
     im = core * number(p["im_factor"]) + sum(f["mm"] + f["im"] for f in found)
     return {"maintenance_margin": equity - mm, "initial_margin": equity - im, "pnl": total,

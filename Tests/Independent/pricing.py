@@ -244,7 +244,10 @@ class Terms:
         (self.up, self.down, self.least_up, self.short_power, self.long_power, self.floor, self.basis_add, self.basis_mult,
          self.threshold, self.factor, *self.depeg, self.maintenance, _, self.share, self.net, self.hedged, self.short, self.skew,
          self.term) = struct.unpack_from("<20q", data, 8)
-        self.scenarios = []
+        # Of method 3, span-16: scenarios move the price in money, by what `moves` makes of the index.
+        self.is_span = data[0] == 3
+        self.ratio, self.shift, self.multiple, cover, self.later = struct.unpack_from("<5q", data, 1536)
+        self.scenarios = [(None, (1, -1)[n % 2], ONE) for n in range(14)] + [(None, 0, cover)] * 2 if self.is_span else []
         for place in range(data[1]):
             spot, cover, volatility = struct.unpack_from("<qIB", data, 256 + 16 * place)
             self.scenarios.append((spot - ONE, 2 - volatility, cover))
@@ -260,6 +263,19 @@ class Terms:
         price = indices[self.peg - 1][0] if self.peg else 0
         gap = max(0, self.depeg[0] - 10 * price) if price else 0
         return up(asked * up(gap * self.depeg[1], ONE), ONE)
+
+    def moves(self, index):
+        """Of span-16: what each of the sixteen adds to the underlying's price; then zeros."""
+        whole = nearest(index * self.ratio, ONE)
+        thirds = [nearest(whole * k, 3) for k in (0, 0, 1, 1, -1, -1, 2, 2, -2, -2, 3, 3, -3, -3)]
+        extreme = nearest(whole * self.multiple, ONE)
+        return thirds + [extreme, -extreme] + [0] * 16
+
+    def linear(self, mark, index):
+        """Unit changes of what moves with its own price, or in span-16 as the underlying does."""
+        if self.is_span:
+            return [move * cover // ONE for move, (_, _, cover) in zip(self.moves(index), self.scenarios)]
+        return [(mark * move // ONE) * cover // ONE for move, _, cover in self.scenarios]
 
     def tenor(self, time):
         day = 86_400_000
@@ -318,7 +334,7 @@ def valuation(instrument, index, slices, terms, front=None, index_time=0, doubt=
         tilted = (0, 0)
         if instrument.kind == 2 and instrument.expiry != front:
             tilted = mark, max(0, instrument.expiry - (found[2] if found else index_time))
-        return (mark, [(mark * move // ONE) * cover // ONE for move, _, cover in SCENARIOS], 0,
+        return (mark, terms.linear(mark, index), 0,
                 terms.charges(10 ** 12, index, doubt, *tilted), 10 ** 12)
     if not found:
         return None
@@ -326,6 +342,13 @@ def valuation(instrument, index, slices, terms, front=None, index_time=0, doubt=
     time = max(0, instrument.expiry - found[2])
     sigma = volatility(variance(found[1], q57(ln_ratio(K, F))), time)
     mark = black(call, F, K, deviation(sigma, time))
+    if terms.is_span:
+        shifted = {v: max(0, sigma + v * terms.shift) for v in (-1, 0, 1)}
+        later = {v: deviation(shifted[v], max(0, time - terms.later)) for v in shifted}
+        units = [(black(call, max(0, F + move), K, later[v]) - mark) * cover // ONE
+                 for move, (_, v, cover) in zip(terms.moves(index), SCENARIOS)]
+        delta = delta_of(call, F, K, deviation(sigma, time))
+        return mark, units, shifted[1] - shifted[-1], terms.charges(delta, index, doubt), delta
     scan = terms.multipliers(time)
     wide = {v: deviation(nearest(sigma * multiplier(terms, sigma, scan, v), ONE), time) for v in scan}
     units = []

@@ -209,7 +209,7 @@ class Market(Sizes):
         for asset, c in self.terms.collaterals.items():
             price, _, doubt = self.indices[c.underlying]
             if price > 0:
-                self.legs[asset] = (price, [(price * move // ONE) * cover // ONE for move, _, cover in self.terms.scenarios],
+                self.legs[asset] = (price, self.terms.linear(price, price),
                                     self.terms.charges(10 ** 12, price, doubt)[:2],
                                     max(0, self.terms.threshold - (ONE - doubt)))
 
@@ -343,6 +343,9 @@ class Market(Sizes):
         if not self.values[instrument]:
             return 0, 0
         (_, u, span, _, _), index = self.values[instrument], self.indices[self.instruments[instrument].underlying][0]
+        if self.terms.is_span:
+            third = 4 * self.terms.moves(index)[2]
+            return (u[2] + u[3] - u[4] - u[5]) * ONE // third if third else 0, (u[0] - u[1]) * 10 ** 7 // span if span else 0
         return (u[13] - u[10]) * 12500000000 // index if index else 0, (u[25] - u[24]) * 10 ** 7 // span if span else 0
 
     def index_bytes(self, underlying):

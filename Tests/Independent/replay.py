@@ -22,7 +22,7 @@ from verify import NONE, Failure, Genesis, Reader, log_root, need, object_id, ob
 def clearance(body):
     reader = Reader(body)
     counts = reader.unpack("9I")
-    forms = ["II32s", "IIq", "IH2xq", "IIqq", "H2xIqq", "H6xqq5qq", "128s", "BB2xII4xqq", "1536s"]
+    forms = ["II32s", "IIq", "IH2xq", "IIqq", "H2xIqq", "H6xqq5qq", "128s", "BB2xII4xqq", "2048s"]
     lists = [[reader.unpack(form) for _ in range(count)] for count, form in zip(counts, forms)]
     reader.end()
     names = ["opened", "accounts", "balances", "positions", "indices", "slices", "instruments", "directives", "margin"]

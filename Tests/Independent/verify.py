@@ -198,9 +198,21 @@ def instrument(number, item, underlyings):
 MARGIN = """vol_shock.range_up vol_shock.range_down vol_shock.min_vol_up vol_shock.short_power vol_shock.long_power
 vol_shock.dte_floor_days basis.add basis.mult confidence.threshold confidence.factor depeg.threshold depeg.factor mm_factor
 im_factor lambda minimum.net_delta minimum.hedged_delta minimum.short_option tilt.skew tilt.term""".split()
+SPAN = "price_scan_ratio vol_scan_range extreme_multiple extreme_cover".split()
 
 
 def margin_bytes(value):
+    code = {"novate-32": 1, "span-16": 3}[value["method"]]
+    span = [0] * 5
+    if code == 3:
+        span = [scaled(value[name], 9) for name in SPAN] + [int(value["lookahead_ms"])]
+        # What the method does not read is zero.
+        none = {group: {} for group in ("vol_shock", "basis", "tilt", "minimum")}
+        for group, name in (field.split(".") for field in MARGIN if "." in field):
+            none.get(group, {})[name] = "0"
+        none["minimum"]["short_option"] = value["short_option_minimum"]
+        value = value | none | {"scenarios": []}
+
     def ratio(name):
         inner = value
         for word in name.split("."):
@@ -210,10 +222,11 @@ def margin_bytes(value):
     slopes += [(0, 0)] * (3 - len(slopes))
     scenarios = [struct.pack("<qIBBH", scaled(s["spot"], 9), scaled(s["dampening"], 9),
                              ["up", "none", "down"].index(s["vol"]) + 1, 0, 0) for s in value["scenarios"]]
-    return (struct.pack("<BBHI", 1, len(scenarios), 0, 0) + struct.pack("<20q", *map(ratio, MARGIN))
+    return (struct.pack("<BBHI", code, len(scenarios), 0, 0) + struct.pack("<20q", *map(ratio, MARGIN))
             + b"".join(struct.pack("<qq", *s) for s in slopes) + struct.pack("<qqqQ8x", scaled(value["interest"], 9), ratio("open_interest.lower"),
                                                                                        ratio("open_interest.upper"), int(value.get("peg", -1)) + 1)
-            + b"".join(scenarios).ljust(512, b"\0") + collateral_bytes(value["collateral"]))
+            + b"".join(scenarios).ljust(512, b"\0") + collateral_bytes(value["collateral"])
+            + struct.pack("<5q", *span).ljust(512, b"\0"))
 
 
 def collateral_bytes(rows):
@@ -274,7 +287,7 @@ class Genesis:
         self.publishers = [int.from_bytes(account, "little") for account in reader.list(16, 4)]
         self.members = [int.from_bytes(account, "little") for account in reader.list(16, 4)]
         self.instruments = reader.list(4_096, 128)
-        self.constants, self.margin, self.rules = reader.take(8 * len(CONSTANTS)), reader.take(1536), reader.take(32)
+        self.constants, self.margin, self.rules = reader.take(8 * len(CONSTANTS)), reader.take(2048), reader.take(32)
         reader.end()
         self.network = sha(tag("novate/genesis/1"), data)
 
@@ -319,7 +332,7 @@ class Genesis:
 
 # 5 to 7: what batches hold
 
-RECORDS = {10: 2, 11: 4, 12: 3, 24: 5, 26: 25}
+RECORDS = {10: 2, 11: 4, 12: 3, 24: 5, 26: 33}
 KINDS = {*range(1, 25), 26, 27, 28}
 
 
@@ -357,7 +370,7 @@ def batch_roots(body):
     return count, events, log_root([leaf(b) for b in bundles]), log_root([leaf(r) for r in records])
 
 
-SIZES = [40, 16, 16, 24, 24, 72, 128, 32, 1536]
+SIZES = [40, 16, 16, 24, 24, 72, 128, 32, 2048]
 
 
 def clearance_counts(body):
@@ -461,10 +474,10 @@ def objects(payload):
 EXECUTION = {"keys": (96, 16), "credits": (48, 16), "holdings": (48, 16), "balances": (32, 16), "since": (48, 16),
              "orders": (48, 16), "instruments": (128, 1), "indices": (24, 1), "slices": (72, 1), "status": (128, 1),
              "extras": (48, 16), "timers": (16, 16), "protections": (128, 16), "triggers": (96, 16), "calls": (16, 16),
-             "margin": (1536, 1), "sessions": (32, 16)}
+             "margin": (2048, 1), "sessions": (32, 16)}
 CLEARING = {"accounts": 112, "positions": 56, "balances": 24, "funds": 104, "instruments": 128, "submissions": 80,
             "indices": 24, "slices": 72, "withdrawals": 88, "proposals": 192, "status": 64, "perpetuals": 552,
-            "minutes": 528, "auctions": 64, "locks": 24, "payouts": 24, "margins": 1536,
+            "minutes": 528, "auctions": 64, "locks": 24, "payouts": 24, "margins": 2048,
             "epochs": 48, "shares": 24}
 
 

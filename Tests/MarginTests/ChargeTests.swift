@@ -39,6 +39,40 @@ extension Shelf {
     #expect(parameters.concentration.slopes.count == 3)
   }
 
+  @Test("the declared span-16 is its preset's ranges within their domain, and the house's charges")
+  func span() {
+    let terms = MarginTerms.span16
+    #expect(terms.fault == nil && terms.isSpan)
+    let (parameters, preset) = (MarginParameters(terms), MarginParameters.preset(.span16))
+    #expect(parameters.method == .span16 && parameters.scenarios.isEmpty)
+    #expect(parameters.span == preset.span && parameters.minimum == preset.minimum)
+    let house = MarginParameters(MarginTerms.novate32)
+    #expect(
+      parameters.confidence == house.confidence && parameters.openInterest == house.openInterest)
+    #expect(parameters.concentration == house.concentration)
+    typealias Change = (inout MarginTerms) -> Void
+    let changes: [Change] = [
+      { $0.methodCode = 1 }, { $0.methodCode = 2 }, { $0.methodCode = 4 },
+      { $0.spanRange = .zero }, { $0.spanRange = Ratio(raw: Ratio.scale + 1) },
+      { $0.spanVolatility = Ratio(raw: -1) }, { $0.extremeCover = Ratio(raw: Ratio.scale + 1) },
+      { $0.extremeMultiple = Ratio(raw: 33_333_333_334) },
+      { $0.extremeMultiple = Ratio(raw: -1) }, { $0.lookahead = -1 },
+      { $0.lookahead = 31_536_000_001 }, { $0.netDelta = Ratio(raw: 1) },
+      { $0.volatilityUp = Ratio(raw: 1) }, { $0.tiltTerm = Ratio(raw: 1) },
+      { $0.basisAdd = Ratio(raw: 1) }, { $0.scenarioCount = 1 },
+      { $0.scenarios[0] = MarginTerms.novate32.scenarios[0] },
+      { $0.shortOption = Ratio(raw: -1) }, { $0.maintenanceFactor = .zero },
+    ]
+    for (place, change) in changes.enumerated() {
+      var terms = MarginTerms.span16
+      change(&terms)
+      #expect(terms.fault != nil, "change \(place)")
+    }
+    var widest = terms
+    widest.extremeMultiple = Ratio(raw: 33_333_333_333)
+    #expect(widest.fault == nil)
+  }
+
   @Test("terms outside their domain have a fault")
   func faults() {
     typealias Change = (inout MarginTerms) -> Void
@@ -49,6 +83,7 @@ extension Shelf {
       { $0.initialFactor = Ratio(raw: Ratio.scale - 1) }, { $0.maintenanceFactor = .zero },
       { $0.hedgedDelta = Ratio(raw: 2 * $0.netDelta.raw + 1) }, { $0.lambda = Ratio(raw: -1) },
       { $0.basisMultiple = Ratio(raw: Ratio.scale + 1) }, { $0.daysFloor = Ratio(raw: -1) },
+      { $0.spanRange = Ratio(raw: 1) }, { $0.extremeCover = Ratio(raw: 1) }, { $0.lookahead = 1 },
       { $0.slopes[2].rate = Ratio(raw: -1) }, { $0.tiltSkew = Ratio(raw: Ratio.scale + 1) },
     ]
     for (place, change) in changes.enumerated() {
@@ -59,9 +94,14 @@ extension Shelf {
   }
 
   /// What execution admits by must never be less than what clearing closes by.
-  @Test("the bound of open orders covers the charges, whichever of them fill", arguments: seeds)
-  func bound(seed: UInt64) {
-    let shelf = Shelf(seed: seed)
+  @Test(
+    "the bound of open orders covers the charges, whichever of them fill", arguments: seeds,
+    [MarginMethod.novate32, .span16])
+  func bound(seed: UInt64, method: MarginMethod) {
+    // A dear minimum for short options is what `span-16` has beside the scan.
+    var terms = method == .span16 ? MarginTerms.span16 : .novate32
+    if terms.isSpan { terms.shortOption = Ratio(raw: 200_000_000) }
+    let shelf = Shelf(seed: seed, terms)
     var generator = Generator(seed: seed)
     var (charged, rounds) = (0, 0)
     for _ in 0..<40 {

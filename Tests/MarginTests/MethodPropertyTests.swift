@@ -304,9 +304,11 @@ extension MarginReport {
     }
   }
 
-  @Test("the scan is the production scan, bit for bit", arguments: seeds)
-  func production(seed: UInt64) throws {
-    let shelf = Shelf(seed: seed)
+  @Test(
+    "the scan is the production scan, bit for bit", arguments: seeds,
+    [MarginMethod.novate32, .span16])
+  func production(seed: UInt64, method: MarginMethod) throws {
+    let shelf = Shelf(seed: seed, method == .span16 ? .span16 : .novate32)
     var generator = Generator(seed: seed)
     var market = MarginMarket(spot: shelf.mark(InstrumentID(0)))
     for days in [3, 45] as [Int64] {
@@ -334,8 +336,9 @@ extension MarginReport {
             expiry: place, type: instrument.isCall ? .call : .put, strike: instrument.strike,
             volatility: shelf.volatility(instrument), quantity: leg.quantity))
       }
-      let report = try assess(.preset(.novate32), [market], [book])
-      #expect(report.part("scan") == shelf.scan(legs) * 10_000, "seed \(seed)")
+      let report = try assess(.preset(method), [market], [book])
+      let scan = report.part(method == .span16 ? "scan_risk" : "scan")
+      #expect(scan == shelf.scan(legs) * 10_000, "seed \(seed)")
     }
   }
 

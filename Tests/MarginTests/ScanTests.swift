@@ -32,11 +32,12 @@ struct Generator {
 struct Shelf: ~Copyable {
   static let now: Int64 = 1_700_000_000_000
   static let day: Int64 = 86_400_000
-  var table = RiskTable()
+  var table: RiskTable
   var instruments: [Instrument] = []
   private(set) var market = UnderlyingMarket(index: .zero, time: .zero)
 
-  init(seed: UInt64) {
+  init(seed: UInt64, _ terms: MarginTerms = .novate32) {
+    table = RiskTable(terms)
     var generator = Generator(seed: seed)
     let index = Price(raw: generator.within(500...2_000) * Price.scale + 7)
     market = UnderlyingMarket(index: index, time: Timestamp(raw: Shelf.now))
@@ -111,6 +112,37 @@ struct Shelf: ~Copyable {
 }
 
 @Suite("The scan") struct ScanTests {
+  @Test("span-16 moves a linear contract by its sixteen in money, and says what it moves by")
+  func span() throws {
+    let shelf = Shelf(seed: 501, .span16)
+    let index = shelf.mark(InstrumentID(0))
+    let scenarios = Span16.scenarios(MarginParameters(MarginTerms.span16).span, spot: index)
+    #expect(scenarios.count == 16)
+    let range = (Int128(index.raw) * 15).divided(by: 100, rounding: .nearestEven)
+    #expect(
+      Int128(scenarios[10].move.raw) == range
+        && scenarios[14].move.raw == 3 * scenarios[10].move.raw)
+    for instrument in shelf.instruments {
+      for (place, scenario) in scenarios.enumerated() where !instrument.isOption {
+        let covered = (Int128(scenario.move.raw) * Int128(scenario.cover.raw))
+          .divided(by: 1_000_000_000, rounding: .down)
+        #expect(Int128(shelf.table.unit(instrument.id, place).raw) == covered)
+      }
+      for place in 16..<32 { #expect(shelf.table.unit(instrument.id, place) == .zero) }
+      let (delta, vega) = shelf.table.greeks(instrument.id, index: index)
+      guard instrument.isOption else {
+        #expect(delta == .one && vega == .zero)
+        continue
+      }
+      // By parity a call moves by one more contract than the put of its strike.
+      let put = shelf.table.greeks(InstrumentID(instrument.id.raw + 1), index: index)
+      guard instrument.isCall else { continue }
+      #expect((delta.raw - put.delta.raw - Ratio.scale).magnitude < 10, "\(instrument.id)")
+      #expect((vega.raw - put.vega.raw).magnitude < 10 && vega.raw > -10)
+      #expect((0...Ratio.scale + 10).contains(delta.raw))
+    }
+  }
+
   static let seeds: [UInt64] = Array(501...512)
 
   @Test("the grid is the published one")

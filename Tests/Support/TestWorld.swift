@@ -119,9 +119,9 @@ public enum TestWorld {
   /// Terms by which BTC counts, and debts cost what they owe in a year.
   public static func collateral(
     haircut: Int64 = 50_000_000, initial: Int64 = 30_000_000, accountMax: Int64 = 400_000_000,
-    interest: Int64 = Ratio.scale
+    interest: Int64 = Ratio.scale, method: MarginTerms = .novate32
   ) -> MarginTerms {
-    var terms = MarginTerms.novate32
+    var terms = method
     terms.interest = Ratio(raw: interest)
     terms.collaterals[1] = CollateralTerms(
       underlying: UnderlyingID(0), haircut: Ratio(raw: haircut),

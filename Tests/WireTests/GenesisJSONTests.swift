@@ -52,7 +52,7 @@ import Wire
 
   static let golden = URL(filePath: #filePath).deletingLastPathComponent()
     .deletingLastPathComponent().appending(path: "Fixtures/Wire/genesis.json")
-  static let goldenHash = "0ae6143f6dbc49b182e238685cb53a6842a0a0e5443b9251da3f0b47ac7af9aa"
+  static let goldenHash = "17fb2463f0eace7dbf12c69b2a625ffb43a2d834161bbcd12e0059a05bb5bb23"
 
   static func goldenBytes() throws -> [UInt8] { Array(try Data(contentsOf: golden)) }
 

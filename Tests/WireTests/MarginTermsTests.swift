@@ -19,7 +19,10 @@ import Wire
     var many = TestWorld.collateral()
     many.collaterals[15] = many.collaterals[1]
     many.collaterals[15].underlyingPlace = 65_535
-    for terms in [MarginTerms.novate32, few, many] {
+    var span = MarginTerms.span16
+    span.lookahead = 3_600_001
+    span.collaterals = many.collaterals
+    for terms in [MarginTerms.novate32, few, many, MarginTerms.span16, span] {
       #expect(terms.fault == nil)
       #expect(try Self.parsed(terms.jsonValue.text()) == terms)
     }
@@ -36,10 +39,34 @@ import Wire
       (#""hedged_delta":"0.01""#, #""hedged_delta":"0.05""#),
       (#""im_factor":"1""#, #""im_factor":"1.1""#),
       (#""minimum":{"#, #""minimum":{"more":"1","#),
+      (#""lambda":"0""#, #""lambda":"0","lookahead_ms":"0""#),
       (#""from":"0.05""#, #""from":"-1""#), (#""concentration":["#, #""concentration":[{},"#),
     ])
   func refusals(old: String, new: String) throws {
     let text = MarginTerms.novate32.jsonValue.text()
+    let changed = text.replacing(old, with: new, maxReplacements: 1)
+    #expect(changed != text, "\(old) stands in the text")
+    #expect(throws: MarginTermsFailure.self) { try Self.parsed(changed) }
+  }
+
+  @Test(
+    "of span-16 every field must be there, and no other method's",
+    arguments: [
+      (#""method":"span-16""#, #""method":"cross""#),
+      (#""method":"span-16""#, #""method":"novate-32""#),
+      (#""lookahead_ms":"86400000","#, ""),
+      (#""lookahead_ms":"86400000""#, #""lookahead_ms":"1.5""#),
+      (#""lookahead_ms":"86400000""#, #""lookahead_ms":86400000"#),
+      (#""lookahead_ms":"86400000""#, #""lookahead_ms":"31536000001""#),
+      (#""price_scan_ratio":"0.15","#, ""),
+      (#""price_scan_ratio":"0.15""#, #""price_scan_ratio":"0""#),
+      (#""price_scan_ratio":"0.15""#, #""price_scan_range":"1""#),
+      (#""extreme_multiple":"3""#, #""extreme_multiple":"34""#),
+      (#""short_option_minimum":"0.005""#, #""minimum":{}"#),
+      (#""lambda":"0""#, #""lambda":"0","scenarios":[]"#),
+    ])
+  func span(old: String, new: String) throws {
+    let text = MarginTerms.span16.jsonValue.text()
     let changed = text.replacing(old, with: new, maxReplacements: 1)
     #expect(changed != text, "\(old) stands in the text")
     #expect(throws: MarginTermsFailure.self) { try Self.parsed(changed) }

@@ -206,7 +206,7 @@ import Testing
     check(SliceEntry.self, 72)
     check(Directive.self, 32)
     check(Constants.self, 320)
-    check(MarginTerms.self, 1_536)
+    check(MarginTerms.self, 2_048)
     #expect(Receipt.byteCount == 128 && ActionRecord.byteCount == 64)
     #expect(ActionKind.list.recordCount * 64 == 64 + MemoryLayout<Instrument>.size)
     #expect(ActionKind.block.recordCount * 64 == BlockTrade.byteCount)
