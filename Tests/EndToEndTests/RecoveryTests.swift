@@ -236,7 +236,7 @@ struct RecoveryTests {
     #expect(throws: ProcessFailure.self) { try network.start("settlement", data: newer) }
     #expect(
       try lines(settlementLog) == [
-        "error: database format 2 is newer than this program, which reads up to 1"
+        "error: database format 3 is newer than this program, which reads up to 2"
       ])
   }
 
