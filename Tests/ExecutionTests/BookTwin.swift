@@ -112,6 +112,7 @@ struct BookTwin: ~Copyable {
     accounts = genesis.accounts.indices.map { Account(main: $0) }
     time = genesis.startTime.raw
     market = genesis.underlyings.map { _ in UnderlyingMarket(index: .zero, time: .zero) }
+    table.use(genesis.margin)
   }
 
   /// Its number above the lowest place where no order rests.
