@@ -12,7 +12,7 @@ struct InitCommand: ParsableCommand {
     discussion: """
       Writes DIR/genesis.json and DIR/keys/*.key, and prints the genesis hash, which is the network \
       id to pin, alone on stdout. Account 0 is the custodian; publishers, governance members and \
-      traders follow.
+      traders follow. What the network's constants are, and why: Docs/Guides/Operating.md.
       """)
 
   @Argument(help: "The folder to make the network in.")
@@ -30,6 +30,12 @@ struct InitCommand: ParsableCommand {
       valueName: "name"))
   var instrument: [String] = []
 
+  @Option(
+    help: ArgumentHelp(
+      "A constant of the network, such as auction_fast_ms=0; may stand several times.",
+      valueName: "name=integer"))
+  var set: [String] = []
+
   @Option(help: "Start time in ms since 1970 UTC; default: now.")
   var startTime: Int64?
 
@@ -46,6 +52,7 @@ struct InitCommand: ParsableCommand {
         throw ValidationError("--instrument: \(error)")
       }
     }
+    _ = try constants()
   }
 
   func run() throws {
@@ -53,11 +60,30 @@ struct InitCommand: ParsableCommand {
       startTime: startTime.map { Timestamp(raw: $0) } ?? SystemClock.now)
     builder.name = name
     builder.accountCount = accounts
+    builder.constants = try constants()
     for text in instrument { builder.list(Listing(try InstrumentName(text))) }
     let network = NetworkFolder(folder)
     let genesis = try network.make(builder)
     Screen.write(explanation(builder, genesis, network), to: 2)
     Screen.say("\(genesis.networkID)")
+  }
+
+  /// The house's, with what `--set` says instead; genesis judges whether they may stand together.
+  private func constants() throws -> Constants {
+    var constants = Constants.house
+    for text in set {
+      let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+      guard parts.count == 2, let field = Constants.fields.first(where: { $0.name == parts[0] })
+      else {
+        throw ValidationError(
+          "--set: expected NAME=INTEGER with a constant's name, found \"\(text)\"")
+      }
+      guard let value = Int64(parts[1]) else {
+        throw ValidationError("--set: \(field.name): expected an integer, found \"\(parts[1])\"")
+      }
+      constants[keyPath: field.path] = value
+    }
+    return constants
   }
 
   private func explanation(
