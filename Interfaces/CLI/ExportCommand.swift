@@ -65,7 +65,8 @@ struct ExportCommand: ParsableCommand {
     if risk { return try writeRisk(genesis) }
     let address = try settlement ?? LayerAddress.parse(LayerAddress.settlement)
     if let account {
-      return try ProveCommand.write(.account, UInt64(account), to: out, from: address, genesis)
+      return try ProveCommand.write(
+        .account, DecisionID(subject: UInt64(account)), to: out, from: address, genesis)
     }
     let client = try LayerClient(to: address, .settlement, genesis: genesis)
     let last = try lastBatch(client)

@@ -28,6 +28,8 @@ public enum SectionType: UInt16, Sendable, CaseIterable {
   case evidence = 10
   /// Why a trade was a close that clearing directed.
   case decisionProof = 11
+  /// Why an auction began.
+  case auctionProof = 12
 }
 
 /// Why bytes are no bundle file. All are *proved false* (exit 1) but `.version`, which this build

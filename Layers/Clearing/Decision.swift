@@ -26,6 +26,7 @@ extension ClearingMachine {
     throws(DecisionFailure) -> Receipt
   {
     let state = try ShownState(witness, genesis)
+    guard !state.positions.isEmpty else { throw .notDue("the account has no position") }
     guard state.account.isRestricted, !state.account.isFrozen,
       state.account.closing == state.status.batch
     else { throw .notDue("the account was not told to close in this batch") }
@@ -43,6 +44,15 @@ extension ClearingMachine {
   /// The one account shown, as number 0, goes through the watch.
   private mutating func closeShown() throws(DecisionFailure) -> Receipt {
     let shown = AccountID(0)
+    let standing = try shortfall(of: shown)
+    guard let directive = close(shown, standing) else {
+      throw .notDue("no position may be closed")
+    }
+    return receipt(of: directive, standing)
+  }
+
+  /// The standing of an account below maintenance, which nothing holds back.
+  mutating func shortfall(of shown: AccountID) throws(DecisionFailure) -> Standing {
     guard isPriceable(shown) else { throw .notDue("no position has a fresh mark") }
     let standing = weigh(shown)
     let maintenance = standing.maintenance
@@ -52,16 +62,13 @@ extension ClearingMachine {
           + "\(standing.held(maintenance, .up).decimal)")
     }
     guard !isHeldBack(shown, lacking: maintenance - standing.equity) else {
-      throw .notDue("an index is in doubt, and the close held back")
+      throw .notDue("an index is in doubt, and the account held back")
     }
-    guard let directive = close(shown, standing) else {
-      throw .notDue("no position may be closed")
-    }
-    return receipt(of: directive, standing)
+    return standing
   }
 
   /// A machine that knows one account and the records it goes by.
-  private init(showing state: ShownState, _ genesis: Genesis) {
+  init(showing state: ShownState, _ genesis: Genesis) {
     self.genesis = genesis
     network = genesis.networkID
     sheet = MarginSheet(underlyings: genesis.underlyings.count)
@@ -96,7 +103,7 @@ extension ClearingMachine {
 
 /// What is shown of clearing's state, checked as stored state is before anything is computed from
 /// it: the bytes come from a file.
-private struct ShownState {
+struct ShownState {
   var status = StatusRecord.empty
   var terms = MarginTerms.novate32
   var account = AccountRecord()
@@ -195,10 +202,11 @@ private struct ShownState {
     } catch {
       throw .unsound("the account's positions: \(error)")
     }
-    guard !positions.isEmpty else { throw .notDue("the account has no position") }
-    positions[positions.count - 1].next = 0
-    account.firstPosition = 1
-    account.positionCount = UInt32(positions.count)
+    if !positions.isEmpty {
+      positions[positions.count - 1].next = 0
+      account.firstPosition = 1
+      account.positionCount = UInt32(positions.count)
+    }
     guard AccountFlags(rawValue: account.flags).isCanonical,
       account.cash.raw.magnitude <= UInt64(Int64.max / 2), fund.isInterestSound(isQuote: true),
       account.hasSoundDebt(upTo: fund.interest)

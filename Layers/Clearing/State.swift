@@ -133,13 +133,22 @@ extension ClearingMachine: PooledState {
 
   /// An account's auction as people see it.
   public struct AuctionView: Sendable {
-    public var number: UInt64
-    /// 1 solvent, 2 insolvent, 3 overdue.
+    public var number: UInt64 = 0
+    /// 1 solvent, 2 insolvent, 3 overdue, 4 deleveraging.
     public var phase: UInt32
-    public var started: Timestamp
-    public var phaseStarted: Timestamp
+    public var started = Timestamp.zero
+    public var phaseStarted = Timestamp.zero
     /// What bidders paid in this phase.
-    public var reserved: Money
+    public var reserved = Money.zero
+
+    public var phaseName: String {
+      switch phase {
+      case AuctionRecord.solvent: "solvent"
+      case AuctionRecord.insolvent: "insolvent"
+      case AuctionRecord.overdue: "overdue"
+      default: "deleveraging"
+      }
+    }
   }
 
   public func view(_ account: AccountID) -> AccountView? {
@@ -183,6 +192,9 @@ extension ClearingMachine: PooledState {
   public var fundingHeld: Int64 { funds[0].funding }
 
   public var tradeCount: UInt64 { status[0].trades }
+
+  /// Auctions that ever began; their numbers run from 1.
+  public var auctionCount: UInt64 { status[0].auctions }
 
   /// Bytes held for accounts: records, positions, the tree's nodes and the index of owners.
   public var memory: (accountBytes: Int, positionBytes: Int) {

@@ -272,10 +272,9 @@ final class ClearingService: ServerHandler, @unchecked Sendable {
   /// An account's auction; null where it has none.
   private static func auction(_ view: ClearingMachine.AuctionView?) -> JSONValue {
     guard let view else { return .null }
-    let phases = ["solvent", "insolvent", "overdue"]
     return .object([
       ("number", .integer(view.number)),
-      ("phase", .string(phases[Int(view.phase) - 1])),
+      ("phase", .string(view.phaseName)),
       ("started_ms", .integer(view.started.raw)),
       ("phase_started_ms", .integer(view.phaseStarted.raw)),
       ("reserved", .string(view.reserved.decimal)),

@@ -1,4 +1,4 @@
-import Clearing
+public import Clearing
 public import Commitments
 import Execution
 public import Primitives
@@ -60,6 +60,23 @@ public enum BundleFileBuilder {
       BundleFile.Manifest(
         kind: .trade, network: genesis.networkID, first: batch.header.batch,
         last: batch.header.batch, subject: proof.fill.trade.raw), sections)
+  }
+
+  /// Why an auction began, under the headers of that batch.
+  public static func auctionStart(
+    genesis: Genesis, proof: AuctionProof, batch: SignedBatch, clearance: SignedClearance,
+    log: LogProof?, checkpoint: SignedNote?
+  ) -> [UInt8] {
+    var sections: [(type: SectionType, bytes: [UInt8])] = [
+      (.genesis, genesis.encoded), (.batches, list([head(batch)])),
+      (.clearances, list([head(clearance)])), (.auctionProof, proof.encoded),
+    ]
+    append(log, checkpoint, to: &sections)
+    return BundleFile.encoded(
+      BundleFile.Manifest(
+        kind: .trade, network: genesis.networkID, first: batch.header.batch,
+        last: batch.header.batch, subject: DecisionID.auctionStart(proof.receipt.id).subject),
+      sections)
   }
 
   /// Two headers of one role for one batch.
@@ -131,6 +148,26 @@ extension DecisionProof {
       return receipt.kind == .close && receipt.buyer == fill.taker
         && receipt.instrument == fill.instrument
     }
+  }
+}
+
+extension AuctionProof {
+  /// The proof from the receipts of the auction's first batch, and what its decisions went by; nil where
+  /// the auction did not begin there.
+  public init?(ofStart number: UInt64, in receipts: [UInt8], _ records: DecisionRecords) {
+    let packed = receipts
+    let found = stride(from: 0, to: packed.count, by: Receipt.byteCount).first {
+      let receipt = Receipt(packed.rawSpan, at: $0)
+      return receipt.kind == .auctionStart && receipt.id == number
+    }
+    guard let found else { return nil }
+    let receipt = Receipt(packed.rawSpan, at: found)
+    guard let witness = records.witness(of: receipt.buyer) else { return nil }
+    let place = found / Receipt.byteCount
+    self.init(
+      receipt: receipt, receiptIndex: UInt64(place),
+      receiptPath: MerkleLog.branch(
+        ofLeafHashes: ClearingMachine.receiptLeaves(packed), index: place), witness: witness)
   }
 }
 

@@ -21,6 +21,15 @@ public struct FileVerifier: Sendable {
   public enum Question: Sendable, Equatable {
     case account(AccountID)
     case trade(TradeID)
+    /// Why an auction began, by its number.
+    case auctionStart(UInt64)
+
+    public init(_ decision: DecisionID) {
+      switch decision {
+      case .trade(let trade): self = .trade(trade)
+      case .auctionStart(let number): self = .auctionStart(number)
+      }
+    }
   }
 
   /// Checks client signatures, perhaps on several threads: the place of the first bad one.
@@ -157,7 +166,7 @@ public struct FileVerifier: Sendable {
     case .trade:
       allowed = [
         .manifest, .genesis, .batches, .clearances, .checkpoints, .tradeProof, .decisionProof,
-        .logProof,
+        .auctionProof, .logProof,
       ]
     case .evidence: allowed = [.manifest, .genesis, .evidence]
     }

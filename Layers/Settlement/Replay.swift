@@ -133,12 +133,11 @@ public struct Replay: ~Copyable {
     return header.id
   }
 
-  /// What a proof of the last batch's decisions to close is made from; nil where it took none. Only
-  /// now is the state there that they were taken in.
+  /// What a proof of the last batch's decisions to close or to auction off is made from; nil where it
+  /// took none. Only now is the state there that they were taken in.
   public mutating func decisions() -> DecisionRecords? {
-    let closed = (grants.last?.body.directives ?? [])
-      .filter { $0.kindCode == DirectiveKind.close.rawValue }.map(\.account)
-    return closed.isEmpty ? nil : clearing.decisionRecords(of: closed)
+    let decided = ClearingMachine.decided(in: receipts)
+    return decided.isEmpty ? nil : clearing.decisionRecords(of: decided)
   }
 
   private func bodyDifference(

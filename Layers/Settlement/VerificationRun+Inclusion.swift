@@ -19,15 +19,21 @@ extension VerificationRun {
       verdict.answer = try replayAnswer.get()
       switch verifier.question {
       case .trade(let trade)?: return "trade \(trade) in \(verdict.answer.first ?? "")"
+      case .auctionStart(let number)?:
+        return "the start of auction \(number) in \(verdict.answer.first ?? "")"
       case .account?, nil: return verdict.answer.first ?? ""
       }
     case .account: return try accountInclusion(genesis)
-    case .trade: return try tradeInclusion(genesis)
+    case .trade:
+      switch DecisionID(subject: file.manifest.subject) {
+      case .trade(let trade): return try tradeInclusion(trade, genesis)
+      case .auctionStart(let number): return try auctionInclusion(number, genesis)
+      }
     case .evidence: throw .undecided("evidence proves no account or trade")
     }
   }
 
-  private func requireQuestion(_ own: FileVerifier.Question) throws(Fault) {
+  func requireQuestion(_ own: FileVerifier.Question) throws(Fault) {
     guard let question = verifier.question, question != own else { return }
     throw .undecided("the file answers for \(name(own)), not for \(name(question))")
   }
@@ -36,6 +42,7 @@ extension VerificationRun {
     switch question {
     case .account(let account): "account \(account)"
     case .trade(let trade): "trade \(trade)"
+    case .auctionStart(let number): "the start of auction \(number)"
     }
   }
 
@@ -74,9 +81,13 @@ extension VerificationRun {
     return lines[0]
   }
 
-  private mutating func tradeInclusion(_ genesis: Genesis) throws(Fault) -> String {
-    let trade = TradeID(file.manifest.subject)
+  private mutating func tradeInclusion(_ trade: TradeID, _ genesis: Genesis) throws(Fault)
+    -> String
+  {
     try requireQuestion(.trade(trade))
+    if let place = file.offset(of: .auctionProof) {
+      throw .failed("the start of an auction in a trade's file", at: place)
+    }
     guard let section = file[.tradeProof], let place = file.offset(of: .tradeProof) else {
       throw .undecided("section tradeProof is missing")
     }
@@ -128,25 +139,78 @@ extension VerificationRun {
     do {
       taken = try ClearingMachine.close(proof.witness, genesis)
     } catch {
-      switch error {
-      case .missing(let part): throw .undecided("the decision proof lacks \(part)", decided.batch)
-      case .unsound(let part):
-        throw .failed("the decision proof: \(part)", decided.batch, at: place)
-      case .notDue(let reason):
-        throw .failed(
-          "a close that was not due: \(reason)", decided.batch, at: place,
-          meaning: "Clearing signed a decision that its own rules do not give.")
-      }
+      throw fault(error, "a close", decided.batch, at: place)
     }
     guard taken == proof.receipt else {
       throw .failed(
         "the decision taken again differs", decided.batch, at: place,
         expected: Answers.close(taken, genesis), found: Answers.close(proof.receipt, genesis),
-        meaning: "Clearing signed a decision that its own rules do not give.")
+        meaning: VerificationRun.wrongly)
     }
     verdict.answer.append("directed by the Clearance of batch \(decided.batch)")
     verdict.answer += Answers.lines(of: taken, genesis)
     return "whose decision of batch \(decided.batch) was taken again"
+  }
+
+  private static let wrongly = "Clearing signed a decision that its own rules do not give."
+
+  /// - Parameter decision: what was decided.
+  private func fault(
+    _ failure: DecisionFailure, _ decision: String, _ batch: BatchNumber, at place: Int
+  ) -> Fault {
+    switch failure {
+    case .missing(let part): .undecided("the decision proof lacks \(part)", batch)
+    case .unsound(let part): .failed("the decision proof: \(part)", batch, at: place)
+    case .notDue(let reason):
+      .failed(
+        "\(decision) that was not due: \(reason)", batch, at: place,
+        meaning: VerificationRun.wrongly)
+    }
+  }
+
+  /// Why an auction began: its receipt under the clearing header, and the decision taken again.
+  private mutating func auctionInclusion(_ number: UInt64, _ genesis: Genesis) throws(Fault)
+    -> String
+  {
+    try requireQuestion(.auctionStart(number))
+    guard let section = file[.auctionProof], let place = file.offset(of: .auctionProof) else {
+      throw .undecided("section auctionProof is missing")
+    }
+    for other in [SectionType.tradeProof, .decisionProof] {
+      if let place = file.offset(of: other) {
+        throw .failed("a trade in the file of an auction's start", at: place)
+      }
+    }
+    let proof: AuctionProof
+    do {
+      proof = try AuctionProof(decoding: section.rawSpan)
+    } catch {
+      throw .failed("the auction proof: \(error)", at: place)
+    }
+    let header = clearances[0].header
+    guard header.execution == batches[0].header.id else {
+      throw .failed("the Clearance is of another batch", header.batch, at: place)
+    }
+    if let fault = proof.fault(number, header) {
+      throw .failed(
+        "the auction proof: \(fault)", header.batch, at: place,
+        meaning: "What is shown is not what began this auction.")
+    }
+    let taken: Receipt
+    do {
+      taken = try ClearingMachine.auctionStart(proof.witness, proof.receipt, genesis)
+    } catch {
+      throw fault(error, "an auction", header.batch, at: place)
+    }
+    let lines = Answers.lines(ofStart: proof.receipt)
+    guard taken == proof.receipt else {
+      throw .failed(
+        "the decision taken again differs", header.batch, at: place,
+        expected: Answers.lines(ofStart: taken)[1], found: lines[1],
+        meaning: VerificationRun.wrongly)
+    }
+    verdict.answer = ["batch \(header.batch)"] + lines
+    return "the start of auction \(number) in batch \(header.batch), a decision taken again"
   }
 }
 
@@ -175,6 +239,16 @@ enum Answers {
       lines.append("scenario \(scenario) of \(name): \(close.buyerRealised.decimal)")
     }
     return lines + [Answers.close(close, genesis)]
+  }
+
+  /// Why an auction began: whose, and at what figures.
+  static func lines(ofStart receipt: Receipt) -> [String] {
+    [
+      "auction \(receipt.id) of account \(receipt.buyer)",
+      "equity \(receipt.received.decimal), above maintenance by \(receipt.buyerFee.decimal), "
+        + "notional \(receipt.sellerFee.decimal), fee \(receipt.paid.decimal), "
+        + "margin terms \(receipt.quantity.raw)",
+    ]
   }
 
   static func close(_ receipt: Receipt, _ genesis: Genesis) -> String {

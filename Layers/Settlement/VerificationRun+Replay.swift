@@ -123,7 +123,11 @@ extension VerificationRun {
   private mutating func look(
     in body: BatchBody, _ index: Int, _ genesis: Genesis, _ replay: borrowing Replay
   ) {
-    guard case .trade(let trade)? = verifier.question, replayAnswer == nil else { return }
+    guard replayAnswer == nil else { return }
+    if case .auctionStart(let number)? = verifier.question {
+      return look(for: number, in: replay.receipts, index)
+    }
+    guard case .trade(let trade)? = verifier.question else { return }
     for event in 0..<body.eventCount where body.eventKind(event) == .fill {
       let fill = body.event(event, as: Fill.self)
       if fill.trade == trade {
@@ -131,6 +135,16 @@ extension VerificationRun {
           ["batch \(batches[index].header.batch)"]
             + Answers.lines(of: fill, genesis, listed: VerificationRun.listed(replay)))
       }
+    }
+  }
+
+  /// Finds the receipt of the auction asked for.
+  private mutating func look(for auction: UInt64, in receipts: [UInt8], _ index: Int) {
+    for place in stride(from: 0, to: receipts.count, by: Receipt.byteCount) {
+      let receipt = Receipt(receipts.rawSpan, at: place)
+      guard receipt.kind == .auctionStart, receipt.id == auction else { continue }
+      replayAnswer = .success(
+        ["batch \(batches[index].header.batch)"] + Answers.lines(ofStart: receipt))
     }
   }
 
@@ -162,7 +176,12 @@ extension VerificationRun {
       replayAnswer = .failure(
         .undecided(
           "trade \(trade) is not in batches \(file.manifest.first)..\(file.manifest.last)"))
-    case .trade?, nil: break
+    case .auctionStart(let number)? where replayAnswer == nil:
+      replayAnswer = .failure(
+        .undecided(
+          "auction \(number) did not begin in batches "
+            + "\(file.manifest.first)..\(file.manifest.last)"))
+    case .trade?, .auctionStart?, nil: break
     }
   }
 }

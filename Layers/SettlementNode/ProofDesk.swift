@@ -16,7 +16,7 @@ final class ProofDesk: @unchecked Sendable {
   struct Question: Sendable {
     enum Subject: Sendable {
       case account(AccountProof)
-      case trade(TradeID)
+      case decision(DecisionID)
     }
     let connection: Connection
     let requestID: UInt64
@@ -166,7 +166,16 @@ final class ProofDesk: @unchecked Sendable {
       return BundleFileBuilder.account(
         genesis: genesis, proof: proof, clearance: clearance, log: question.log,
         checkpoint: checkpoint)
-    case .trade(let trade):
+    case .decision(.auctionStart(let auction)):
+      guard let receipts = try stored(.receipts, number),
+        let kept = try keeper.store.value(.decisions, number),
+        let proof = AuctionProof(
+          ofStart: auction, in: receipts, try DecisionRecords(decoding: kept.rawSpan))
+      else { return nil }
+      return BundleFileBuilder.auctionStart(
+        genesis: genesis, proof: proof, batch: batch, clearance: clearance, log: question.log,
+        checkpoint: checkpoint)
+    case .decision(.trade(let trade)):
       let receipts = try stored(.receipts, number) ?? []
       guard let proof = TradeProof(of: trade, in: try BatchBody(batch.body), receipts: receipts)
       else { return nil }

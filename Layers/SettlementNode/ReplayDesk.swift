@@ -312,10 +312,13 @@ final class ReplayDesk: @unchecked Sendable {
       let account = AccountID(UInt32(clamping: question.subject))
       return (.account(book.replay.clearing.accountProof(account)), place(size - 1))
     case .trade:
-      guard question.subject >= 1, let number = book.batch(ofTrade: question.subject) else {
-        return nil
-      }
-      return (.trade(TradeID(question.subject)), place(number))
+      let decision = DecisionID(subject: question.subject)
+      let batch =
+        switch decision {
+        case .trade(let trade): trade.raw >= 1 ? book.batch(ofTrade: trade.raw) : nil
+        case .auctionStart(let number): book.batch(ofAuction: number)
+        }
+      return batch.map { (.decision(decision), place($0)) }
     case .range, .evidence: return nil
     }
   }

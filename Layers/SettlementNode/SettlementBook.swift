@@ -13,6 +13,8 @@ struct SettlementBook: ~Copyable {
   var log = MerkleLog()
   /// The first trade id after each batch: finds the batch of a trade.
   var tradeEnds: [UInt64] = []
+  /// Auctions that had begun after each batch: finds the batch in which one did.
+  var auctionCounts: [UInt64] = []
   /// The batch that was refused, and why; nothing is settled after it.
   var refusal: StoredRefusal?
   /// The log's name: the first line of its checkpoints.
@@ -31,11 +33,12 @@ struct SettlementBook: ~Copyable {
     var book = SettlementBook(replay, origin: context.genesis.settlementNote.name)
     let end = book.replay.batch.raw
     for batch in 0..<end {
-      guard let bytes = try keeper.store.value(.logNodes, batch), bytes.count == 40 else {
-        throw NodeFailure.state("log leaf \(batch) is missing")
-      }
+      // Folders of before auctions' proofs know no counts: zero finds none.
+      guard let bytes = try keeper.store.value(.logNodes, batch), [40, 48].contains(bytes.count)
+      else { throw NodeFailure.state("log leaf \(batch) is missing") }
       book.log.append(leafHash: Bytes32(bytes.rawSpan))
       book.tradeEnds.append(bytes.rawSpan.load(at: 32))
+      book.auctionCounts.append(bytes.count == 48 ? bytes.rawSpan.load(at: 40) : 0)
     }
     if let head {
       guard book.log.root == head.logRoot else {
@@ -74,13 +77,20 @@ struct SettlementBook: ~Copyable {
   }
 
   /// The place of the batch a trade is in.
-  func batch(ofTrade trade: UInt64) -> Int? {
-    var (low, high) = (0, tradeEnds.count)
+  func batch(ofTrade trade: UInt64) -> Int? { SettlementBook.firstAbove(trade, tradeEnds) }
+
+  /// The place of the batch an auction began in.
+  func batch(ofAuction number: UInt64) -> Int? {
+    number == 0 ? nil : SettlementBook.firstAbove(number - 1, auctionCounts)
+  }
+
+  private static func firstAbove(_ value: UInt64, _ rising: [UInt64]) -> Int? {
+    var (low, high) = (0, rising.count)
     while low < high {
       let middle = (low + high) / 2
-      if tradeEnds[middle] > trade { high = middle } else { low = middle + 1 }
+      if rising[middle] > value { high = middle } else { low = middle + 1 }
     }
-    return low < tradeEnds.count ? low : nil
+    return low < rising.count ? low : nil
   }
 
   /// Replays a batch and its Clearance.
@@ -100,11 +110,13 @@ struct SettlementBook: ~Copyable {
     let leaf = clearance.header.logLeaf
     log.append(leafHash: leaf)
     tradeEnds.append(replay.execution.nextTrade.raw)
+    auctionCounts.append(replay.clearing.auctionCount)
     let text = Array(Checkpoint(origin: origin, size: log.count, root: log.root).text.utf8)
     let number = clearance.header.batch
-    var node = ByteWriter(capacity: 40)
+    var node = ByteWriter(capacity: 48)
     node.write(leaf)
     node.write(replay.execution.nextTrade)
+    node.write(replay.clearing.auctionCount)
     var extra = ByteWriter(capacity: 256)
     extra.write(checked.batch.header.id)
     extra.write(clearingID)

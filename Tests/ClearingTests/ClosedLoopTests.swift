@@ -153,13 +153,12 @@ struct Loop: ~Copyable {
       if receipt.kind == .bid, receipt.code == 0 { sales += 1 }
     }
     pending.append((result.header, result.body))
-    let closed = result.body.directives
-      .filter { $0.kindCode == DirectiveKind.close.rawValue }.map(\.account)
+    let decided = ClearingMachine.decided(in: result.receipts)
     record.append(
       Batch(
         time: time, adopted: adopted, bundles: bundles, header: header, body: bytes,
         cleared: result.header, receipts: result.receipts, result: result,
-        decisions: closed.isEmpty ? nil : clearing.decisionRecords(of: closed)))
+        decisions: decided.isEmpty ? nil : clearing.decisionRecords(of: decided)))
     time = Timestamp(raw: time.raw + 200 + Int64(generator.below(2_000)))
     return nil
   }

@@ -52,6 +52,33 @@ struct AuctionTests {
     let path = network.folder + "/auction.nvb"
     _ = try network.export(through: last, to: path)
     #expect(try network.verify(path) == 0)
+    try why(network)
     try network.stopAll()
+  }
+
+  /// Why the auction began, from a file of its own; settlement finds it after kill -9 too.
+  private func why(_ network: TestNetwork) throws {
+    network.kill("settlement")
+    try network.start("settlement")
+    let path = network.folder + "/why.nvb"
+    func prove(_ id: String) throws -> Int32 {
+      try Command.run(
+        TestNetwork.programs + "/novate",
+        [
+          "prove", "trade", id, "--settlement", network.address("settlement"),
+          "--genesis", network.folder + "/genesis.json", "--out", path,
+        ])
+    }
+    #expect(try prove("a2") != 0)
+    #expect(try prove("a0") != 0)
+    try #require(try prove("a1") == 0)
+    func verify(_ id: String) throws -> Int32 {
+      try Command.run(
+        TestNetwork.programs + "/novate",
+        ["verify", path, "--genesis", "\(network.network)", "--trade", id, "--quiet"])
+    }
+    #expect(try verify("a1") == 0)
+    #expect(try verify("1") == 3)
+    #expect(try verify("a") == 2)
   }
 }

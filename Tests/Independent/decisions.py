@@ -1,4 +1,4 @@
-"""Section 14 of Docs/Protocol.md: a directed close, decided again from one account and its market."""
+"""Section 14 of Docs/Protocol.md: a directed close, or an auction's start, decided again from one account and its market."""
 
 import struct
 
@@ -41,7 +41,27 @@ def decision(data, fill, header, genesis):
     return f"account {taker} owned {owned / 1e6} in batch {batch}, maintenance {kept / 1e6} of {asked / 1e6}"
 
 
-def shown(reader, account, root, batch, genesis):
+def auction_start(data, number, header, genesis):
+    """Why an auction began, in words; fails unless the rules give the receipt that was signed."""
+    reader = Reader(data)
+    receipt, place = reader.take(128), reader.number("Q")
+    count, = struct.unpack_from("<I", header, 344)
+    need(log_path_root(leaf(receipt), place, count, reader.list(64, 32)) == header[184:216], "the receipt's path")
+    account, = struct.unpack_from("<I", receipt, 8)
+    fee, owned, above = struct.unpack_from("<qqq", receipt, 40)
+    need(receipt[0] == 11 and struct.unpack_from("<Q", receipt, 16)[0] == number > 0 and fee >= 0, "another decision")
+    batch, = struct.unpack_from("<Q", header, 40)
+    house = shown(reader, account, header[152:184], batch, genesis, (number, fee))
+    reader.end()
+    again = house.start(account, number)
+    tranched, = struct.unpack_from("<q", receipt, 80)
+    if 0 <= tranched <= struct.unpack_from("<q", again, 80)[0]:
+        again = again[:80] + receipt[80:88] + again[88:]
+    need(again == receipt, "another decision than the rules give")
+    return f"auction {number} of account {account}, which owned {owned / 1e6} in batch {batch}, {-above / 1e6} short"
+
+
+def shown(reader, account, root, batch, genesis, started=None):
     """A clearing house that knows one account, from records that lead to the state root."""
     number, fields = reader.number("I"), reader.list(8, 32)
     need(number == account and len(fields) == 8, "the account")
@@ -62,13 +82,13 @@ def shown(reader, account, root, batch, genesis):
         need(indexed_path_root(sha(records[kind][slot]), slot, reader) == above[kind], "a record's path")
     slices = reader.list(1 << 20, 72)
     need(pool(slices) == oracle[1], "the slices")
-    return One(genesis, account, fields, positions, balances, records, slices, batch)
+    return One(genesis, account, fields, positions, balances, records, slices, batch, started)
 
 
 class One(Clearing):
-    """Section 9.11 for one account."""
+    """Section 9.11 for one account; `started` holds number and fee of an auction that began."""
 
-    def __init__(self, genesis, number, fields, positions, balances, records, slices, batch):
+    def __init__(self, genesis, number, fields, positions, balances, records, slices, batch, started):
         Market.__init__(self, genesis)
         self.begin()
         self.minutes = [Row(doubt=0, doubtful=0) for _ in genesis.underlyings]
@@ -80,9 +100,16 @@ class One(Clearing):
         self.terms = Terms(records[4][self.margin_number])
         cash, start, owed = struct.unpack("<q16sq", fields[0])
         interest = records[8][0][80:96]
-        self.funds = [Row(interest=int.from_bytes(interest, "little"))]
+        self.funds = [Row(interest=int.from_bytes(interest, "little"), insurance=0)]
         flags, closing = struct.unpack_from("<QQ", fields[3])
-        need(flags & 3 == 1 and closing == batch, "an account that was told to close")
+        auctions = [struct.unpack_from("<IIQQ", a) for a in records[6].values()]
+        if started:
+            need(flags & 3 == 3 and any((who, its, began) == (number, started[0], batch) for who, _, its, began in auctions),
+                 "an auction that began")
+            cash, flags = cash + started[1], flags & 12
+        else:
+            need(flags & 3 == 1 and closing == batch, "an account that was told to close")
+            need(not self.constant["auction_fast_ms"] or any(a[:2] == (number, 3) for a in auctions), "an overdue auction")
         held, funding = {}, {}
         for at in range(36, len(positions), 44):
             i, q, c, paid, booked = struct.unpack_from("<Iqq16sq", positions, at)
@@ -104,8 +131,6 @@ class One(Clearing):
             self.slices[u, expiry] = forward, tuple(svi), time
         grown = {struct.unpack_from("<I", p)[0]: int.from_bytes(p[528:544], "little", signed=True) for p in records[5].values()}
         self.perpetuals = {i: Row(index=grown[i]) for i, terms in self.instruments.items() if terms.kind == 3}
-        if self.constant["auction_fast_ms"]:
-            need(any(struct.unpack_from("<II", a) == (number, 3) for a in records[6].values()), "an overdue auction")
         self.reprice()
 
     def reprice(self):
@@ -115,11 +140,22 @@ class One(Clearing):
             self.values[i] = valuation(terms, index, self.slices, self.terms, self.front(terms.underlying, time), time, doubt)
         self.price_legs()
 
-    def decide(self, number):
-        a = self.accounts[number]
-        need(a.positions and self.is_priceable(number), "marks")
+    def shortfall(self, number):
+        need(self.is_priceable(number), "marks")
         equity, sums, requirement, kept, _ = self.weigh(number)
-        need(equity < kept and not self.is_held_back(number, kept - equity), "a close that was not due")
+        need(equity < kept and not self.is_held_back(number, kept - equity), "what was not due")
+        return equity, sums, requirement, kept
+
+    def start(self, number, auction):
+        need(self.constant["auction_fast_ms"], "auctions")
+        self.starts, self.auctions, self.auction_count, self.tranches = 0, [], auction - 1, [0] * len(self.genesis.underlyings)
+        equity, _, _, kept = self.shortfall(number)
+        self.start_auction(number, equity, kept, True)
+        return self.receipts[-1]
+
+    def decide(self, number):
+        need(self.accounts[number].positions, "positions")
+        equity, sums, requirement, kept = self.shortfall(number)
         close = self.what_to_close(number, sums, equity, requirement)
         need(close, "nothing to close")
         self.close_receipt(close, sums, equity, requirement, kept)

@@ -557,14 +557,25 @@ def proof(kind, part, genesis, batch, subject):
         print(account_proof(part[7], subject, head[152:184]))
     else:
         header = objects(part[4])[0][:352]
+        # Decisions need the rules, which need this file, also where it is the program.
+        sys.modules.setdefault("verify", sys.modules[__name__])
+        if subject >> 63:
+            from decisions import auction_start
+            need(8 not in part and 11 not in part, "no trade beside an auction's start")
+            need(object_id("novate/exec-header/1", genesis.network, header) == head[56:88], "the Clearance's batch")
+            print(auction_start(part[12], subject & (1 << 63) - 1, head[:408], genesis))
+            return log_proof(part, head, genesis, batch)
+        need(12 not in part, "no auction's start beside a trade")
         print(trade_proof(part[8], subject, header, head[:408], genesis.network))
         fill = part[8][:64]
         need((fill[1] == 2) == (11 in part), "a decision behind a directed close, and no other trade")
         if fill[1] == 2:
-            # Needs the rules, which need this file, also where it is the program.
-            sys.modules.setdefault("verify", sys.modules[__name__])
             from decisions import decision
             print(decision(part[11], fill, header, genesis))
+    log_proof(part, head, genesis, batch)
+
+
+def log_proof(part, head, genesis, batch):
     reader = Reader(part[9])
     index, size = reader.unpack("QQ")
     path = reader.list(64, 32)

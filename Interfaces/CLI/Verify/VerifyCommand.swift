@@ -32,8 +32,9 @@ struct VerifyCommand: ParsableCommand {
   @Option(help: "Answer for this account.")
   var account: UInt32?
 
-  @Option(help: "Answer for this trade.")
-  var trade: UInt64?
+  @Option(
+    help: "Answer for this trade; a7 for why auction 7 began.", transform: DecisionID.parse)
+  var trade: DecisionID?
 
   @Option(help: "Nothing may be stamped later: milliseconds since 1970, UTC.")
   var at: Int64?
@@ -101,7 +102,7 @@ struct VerifyCommand: ParsableCommand {
       verifier.policyName = policy
     }
     if let account { verifier.question = .account(AccountID(account)) }
-    if let trade { verifier.question = .trade(TradeID(trade)) }
+    if let trade { verifier.question = .init(trade) }
     return verifier
   }
 
