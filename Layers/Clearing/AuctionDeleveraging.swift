@@ -40,10 +40,10 @@ extension ClearingMachine {
 
   /// Pays a debt as far as the fund reaches.
   private mutating func payDebt(of account: AccountID, _ debt: Int64) throws(ArithmeticFailure) {
-    let tranches = tranches(of: account)
+    var tranches = try tranches(of: account, for: debt)
     let paid = Int64(min(Int128(debt), fundReach(tranches)))
     guard paid > 0 else { return }
-    let tranched = takeFromFund(paid, tranches)
+    let tranched = takeFromFund(paid, &tranches)
     var receipt = Receipt(.insurance)
     receipt.buyer = account
     receipt.paid = Money(raw: paid)

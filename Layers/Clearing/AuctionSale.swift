@@ -20,7 +20,7 @@ private struct AuctionOffering {
   var debt: Money
   var available: Ratio
   /// Underlyings whose tranches pay of it before the common one.
-  var tranches: [Int] = []
+  var tranches: [TranchePart] = []
 
   /// Of the positions, what goes with the part from `from` to `to`: bidders together take at least
   /// their part of every position, rounded up to the lot, so no part is sold that carries no risk.
@@ -77,7 +77,7 @@ extension ClearingMachine {
   mutating func sell(
     _ slot: Int, _ figures: PortfolioAuction.Figures, to offers: [PendingBid]
   ) throws(ArithmeticFailure) {
-    let offering = try offering(slot, figures)
+    var offering = try offering(slot, figures)
     report(slot, figures, available: offering.available, price: offering.price)
     let lots = offering.positions.map { instruments[$0.instrument.index].lot.raw }
     var good: [(bid: PendingBid, entry: AuctionBid)] = []
@@ -113,7 +113,7 @@ extension ClearingMachine {
         continue
       }
       sold += part
-      try hand(over: moves, parts, part, of: slot, to: bid, offering)
+      try hand(over: moves, parts, part, of: slot, to: bid, &offering)
     }
   }
 
@@ -153,7 +153,7 @@ extension ClearingMachine {
     offering.price = try Money.zero.subtracting(payout)
     if payout.raw > 0 {
       // No more of it than the fund can pay for.
-      offering.tranches = tranches(of: auction.account)
+      offering.tranches = try tranches(of: auction.account, for: payout.raw)
       let reach = min(fundReach(offering.tranches), Int128(payout.raw))
       let part = reach * Int128(Ratio.scale) / Int128(payout.raw)
       offering.available = Ratio(raw: Int64(min(part, Int128(Ratio.scale))))
@@ -283,7 +283,7 @@ extension ClearingMachine {
   /// changed hands the part's, and pays its price: to the account, or out of the insurance fund.
   private mutating func hand(
     over moves: [AuctionMove], _ parts: [Leaving], _ part: Int64, of slot: Int,
-    to bid: PendingBid, _ offering: AuctionOffering
+    to bid: PendingBid, _ offering: inout AuctionOffering
   ) throws(ArithmeticFailure) {
     let (account, bidder) = (auctions[slot].account, bid.bidder)
     for move in moves { try transfer(move, from: account, to: bidder, auctions[slot].number) }
@@ -295,7 +295,7 @@ extension ClearingMachine {
     receipt.buyerCash = try credit(bidder, .quote, value.subtracting(price).raw)
     if price.raw < 0 {
       let paid = try Money.zero.subtracting(price)
-      receipt.sellerRealised = takeFromFund(paid.raw, offering.tranches)
+      receipt.sellerRealised = takeFromFund(paid.raw, &offering.tranches)
       receipt.sellerCash = try credit(account, .quote, 0 - value.raw)
       let debt = try offering.debt.share(Ratio(raw: part), rounding: .down)
       try note(payout: paid.subtracting(debt), of: slot, offering, to: bidder)

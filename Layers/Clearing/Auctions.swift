@@ -234,9 +234,9 @@ extension ClearingMachine {
     guard hasAdopted(auction.batch) else { return }
     let isOver = time.raw - auction.phaseStarted.raw >= life
     if auction.phase == AuctionRecord.insolvent {
-      guard
-        isOver || 0 - Int128(figures.marked.raw) > fundReach(tranches(of: auction.account))
-      else { return }
+      let debt = max(0, 0 - figures.marked.raw)
+      let reach = fundReach(try tranches(of: auction.account, for: debt))
+      guard isOver || Int128(debt) > reach else { return }
       enter(slot, AuctionRecord.deleveraging)
     } else {
       guard isOver else { return }

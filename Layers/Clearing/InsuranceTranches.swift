@@ -3,25 +3,42 @@ import Risk
 import Wire
 
 // The insurance fund in tranches: each underlying has its own, filled by the fees of auctions that
-// held it, up to a limit; what an account lacks is paid by the tranches of its underlyings, and only
-// then by the common one, which all underlyings share.
+// held it, up to a limit; what an account lacks is paid by the tranches of its underlyings, each for
+// its share of the account's notional, and only then by the common one, which all underlyings share.
+
+/// What a tranche can still pay for an account.
+struct TranchePart {
+  var underlying: Int
+  var left: Int64
+}
 
 extension ClearingMachine {
   private var hasTranches: Bool { genesis.constants.insuranceTrancheMax > 0 }
 
-  /// Underlyings of an account whose tranches hold something: where it has most notional first, the
-  /// lowest on a tie.
-  func tranches(of account: AccountID) -> [Int] {
-    guard hasTranches else { return [] }
+  /// What tranches pay of an amount that an account lacks: those of its underlyings that hold
+  /// something, where it has most notional first, the lowest on a tie, each no more than its share of
+  /// the notional, rounded up. A little of an underlying opens a little of its tranche.
+  func tranches(of account: AccountID, for amount: Int64) throws(ArithmeticFailure)
+    -> [TranchePart]
+  {
+    guard hasTranches, amount > 0 else { return [] }
     let notional = notionals(of: account)
-    return (0..<payouts.count)
+    let own = (0..<payouts.count)
       .filter { notional[$0] > 0 && payouts[$0].tranche.raw > 0 }
       .sorted { a, b in notional[a] != notional[b] ? notional[a] > notional[b] : a < b }
+    var parts: [TranchePart] = []
+    for underlying in own {
+      let share = try Int128(amount).scaled(
+        by: notional[underlying], over: notional[notional.count - 1], rounding: .up)
+      let left = min(Int128(payouts[underlying].tranche.raw), share)
+      parts.append(TranchePart(underlying: underlying, left: Int64(left)))
+    }
+    return parts
   }
 
-  /// What the fund can pay for an account with these tranches.
-  func fundReach(_ tranches: [Int]) -> Int128 {
-    tranches.reduce(Int128(funds[0].insurance)) { $0 + Int128(payouts[$1].tranche.raw) }
+  /// What the fund can pay with these parts of tranches.
+  func fundReach(_ tranches: [TranchePart]) -> Int128 {
+    tranches.reduce(Int128(funds[0].insurance)) { $0 + Int128($1.left) }
   }
 
   /// All that the fund holds.
@@ -33,12 +50,13 @@ extension ClearingMachine {
 
   /// Takes an amount that it can pay out of the fund: of the tranches in their order, then of the
   /// common one. What of it tranches gave.
-  mutating func takeFromFund(_ amount: Int64, _ tranches: [Int]) -> Money {
+  mutating func takeFromFund(_ amount: Int64, _ tranches: inout [TranchePart]) -> Money {
     var left = amount
-    for underlying in tranches where left > 0 {
-      let part = min(left, payouts[underlying].tranche.raw)
-      guard part > 0 else { continue }
+    for place in tranches.indices where left > 0 && tranches[place].left > 0 {
+      let part = min(left, tranches[place].left)
+      let underlying = tranches[place].underlying
       payouts[underlying].tranche = Money(raw: payouts[underlying].tranche.raw - part)
+      tranches[place].left -= part
       left -= part
     }
     if left != 0 { funds[0].insurance -= left }

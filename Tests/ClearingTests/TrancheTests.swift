@@ -62,6 +62,30 @@ import Wire
     #expect(house.machine.structureFault() == nil)
   }
 
+  @Test("a little of an underlying opens a little of its tranche")
+  func dust() throws {
+    var house = House.auctions { $0.insuranceTrancheMax = House.money(1_000) }
+    try house.openLong()
+    house.index(1, 10 * Price.scale)
+    house.fill(buyer: 0, seller: 1, 4, price: 10 * Price.scale, quantity: Quantity.scale)
+    try house.mark(900)
+    house.machine.payouts[1].tranche = Money(raw: House.money(500))
+    house.machine.funds[0].fees -= House.money(500)
+    var receipts: [Receipt] = []
+    for _ in 0..<5 {
+      house.index(1, 10 * Price.scale)
+      receipts += House.receipts(try house.mark(780))
+    }
+    // 200 are missing; 10 of 7 810 of the notional are the other underlying's.
+    let share = (House.money(200) * 10 + 7_809) / 7_810
+    let paid = receipts.filter { $0.kind == .insurance }.map(\.received.raw)
+    #expect(paid.first == share)
+    // Its position closes a batch later, and what stands behind that alone is less than its share.
+    #expect(paid.count == 2 && paid.allSatisfy { $0 <= share }, "\(paid)")
+    #expect(house.machine.payouts[1].tranche.raw == House.money(500) - paid.reduce(0, +))
+    #expect(receipts.contains { $0.kind == .deleveraging } && house.imbalances == [0, 0])
+  }
+
   @Test("an insolvent account is sold as far as tranche and common one reach")
   func sold() throws {
     var house = try started(most: House.money(1_000), fund: 1_000)

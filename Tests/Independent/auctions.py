@@ -101,21 +101,23 @@ class Auctions:
 
     # The fund's tranches
 
-    def tranches_of(self, account):
-        """Those of the account's underlyings, where it has most notional first."""
-        if not self.constant["insurance_tranche_max"]:
+    def tranches_of(self, account, amount):
+        """[underlying, what its tranche pays of the amount at most], where the account has most notional first."""
+        if not self.constant["insurance_tranche_max"] or amount <= 0:
             return []
         own = self.notionals(account)
-        return sorted((u for u, held in enumerate(self.tranches) if held and own.get(u, 0)), key=lambda u: (-own[u], u))
+        there = sorted((u for u, held in enumerate(self.tranches) if held and own.get(u, 0)), key=lambda u: (-own[u], u))
+        return [[u, min(self.tranches[u], up(amount * own[u], own["all"]))] for u in there]
 
     def reach(self, tranches):
-        return self.funds[0].insurance + sum(self.tranches[u] for u in tranches)
+        return self.funds[0].insurance + sum(most for _, most in tranches)
 
     def take_from_fund(self, amount, tranches):
         left = amount
-        for u in tranches:
-            part = min(left, self.tranches[u])
-            self.tranches[u] -= part
+        for tranche in tranches:
+            part = min(left, tranche[1])
+            self.tranches[tranche[0]] -= part
+            tranche[1] -= part
             left -= part
         self.funds[0].insurance -= left
         return amount - left
@@ -204,7 +206,7 @@ class Auctions:
         c = self.constant
         life = c["auction_insolvent_ms"] if a.phase == INSOLVENT else c["auction_fast_ms"] + c["auction_slow_ms"]
         is_over = self.time - a.phase_started >= life
-        if not self.has_adopted(a.batch) or not (is_over or a.phase == INSOLVENT and -marked > self.reach(self.tranches_of(a.account))):
+        if not self.has_adopted(a.batch) or not (is_over or a.phase == INSOLVENT and -marked > self.reach(self.tranches_of(a.account, -marked))):
             return
         reserved, a.phase_started, a.reserved = a.reserved, self.time, 0
         a.phase = DELEVERAGING if a.phase == INSOLVENT else OVERDUE
@@ -244,7 +246,7 @@ class Auctions:
             payout = debt + min(whole - debt, self.payout_room(a))
             price = -payout
             if payout > 0:
-                tranches = self.tranches_of(a.account)
+                tranches = self.tranches_of(a.account, payout)
                 available = min(ONE, self.reach(tranches) * ONE // payout)
         self.report(a, marked, net, available, price)
 
@@ -409,8 +411,9 @@ class Auctions:
         for i in sorted(account.positions):
             self.fund_position(a.account, i)
         equity, _, _, maintenance, _ = self.weigh(a.account)
-        tranches = self.tranches_of(a.account)
-        paid = min(-self.figures(equity, maintenance)[0], self.reach(tranches))
+        debt = -self.figures(equity, maintenance)[0]
+        tranches = self.tranches_of(a.account, debt)
+        paid = min(debt, self.reach(tranches))
         if paid > 0:
             tranched = self.take_from_fund(paid, tranches)
             cash = self.move(a.account, 0, paid)
