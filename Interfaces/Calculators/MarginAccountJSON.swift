@@ -33,7 +33,7 @@ struct MarginLine {
       return book
     }
     let fields = try Fields(
-      account, known: ["cash", "perps", "collateral", "options", "what_if", "mode"])
+      account, known: ["cash", "perps", "futures", "collateral", "options", "what_if", "mode"])
     if fields.has("mode") {
       self.account.isApart = try fields.word("mode", [("portfolio", false), ("cross", true)])
     }
@@ -134,21 +134,24 @@ struct MarginLine {
             entry, known: ["underlying", "quantity", "unrealised", "price", "owner_others"]))
       }
     }
+    for entry in f.has("futures") ? try f.list("futures") : [] { try addFuture(entry) }
     for entry in f.has("collateral") ? try f.list("collateral") : [] {
       try addCollateral(entry)
     }
     for entry in f.has("options") ? try f.list("options") : [] { try addOption(entry) }
   }
 
-  /// An object like an account, or a list of legs: with a strike an option, with an id collateral, else
-  /// a perpetual.
+  /// An object like an account, or a list of legs: with a strike an option, with a time alone a future,
+  /// with an id collateral, else a perpetual.
   private mutating func addWhatIf(_ value: JSONValue) throws(CalculatorFailure) {
     guard case .array(let legs) = value else {
-      return try add(Fields(value, known: ["cash", "perps", "collateral", "options"]))
+      return try add(Fields(value, known: ["cash", "perps", "futures", "collateral", "options"]))
     }
     for leg in legs {
       if leg["strike"] != nil {
         try addOption(leg)
+      } else if leg["time_ms"] != nil {
+        try addFuture(leg)
       } else if leg["id"] != nil {
         try addCollateral(leg)
       } else {
@@ -200,11 +203,17 @@ struct MarginLine {
     if f.has("owner_others") {
       account.books[place].perpetualBeside = try f.quantity("owner_others")
     }
+    try addGain(of: quantity, f, mark: markets[place].perpetualPrice, place)
+  }
+
+  /// What a position has gained that is not in cash.
+  private mutating func addGain(
+    of quantity: Quantity, _ f: Fields, mark: Price, _ place: Int
+  ) throws(CalculatorFailure) {
     var gain = f.has("unrealised") ? try f.worth("unrealised") : .zero
     if f.has("price") {
       // Bought at another price than the mark: the difference is unrealised.
       let price = try f.price("price")
-      let mark = markets[place].perpetualPrice
       gain = try margined { () throws(MarginFailure) in
         try gain + Worth(mark, quantity) - Worth(price, quantity)
       }
@@ -212,6 +221,37 @@ struct MarginLine {
     account.books[place].unrealised = try margined { () throws(MarginFailure) in
       try account.books[place].unrealised + gain
     }
+  }
+
+  private mutating func addFuture(_ value: JSONValue) throws(CalculatorFailure) {
+    let f = try Fields(
+      value,
+      known: [
+        "underlying", "time_ms", "quantity", "unrealised", "price", "adv", "open_interest",
+        "owner_others",
+      ])
+    let place = try place(f)
+    let expiry = try expiry(f, of: place)
+    let quantity = try f.quantity("quantity")
+    var leg = FutureLeg(expiry: expiry, quantity: quantity)
+    if f.has("adv") { leg.volume = try f.quantity("adv") }
+    if f.has("open_interest") { leg.interest = try f.quantity("open_interest") }
+    if f.has("owner_others") { leg.beside = try f.quantity("owner_others") }
+    account.books[place].futures.append(leg)
+    let listed = markets[place].expiries[expiry]
+    let (mark, overflow) = listed.forwardFixed.raw
+      .addingReportingOverflow(listed.forwardVariable.raw)
+    if overflow { throw CalculatorFailure("outside_domain", "a forward does not fit its unit") }
+    try addGain(of: quantity, f, mark: Price(raw: mark), place)
+  }
+
+  /// The expiry that a leg's `time_ms` names.
+  private func expiry(_ f: Fields, of place: Int) throws(CalculatorFailure) -> Int {
+    let time = try f.integer("time_ms")
+    guard let expiry = markets[place].expiries.firstIndex(where: { $0.time == time }) else {
+      throw CalculatorFailure("unknown_expiry", "no expiry of the market has time_ms \(time)")
+    }
+    return expiry
   }
 
   private mutating func addCollateral(_ value: JSONValue) throws(CalculatorFailure) {
@@ -243,13 +283,9 @@ struct MarginLine {
         "open_interest", "owner_others",
       ])
     let place = try place(f)
-    let time = try f.integer("time_ms")
-    guard let expiry = markets[place].expiries.firstIndex(where: { $0.time == time }) else {
-      throw CalculatorFailure("unknown_expiry", "no expiry of the market has time_ms \(time)")
-    }
     let quantity = try f.quantity("quantity")
     var leg = OptionLeg(
-      expiry: expiry, type: try f.type, strike: try f.price("strike"),
+      expiry: try expiry(f, of: place), type: try f.type, strike: try f.price("strike"),
       volatility: try f.ratio("vol"), quantity: quantity)
     if f.has("adv") { leg.volume = try f.quantity("adv") }
     if f.has("open_interest") { leg.interest = try f.quantity("open_interest") }

@@ -6,23 +6,21 @@ public import Wire
 
 extension ClearingMachine {
   /// An account as a line of `novate margin`, whose answer is this machine's to the unit; nil for an
-  /// unknown account, one with a position that is not priced, or with a dated future, for which the
-  /// calculator has no word.
+  /// unknown account, or one with a position that is not priced, or a dated one without a forward.
   ///
   /// What positions cost and funding takes is cash here, so that every number has few enough digits.
   public func marginLine(_ account: AccountID) -> JSONValue? {
     guard account.index < accounts.count else { return nil }
     var cash =
       Int128(accounts[account.index].cash.raw) - accruedInterest(account) / Notional.perMoney
-    var (perpetuals, options): ([JSONValue], [JSONValue]) = ([], [])
+    var (perpetuals, options, futures): ([JSONValue], [JSONValue], [JSONValue]) = ([], [], [])
     var held: Set<SliceKey> = []
     var isWhole = true
     var weighty: [UnderlyingID: InstrumentID] = [:]
     forEachPosition(account) { _, position in
       let instrument = instruments[position.instrument.index]
       isWhole =
-        isWhole && table.isPriced(instrument.id) && instrument.kind != .future
-        && instrument.status != .settling
+        isWhole && table.isPriced(instrument.id) && instrument.status != .settling
       cash -= Int128(position.cost.raw) + accruedFunding(position) / Notional.perMoney
       let name = JSONValue.string(genesis.underlyings[instrument.underlying.index])
       if instrument.isOption {
@@ -31,19 +29,23 @@ extension ClearingMachine {
         let time = max(0, instrument.expiry.raw - slice.time.raw)
         let volatility = slice.expirySlice.surface.volatility(
           strike: instrument.strike, forward: slice.forward, time: time)
-        var leg: [(key: String, value: JSONValue)] = [
+        let leg: [(key: String, value: JSONValue)] = [
           (key: "underlying", value: name), (key: "time_ms", value: .string("\(time)")),
           (key: "strike", value: .string(instrument.strike.decimal)),
           (key: "type", value: .string(instrument.isCall ? "call" : "put")),
           (key: "vol", value: .string(volatility.decimal)),
           (key: "quantity", value: .string(position.quantity.decimal)),
         ]
-        if instrument.dailyVolume.raw > 0 {
-          leg.append((key: "adv", value: .string(instrument.dailyVolume.decimal)))
-          leg.append((key: "open_interest", value: interestText(instrument.id)))
-          leg.append((key: "owner_others", value: besideText(account, instrument.id)))
-        }
-        options.append(.object(leg))
+        options.append(.object(leg + sizeWords(instrument, account)))
+      } else if instrument.expires {
+        held.insert(SliceKey(underlying: instrument.underlying, expiry: instrument.expiry))
+        guard let slice = slice(of: instrument) else { return isWhole = false }
+        let leg: [(key: String, value: JSONValue)] = [
+          (key: "underlying", value: name),
+          (key: "time_ms", value: .string("\(max(0, instrument.expiry.raw - slice.time.raw))")),
+          (key: "quantity", value: .string(position.quantity.decimal)), (key: "price", value: "0"),
+        ]
+        futures.append(.object(leg + sizeWords(instrument, account)))
       } else {
         // As if bought for nothing: what was paid is in cash.
         var leg: [(key: String, value: JSONValue)] = [
@@ -67,6 +69,7 @@ extension ClearingMachine {
       "market": .array(markets(holding: held, weighty)),
       "account": [
         "cash": .string(Money(raw: money).decimal), "perps": .array(perpetuals),
+        "futures": .array(futures),
         "options": .array(options), "collateral": .array(collateral(of: account)),
         "mode": .string(accounts[account.index].isApart ? "cross" : "portfolio"),
       ],
@@ -75,6 +78,18 @@ extension ClearingMachine {
 
   private func interestText(_ instrument: InstrumentID) -> JSONValue {
     .string(Quantity(raw: Int64(clamping: openInterest(instrument))).decimal)
+  }
+
+  /// What a contract's size is asked by; none without a daily volume.
+  private func sizeWords(_ instrument: Instrument, _ account: AccountID) -> [(
+    key: String, value: JSONValue
+  )] {
+    guard instrument.dailyVolume.raw > 0 else { return [] }
+    return [
+      (key: "adv", value: .string(instrument.dailyVolume.decimal)),
+      (key: "open_interest", value: interestText(instrument.id)),
+      (key: "owner_others", value: besideText(account, instrument.id)),
+    ]
   }
 
   private func besideText(_ account: AccountID, _ instrument: InstrumentID) -> JSONValue {

@@ -50,6 +50,13 @@ extension MarginEngine {
       result[last].theta = result[last].theta + unit.theta * quantity
       result[last].rho = result[last].rho + unit.rho * quantity
     }
+    for leg in book.futures {
+      let place = result.firstIndex { $0.expiry >= leg.expiry } ?? result.count
+      if place == result.count || result[place].expiry != leg.expiry {
+        result.insert(ExpiryGreeks(expiry: leg.expiry), at: place)
+      }
+      result[place].delta = result[place].delta + Real(Int128(leg.quantity.raw), digits: 8)
+    }
     return result
   }
 
@@ -65,7 +72,7 @@ extension MarginEngine {
     if report.maintenanceMargin.isNegative { return LiquidationPrice(up: spot, down: spot) }
     let book = account.books[place]
     let hasLegs =
-      book.perpetual.raw != 0 || !book.options.isEmpty
+      book.perpetual.raw != 0 || !book.options.isEmpty || !book.futures.isEmpty
       || zip(book.collaterals, markets[place].collaterals).contains {
         $0.raw != 0 && $1.isRiskCancelling
       }
@@ -113,10 +120,15 @@ extension MarginEngine {
     var moved = markets
     moved[place] = markets[place].moved(by: factor)
     var changed = account
-    // The perpetual's gain is not in cash yet.
-    let gain =
+    // The gain of perpetual and futures is not in cash yet.
+    var gain =
       try Worth(moved[place].perpetualPrice, account.books[place].perpetual)
       - Worth(markets[place].perpetualPrice, account.books[place].perpetual)
+    for leg in account.books[place].futures {
+      gain =
+        try gain + Worth(moved[place].expiries[leg.expiry].forward, leg.quantity)
+        - Worth(markets[place].expiries[leg.expiry].forward, leg.quantity)
+    }
     changed.books[place].unrealised = try account.books[place].unrealised + gain
     return try assess(changed, moved).maintenanceMargin.isNegative
   }

@@ -43,6 +43,9 @@ public struct MarginEngine: Sendable {
     guard !account.isApart || isRun else {
       throw .unsupported("cross mode is one of novate-32 and span-16")
     }
+    guard isRun || account.books.allSatisfy({ $0.futures.isEmpty }) else {
+      throw .unsupported("dated futures are of novate-32 and span-16")
+    }
     switch parameters.method {
     case .cross: return try cross(account, markets)
     case .derivePMRM2:

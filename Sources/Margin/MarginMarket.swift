@@ -66,14 +66,32 @@ public struct MarginBook: Sendable {
   public var perpetual = Quantity.zero
   /// Contracts of the perpetual in other accounts of the owner, long and short together.
   public var perpetualBeside = Quantity.zero
-  /// PnL and funding of the perpetual that cash does not hold yet.
+  /// PnL and funding of perpetual and futures that cash does not hold yet.
   public var unrealised = Worth.zero
+  public var futures: [FutureLeg] = []
   /// A quantity for each collateral of the market, in its order.
   public var collaterals: [Quantity] = []
   public var options: [OptionLeg] = []
   static let optionCountMax = 4_096
 
   public init() {}
+}
+
+/// A number of dated futures of one expiry.
+public struct FutureLeg: Sendable, Hashable {
+  /// Place in the market's expiries.
+  public var expiry: Int
+  public var quantity: Quantity
+  /// Of its contract: traded a day; open, whoever holds them; in other accounts of the owner, long and
+  /// short together.
+  public var volume = Quantity.zero
+  public var interest = Quantity.zero
+  public var beside = Quantity.zero
+
+  public init(expiry: Int, quantity: Quantity) {
+    self.expiry = expiry
+    self.quantity = quantity
+  }
 }
 
 /// A number of options of one contract.
@@ -142,6 +160,10 @@ extension MarginBook {
       books[0].perpetual = perpetual
       books[0].perpetualBeside = perpetualBeside
     }
+    for leg in futures {
+      books.append(empty)
+      books[books.count - 1].futures = [leg]
+    }
     for (place, leg) in options.enumerated() {
       if place == 0 || !leg.isSameContract(as: options[place - 1]) { books.append(empty) }
       books[books.count - 1].options.append(leg)
@@ -170,6 +192,25 @@ extension MarginBook {
       result.options[result.options.count - 1].quantity = Quantity(raw: sum)
     }
     result.options.removeAll { $0.quantity.raw == 0 }
+    result.futures = []
+    // Of one expiry the first that says so says what its size costs.
+    for leg in futures {
+      guard let place = result.futures.firstIndex(where: { $0.expiry == leg.expiry }) else {
+        result.futures.append(leg)
+        continue
+      }
+      let (sum, overflow) = result.futures[place].quantity.raw
+        .addingReportingOverflow(leg.quantity.raw)
+      if overflow { throw .overflow("a quantity") }
+      if result.futures[place].volume.raw == 0 {
+        result.futures[place].volume = leg.volume
+        result.futures[place].interest = leg.interest
+        result.futures[place].beside = leg.beside
+      }
+      result.futures[place].quantity = Quantity(raw: sum)
+    }
+    result.futures.removeAll { $0.quantity.raw == 0 }
+    result.futures.sort { $0.expiry < $1.expiry }
     return result
   }
 
@@ -183,6 +224,12 @@ extension MarginBook {
     guard !perpetualBeside.isNegative else { throw .outsideDomain(.volume) }
     guard options.count <= MarginBook.optionCountMax else {
       throw .unsupported("a book takes at most 4096 options")
+    }
+    for leg in futures {
+      guard market.expiries.indices.contains(leg.expiry) else { throw .outsideDomain(.time) }
+      guard !leg.interest.isNegative, !leg.beside.isNegative,
+        (0...Quantity.dailyMax.raw).contains(leg.volume.raw)
+      else { throw .outsideDomain(.volume) }
     }
     for leg in options {
       guard market.expiries.indices.contains(leg.expiry) else { throw .outsideDomain(.time) }

@@ -50,8 +50,27 @@ struct Novate32 {
       try weigh(
         &risk, size, book.perpetual, open: market.perpetualInterest, beside: book.perpetualBeside)
     }
-    let firstOption = next
     let front = market.expiries.map(\.time).filter { $0 > 0 }.min()
+    for leg in book.futures {
+      let expiry = market.expiries[leg.expiry]
+      // What is fixed of a forward no scenario moves.
+      let valuation = Valuation.linear(expiry.forwardVariable, spot: market.spot, grid, .zero)
+      var charges = charges(.contract, valuation, market)
+      if expiry.time != front {
+        charges.tilt(
+          parameters.basis, delta: valuation.delta, forward: expiry.forwardVariable,
+          time: expiry.time, expiry: Int64(leg.expiry))
+      }
+      charges.doubt(
+        parameters.confidence,
+        confidence: min(market.spotConfidence, expiry.forwardConfidence), spot: market.spot)
+      try add(valuation, charges, leg.quantity)
+      let size = table.sizeCharge(
+        InstrumentID(next - 1), isOption: false, strike: nil, spot: market.spot,
+        dailyVolume: leg.volume, parameters)
+      try weigh(&risk, size, leg.quantity, open: leg.interest, beside: leg.beside)
+    }
+    let firstOption = next
     for leg in book.options {
       let expiry = market.expiries[leg.expiry]
       let discount = try expiry.kernelDiscount()

@@ -36,6 +36,8 @@ enum MarginLines {
     let many = lot.chance(4)
     var markets: [JSONValue] = []
     var (options, collateral, perps): ([JSONValue], [JSONValue], [JSONValue]) = ([], [], [])
+    var futures: [JSONValue] = []
+    let takesFutures = method == "novate-32" || method == "span-16"
     for place in 0..<(many ? lot.within(1...3) : 1) {
       let name: [(key: String, value: JSONValue)] = many ? [("underlying", text("U\(place)"))] : []
       let spot = lot.within(200...90_000)
@@ -59,6 +61,23 @@ enum MarginLines {
         if lot.chance(2) { members.append(("option_adv", text(lot.decimal(1...900, digits: 1)))) }
         if lot.chance(3) { members.append(("discount", text(lot.decimal(850...1_000, digits: 3)))) }
         expiries.append(.object(members))
+        // Two of one expiry net.
+        for _ in 0..<(takesFutures ? lot.within(0...2) : 0) {
+          var future: [(key: String, value: JSONValue)] =
+            name + [
+              ("time_ms", text("\(time)")),
+              ("quantity", text(lot.decimal(-5_000...5_000, digits: 2))),
+              ("unrealised", text(lot.decimal(-90_000...90_000, digits: 2))),
+            ]
+          if lot.chance(2) {
+            future += [
+              ("adv", text(lot.decimal(1...900, digits: 1))),
+              ("open_interest", text(lot.decimal(1...6_000, digits: 1))),
+              ("owner_others", text(lot.decimal(0...90, digits: 2))),
+            ]
+          }
+          futures.append(.object(future))
+        }
         for _ in 0..<lot.within(0...5) {
           // Repeated strikes make nets and naked shorts.
           let strike = spot * lot.within(6...16) / 10
@@ -126,6 +145,7 @@ enum MarginLines {
         .object([
           ("cash", text(lot.decimal(-500_000...5_000_000, digits: 2))), ("perps", .array(perps)),
           ("collateral", .array(collateral)), ("options", .array(options)),
+          ("futures", .array(futures)),
         ])
       ),
     ])
@@ -227,7 +247,7 @@ enum MarginLines {
         continue
       }
       let account = try line.member(at: "account")
-      let legs = try ["options", "collateral", "perps"].reduce(0) {
+      let legs = try ["options", "collateral", "perps", "futures"].reduce(0) {
         $0 + (try account.array(at: $1)).count
       }
       let notional = try account.array(at: "options").reduce(0.0) {

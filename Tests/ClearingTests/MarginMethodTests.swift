@@ -37,6 +37,10 @@ extension House {
     later.id = InstrumentID(5)
     later.expiry = Timestamp(raw: later.expiry.raw + 30 * 86_400_000)
     listed.append(later)
+    var future = listed[1]
+    future.id = InstrumentID(6)
+    future.expiry = later.expiry
+    listed.append(future)
     return listed
   }
 
@@ -140,8 +144,8 @@ extension House {
     for round in 0..<30 {
       for _ in 0..<5 {
         let buyer = generator.below(6)
-        let instrument = generator.pick([0, 2, 3, 4, 5] as [UInt32])
-        let price: Int64 = instrument == 4 ? 70 : instrument == 0 ? 1_000 : 40
+        let instrument = generator.pick([0, 1, 2, 3, 4, 5, 6] as [UInt32])
+        let price: Int64 = instrument == 4 ? 70 : [0, 1, 6].contains(instrument) ? 1_000 : 40
         house.fill(
           buyer: accounts[buyer], seller: accounts[(buyer + 1 + generator.below(5)) % 6],
           instrument,

@@ -76,6 +76,15 @@ class Book:
         self.perp = sum(number(p["quantity"]) for p in perps if mine(p))
         self.perp_others = max([number(p.get("owner_others")) for p in perps if mine(p)], default=0.0)
         self.unrealised = sum(number(p.get("unrealised")) for p in perps if mine(p))
+        # By expiry: quantity, then daily volume, contracts open and the owner's others of the first that says so.
+        self.futures = {}
+        for f in filter(mine, account.get("futures") or []):
+            said = f.get("adv"), number(f.get("open_interest")), number(f.get("owner_others"))
+            kept = self.futures.get(int(f["time_ms"]))
+            before, weight = kept if kept else (0.0, (None, 0.0, 0.0))
+            self.futures[int(f["time_ms"])] = before + number(f["quantity"]), weight if weight[0] is not None else said
+            self.unrealised += number(f.get("unrealised"))
+        self.futures = {time: (q, weight) for time, (q, weight) in self.futures.items() if q}
         self.options, self.weights = {}, {}
         for o in filter(mine, account.get("options") or []):
             if o.get("adv") is not None:
@@ -264,6 +273,7 @@ def novate(book, p):
         spot, cover = number(s["spot"]), number(s["dampening"])
         total = book.perp * book.perp_price * (spot - 1)
         total += sum(c["value"] for c in book.collaterals if c["moves"]) * (spot - 1)
+        total += sum(q * book.expiries[time]["variable"] for time, (q, _) in book.futures.items()) * (spot - 1)
         for (time, strike, call, vol), q in book.options.items():
             e = book.expiries[time]
             after = book.price(e, strike, call, moved(time, s["vol"], spot - 1, strike, vol), spot)
@@ -297,6 +307,13 @@ def novate(book, p):
                          -min(moves) if book.perp > 0 else max(moves))
     uncertain += uncertainty(
         min(book.spot_confidence, book.perp_confidence), abs(book.perp) * book.spot)
+    for time, (q, (adv, there, others)) in book.futures.items():
+        e = book.expiries[time]
+        owed.append(q)
+        uncertain += uncertainty(min(book.spot_confidence, e["forward_confidence"]), abs(q) * book.spot)
+        crowd += crowded(q, adv, others)
+        moves = [(number(s["spot"]) - 1) * number(s["dampening"]) * e["variable"] for s in p["scenarios"]]
+        crowd += open_charge(q, adv, there, book.spot, -min(moves) if q > 0 else max(moves))
     nets, worth = {}, 0.0
     for (time, strike, call, vol), q in book.options.items():
         e = book.expiries[time]
@@ -312,10 +329,11 @@ def novate(book, p):
             crowd += crowded(q, adv, others)
             of_first = units[time, strike, call]
             crowd += open_charge(q, adv, there, book.spot if call else strike, max(of_first[min(of_first)]))
-    for time, legs in book.by_expiry.items():
+    for time in {*book.by_expiry, *book.futures}:
         e = book.expiries[time]
         if time != front:
-            own = sum(q * delta(book, e, strike, call, vol) for strike, call, vol, q in legs)
+            own = sum(q * delta(book, e, strike, call, vol) for strike, call, vol, q in book.by_expiry.get(time, []))
+            own += book.futures.get(time, (0.0, None))[0]
             forward_move += abs(own) * e["variable"] * (basis["add"] + basis["mult"] * e["years"])
     mm = im = 0.0
     for c in book.collaterals:
@@ -332,7 +350,7 @@ def novate(book, p):
                             + min(long, against) * minimum["hedged_delta"])
 
     least = min(least_of(owed + held), least_of(owed) + worth)
-    owes = book.perp != 0 or any(q < 0 for q in book.options.values())
+    owes = book.perp != 0 or bool(book.futures) or any(q < 0 for q in book.options.values())
     return {"pnl": pnl, "delta": least, "short": short, "crowd": crowd, "basis": forward_move,
             "doubt": uncertain, "mm": mm, "im": im, "cap": None if owes else worth}
 
@@ -367,7 +385,7 @@ def span(book, p):
     extreme = scan * number(p["extreme_multiple"])
     shifts += [(extreme, 0, number(p["extreme_cover"])), (-extreme, 0, number(p["extreme_cover"]))]
     # What moves with the underlying moves in proportion to its price.
-    moving = book.perp + sum(c["value"] for c in book.collaterals if c["moves"]) / book.spot
+    moving = book.perp + sum(q for q, _ in book.futures.values()) + sum(c["value"] for c in book.collaterals if c["moves"]) / book.spot
     pnl, short = [moving * move * cover for move, _, cover in shifts], 0.0
     for (time, strike, call, vol), q in book.options.items():
         e = book.expiries[time]
@@ -378,7 +396,7 @@ def span(book, p):
             value = black(call, max(0.0, book.forward(e) + move), strike, later, years, e["discount"])
             pnl[i] += q * (value - mark) * cover
         short += max(0.0, -q) * book.spot * number(p["short_option_minimum"])
-    owes = book.perp != 0 or any(q < 0 for q in book.options.values())
+    owes = book.perp != 0 or bool(book.futures) or any(q < 0 for q in book.options.values())
     worth = book.option_mark() + sum(c["value"] for c in book.collaterals if c["moves"])
     return {"pnl": pnl, "short": short, "cap": None if owes else worth, "mm": sum(c["value"] * c["mm"] for c in book.collaterals),
             "im": sum(c["value"] * c["im"] for c in book.collaterals)}
