@@ -8,7 +8,10 @@ struct AccountCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "account",
     abstract: "Show an account: cash, margin, positions, balances and open orders.",
-    discussion: "'novate prove account ID' gives the same with a proof.")
+    discussion: """
+      'novate prove account ID' gives the same with a proof. With --margin it is a line for 'novate \
+      margin', whose answer is then clearing's own to the unit, and to which what_if may be added.
+      """)
 
   @Argument(help: "The account's number.")
   var id: UInt32
@@ -30,12 +33,18 @@ struct AccountCommand: ParsableCommand {
   @Flag(help: "As one JSON object.")
   var json = false
 
+  @Flag(help: "The account and its market as a line for 'novate margin'.")
+  var margin = false
+
   @OptionGroup var network: NetworkOptions
 
   func run() throws {
     let (genesis, _) = try network.load()
     let clearing = try LayerClient(
       to: try to ?? LayerAddress.parse(LayerAddress.clearing), .clearing, genesis: genesis)
+    if margin {
+      return Screen.write(try clearing.marginLine(AccountID(id)).text() + "\n", to: 1)
+    }
     let account = try clearing.account(AccountID(id))
     let orders = orders(
       try execution ?? LayerAddress.parse(LayerAddress.execution), genesis)

@@ -61,6 +61,12 @@ public final class LayerClient {
     try json(QueryMessage(.account, subject: UInt64(account.raw)))
   }
 
+  /// Of clearing: an account and its market as a line of `novate margin`.
+  /// - Throws: `ClientFailure`; `.notFound` also where something of it has no mark.
+  public func marginLine(_ account: AccountID) throws(ClientFailure) -> JSONValue {
+    try json(QueryMessage(.margin, subject: UInt64(account.raw)))
+  }
+
   /// Of clearing: what margin goes by in an underlying, with a risk array an instrument.
   /// - Throws: `ClientFailure`.
   public func risk(_ underlying: UnderlyingID) throws(ClientFailure) -> JSONValue {

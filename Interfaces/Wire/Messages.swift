@@ -258,6 +258,8 @@ public struct QueryMessage: Sendable, Equatable {
     case orders = 6
     /// Of clearing; subject = underlying: what margin goes by there, as JSON.
     case risk = 7
+    /// Of clearing; subject = account: it and its market as a line of `novate margin`.
+    case margin = 8
   }
 
   public var kind: Kind

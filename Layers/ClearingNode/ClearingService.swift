@@ -234,6 +234,7 @@ final class ClearingService: ServerHandler, @unchecked Sendable {
       body = ClearingService.account(
         AccountID(UInt32(clamping: query.subject)), in: machine, genesis: context.genesis)?.bytes()
     case .risk: body = machine.riskFile(UnderlyingID(UInt16(clamping: query.subject)))?.bytes()
+    case .margin: body = machine.marginLine(AccountID(UInt32(clamping: query.subject)))?.bytes()
     case .instruments, .book, .nonce, .orders: body = nil
     }
     guard let body else {

@@ -28,7 +28,7 @@ enum Answers {
       ).map { NonceAnswer(top: $0.top, window: $0.bits).encoded }
     case .orders:
       return orders(AccountID(UInt32(truncatingIfNeeded: query.subject)), genesis, state)
-    case .account, .risk: return nil
+    case .account, .risk, .margin: return nil
     }
   }
 

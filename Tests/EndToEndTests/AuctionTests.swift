@@ -29,6 +29,10 @@ struct AuctionTests {
       try #require(outcome.status != .rejected, "code \(outcome.code)")
     }
     let clearing = try network.connect("clearing")
+    try network.wait("a position") {
+      try !DemoQuery.account(clearing, long).array(at: "positions").isEmpty
+    }
+    try ask(network, of: long, DemoQuery.account(clearing, long))
     let offer = AuctionOffer(
       account: long, stake: Money(raw: 9_000_000 * Money.scale),
       worst: Money(raw: 9_000_000 * Money.scale), part: Ratio(raw: Ratio.scale))
@@ -54,6 +58,23 @@ struct AuctionTests {
     #expect(try network.verify(path) == 0)
     try why(network)
     try network.stopAll()
+  }
+
+  /// `novate margin` says of an account what clearing says.
+  private func ask(_ network: TestNetwork, of account: AccountID, _ known: JSONValue) throws {
+    let (novate, file) = (TestNetwork.programs + "/novate", network.folder + "/asked.json")
+    let line =
+      "\(novate) account \(account) --margin --to \(network.address("clearing")) "
+      + "--genesis \(network.folder)/genesis.json | \(novate) margin > \(file)"
+    try #require(try Command.run("/bin/sh", ["-c", line]) == 0)
+    let said = try JSONValue.parse(Files.read(file, byteCountMax: 1 << 20))
+    for (mine, theirs) in [
+      ("initial_requirement", "initial_margin"), ("maintenance_requirement", "maintenance_margin"),
+    ] {
+      let found: Int128 = try said.decimal(at: mine, digits: 12)
+      let expected: Int128 = try known.decimal(at: theirs, digits: 12)
+      #expect(found == expected && found > 0, "\(mine)")
+    }
   }
 
   /// Why the auction began, from a file of its own; settlement finds it after kill -9 too.
