@@ -14,6 +14,17 @@ extension ClearingMachine {
     }
   }
 
+  /// Whether packed receipts say that an account was repaid of a loss epoch after the one at a place: its
+  /// cash under the state root is then not what a decision there went by, and only a replay can judge it.
+  public static func isRepaid(_ account: AccountID, in receipts: [UInt8], after place: Int) -> Bool
+  {
+    let first = (place + 1) * Receipt.byteCount
+    return stride(from: first, to: receipts.count, by: Receipt.byteCount).contains { offset in
+      guard receipts[offset] == ReceiptKind.repayment.rawValue else { return false }
+      return Receipt(receipts.rawSpan, at: offset).buyer == account
+    }
+  }
+
   /// Takes the decision to auction an account off again, by the code that took it, from nothing but the
   /// account and its market as the batch left them in which the auction began.
   ///

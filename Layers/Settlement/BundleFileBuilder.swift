@@ -153,7 +153,7 @@ extension DecisionProof {
 
 extension AuctionProof {
   /// The proof from the receipts of the auction's first batch, and what its decisions went by; nil where
-  /// the auction did not begin there.
+  /// the auction did not begin there, or the account was repaid of a loss after it.
   public init?(ofStart number: UInt64, in receipts: [UInt8], _ records: DecisionRecords) {
     let packed = receipts
     let found = stride(from: 0, to: packed.count, by: Receipt.byteCount).first {
@@ -162,8 +162,10 @@ extension AuctionProof {
     }
     guard let found else { return nil }
     let receipt = Receipt(packed.rawSpan, at: found)
-    guard let witness = records.witness(of: receipt.buyer) else { return nil }
     let place = found / Receipt.byteCount
+    guard !ClearingMachine.isRepaid(receipt.buyer, in: packed, after: place),
+      let witness = records.witness(of: receipt.buyer)
+    else { return nil }
     self.init(
       receipt: receipt, receiptIndex: UInt64(place),
       receiptPath: MerkleLog.branch(

@@ -185,8 +185,8 @@ final class ProofDesk: @unchecked Sendable {
     }
   }
 
-  /// What directed a close; nil for any other fill, and where the folder is older than the keeping
-  /// of decisions.
+  /// What directed a close; nil for any other fill, where the folder is older than the keeping of
+  /// decisions, and where the account was repaid of a loss after the decision.
   private func decision(behind fill: Fill, _ header: ExecutionHeader) throws -> DecisionProof? {
     guard fill.causeCode == FillCause.close.rawValue, header.batch.raw > 0,
       header.creditBatch != ExecutionHeader.noCredit,
@@ -201,7 +201,8 @@ final class ProofDesk: @unchecked Sendable {
       else { return nil }
       clearings.append(try SignedClearance(encoded: clearance.rawSpan).header)
       guard let place = DecisionProof.place(in: receipts, behind: fill) else { continue }
-      guard let kept = try keeper.store.value(.decisions, number),
+      guard !ClearingMachine.isRepaid(fill.taker, in: receipts, after: place),
+        let kept = try keeper.store.value(.decisions, number),
         let witness = try DecisionRecords(decoding: kept.rawSpan).witness(of: fill.taker)
       else { return nil }
       return DecisionProof(

@@ -176,6 +176,35 @@ extension MarginWitness {
     #expect(other.contains("no such auction"), "\(other)")
   }
 
+  @Test("no proof is made where the account was repaid of a loss after its auction began")
+  func repaid() throws {
+    var start = Receipt(.auctionStart)
+    (start.buyer, start.id) = (AccountID(7), 1)
+    var repayment = Receipt(.repayment)
+    repayment.buyer = start.buyer
+    var another = repayment
+    another.buyer = AccountID(8)
+    func packed(_ receipts: [Receipt]) -> [UInt8] {
+      receipts.flatMap { $0.withBytes { $0.array } }
+    }
+    let seven = AccountID(7)
+    #expect(ClearingMachine.isRepaid(seven, in: packed([start, another, repayment]), after: 0))
+    #expect(!ClearingMachine.isRepaid(seven, in: packed([repayment, start, another]), after: 1))
+    #expect(!ClearingMachine.isRepaid(seven, in: packed([start]), after: 0))
+
+    // Such a proof would accuse a clearing that was right.
+    let honest = try #require(try Self.auctions(742).last)
+    var late = Receipt(.repayment)
+    late.buyer = honest.proof.receipt.buyer
+    let witness = honest.proof.witness
+    var records = DecisionRecords(roots: witness.roots)
+    (records.records, records.slices) = (witness.records, witness.slices)
+    records.accounts = [(witness.account, witness.records.indices.map { UInt32($0) })]
+    let (receipt, number) = (honest.proof.receipt, honest.proof.receipt.id)
+    #expect(AuctionProof(ofStart: number, in: packed([late, receipt]), records) != nil)
+    #expect(AuctionProof(ofStart: number, in: packed([receipt, late]), records) == nil)
+  }
+
   @Test("every phase an auction may stand in has its name")
   func phases() {
     let names = (1...4).map { ClearingMachine.AuctionView(phase: $0).phaseName }
