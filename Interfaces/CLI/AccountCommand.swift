@@ -95,7 +95,7 @@ struct AccountCommand: ParsableCommand {
     money.add("mode", account.word("mode"))
     money.add("reduce only", account.word("reduce_only"))
     if let auction = account["auction"], auction["phase"] != nil {
-      money.add("under auction", auction.word("phase"))
+      money.add("under auction", "\(auction.word("number")), \(auction.word("phase"))")
     }
     var text = head.text + "\n" + money.text
     let positions = account.list("positions")
