@@ -56,6 +56,8 @@ struct AuctionTests {
     let path = network.folder + "/auction.nvb"
     _ = try network.export(through: last, to: path)
     #expect(try network.verify(path) == 0)
+    #expect(try verify(path, "a1", network) == 0)
+    #expect(try verify(path, "a2", network) == 3)
     try why(network)
     try network.stopAll()
   }
@@ -93,13 +95,14 @@ struct AuctionTests {
     #expect(try prove("a2") != 0)
     #expect(try prove("a0") != 0)
     try #require(try prove("a1") == 0)
-    func verify(_ id: String) throws -> Int32 {
-      try Command.run(
-        TestNetwork.programs + "/novate",
-        ["verify", path, "--genesis", "\(network.network)", "--trade", id, "--quiet"])
-    }
-    #expect(try verify("a1") == 0)
-    #expect(try verify("1") == 3)
-    #expect(try verify("a") == 2)
+    #expect(try verify(path, "a1", network) == 0)
+    #expect(try verify(path, "1", network) == 3)
+    #expect(try verify(path, "a", network) == 2)
+  }
+
+  private func verify(_ path: String, _ id: String, _ network: TestNetwork) throws -> Int32 {
+    try Command.run(
+      TestNetwork.programs + "/novate",
+      ["verify", path, "--genesis", "\(network.network)", "--trade", id, "--quiet"])
   }
 }
