@@ -56,7 +56,8 @@ struct BatchHouse: ~Copyable {
     time = genesis.startTime.raw
   }
 
-  /// Pays everybody, opens who is not there yet, makes a price and gives everybody a position.
+  /// Pays everybody, opens who is not there yet, makes a price and gives everybody a position; then everybody
+  /// is weighed once.
   mutating func settleIn() throws {
     let dollars = min(1_000_000, 90_000_000_000 / Int64(owners.count))
     for start in stride(from: first, to: owners.count, by: 25_600) {
@@ -81,6 +82,8 @@ struct BatchHouse: ~Copyable {
       }
       _ = try run(bundles)
     }
+    // A house that runs has weighed everybody at some tick; only a new process has not.
+    _ = try run(tick())
   }
 
   /// A batch of orders by accounts drawn from all of them, a buy after each sell.

@@ -11,7 +11,8 @@ struct BenchClearing: ParsableCommand {
     discussion: """
       Batches of 8 190 fills between accounts drawn at random, each with a position, go through the \
       production machine and its store: novated, netted, charged, margin rechecked, roots computed, \
-      committed with an fsync, signed; an oracle tick every 32 batches weighs every account anew. \
+      committed with an fsync, signed; at an oracle tick every 32 batches all accounts that may \
+      have come into need are weighed anew, as they all were once before. \
       A fill's processor time is given in units of one signature verification of the same run: at \
       most 0.08 at 10 000 accounts is asked, and at most 1.6 times that at 1 000 000. With --json \
       the last line of stdout is one JSON object.
